@@ -1,0 +1,239 @@
+"""A Kubernetes control plane with simulated nodes, run by kwokctl."""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import LocalStackError
+from .ports import PortBlock
+from .processes import end, environment, recorded, send, spawn, wait_until
+
+_CLUSTER = "stack"
+_STAGES = Path(__file__).with_name("stages.yaml")
+_START_S = 60.0
+_CALL_S = 60.0
+_PODS_PER_NODE = 250  # one node's Pod addresses are a /24
+
+
+class ControlPlane:
+    """etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK, with RBAC on. Methods block."""
+
+    def __init__(self, directory: Path, programs: Path, ports: PortBlock) -> None:
+        self._stack = directory
+        self._programs = programs
+        self._cluster = _cluster_directory(directory)
+        self._etcd_port = ports.take()
+        self._apiserver_port = ports.take()
+        self._config = directory / "kwokctl.json"
+        self._config.write_text(json.dumps(self._configuration(ports)))
+        self._log = directory / "kwokctl.log"
+        self.kubeconfig = directory / "kubeconfig"
+        """The cluster admin's."""
+
+    @property
+    def server(self) -> str:
+        return f"https://127.0.0.1:{self._apiserver_port}"
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Create and start everything, to be followed by `finish`: other work fits between the two."""
+        return self._spawn_kwokctl("create", "cluster", "--kubeconfig", str(self.kubeconfig))
+
+    def finish(self, begun: subprocess.Popen[bytes], *, nodes: int) -> None:
+        """Wait until the API server is ready, then add the nodes."""
+        self._wait_ready(begun)
+        # Without ephemeral-storage a node takes no Pod that limits its disk.
+        size = ["--param", f".allocatable.pods={_PODS_PER_NODE}"]
+        size += ["--param", '.allocatable["ephemeral-storage"]="4Ti"']
+        scaled = self._spawn_kwokctl("scale", "node", "--replicas", str(nodes), *size)
+        if scaled.wait(timeout=_CALL_S):
+            raise LocalStackError(f"kwokctl could not add nodes, see {self._log}")
+
+    def stop_apiserver(self) -> None:
+        """Kill kube-apiserver: connections break, new ones are refused."""
+        end(self._pid_file("kube-apiserver"), self._stack)
+
+    def start_apiserver(self) -> None:
+        """Start kube-apiserver again, on the same port, certificates and data, and wait until it is ready."""
+        self._wait_ready(self._spawn_kwokctl("start", "cluster"))
+
+    def pause_apiserver(self) -> None:
+        """Freeze kube-apiserver: connections stay open and nothing is answered."""
+        self._signal_apiserver(signal.SIGSTOP)
+
+    def resume_apiserver(self) -> None:
+        self._signal_apiserver(signal.SIGCONT)
+
+    def compact(self) -> int:
+        """Drop etcd's history up to now, and return that revision.
+
+        A list continued from before is then 410. A watch is not while kube-apiserver holds the events in its cache:
+        stop_apiserver, compact, start_apiserver empties that too.
+        """
+        key = base64.b64encode(b"\0").decode()
+        answer = self._etcd("range", {"key": key, "range_end": key, "count_only": True})
+        revision = int(answer["header"]["revision"])
+        self._etcd("compaction", {"revision": revision, "physical": True})
+        return revision
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """What kubectl prints, as cluster admin. Raises LocalStackError with its complaint."""
+        done = subprocess.run(
+            [self._programs / "kubectl", "--kubeconfig", self.kubeconfig, *arguments],
+            env=self._environment(),
+            input=stdin,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_CALL_S,
+        )
+        if done.returncode:
+            raise LocalStackError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def apply(self, manifest: Path | Mapping[str, object]) -> None:
+        """Apply a manifest file, or an object (a `List` holds several)."""
+        source, stdin = (str(manifest), None) if isinstance(manifest, Path) else ("-", json.dumps(manifest))
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", source, stdin=stdin)
+
+    def create_token(self, namespace: str, service_account: str) -> str:
+        """A token of the ServiceAccount, good for 30 days."""
+        return self.kubectl("create", "token", service_account, "--namespace", namespace, "--duration", "720h").strip()
+
+    def kubeconfig_for(self, token: str) -> str:
+        """A self-contained kubeconfig that presents the token."""
+        authority = base64.b64encode((self._cluster / "pki" / "ca.crt").read_bytes()).decode()
+        return json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": _CLUSTER,
+                "contexts": [{"name": _CLUSTER, "context": {"cluster": _CLUSTER, "user": _CLUSTER}}],
+                "clusters": [
+                    {"name": _CLUSTER, "cluster": {"server": self.server, "certificate-authority-data": authority}}
+                ],
+                "users": [{"name": _CLUSTER, "user": {"token": token}}],
+            }
+        )
+
+    def _configuration(self, ports: PortBlock) -> dict[str, Any]:
+        programs = {
+            "etcdBinary": "etcd",
+            "kubeApiserverBinary": "kube-apiserver",
+            "kubeControllerManagerBinary": "kube-controller-manager",
+            "kubeSchedulerBinary": "kube-scheduler",
+            "kwokControllerBinary": "kwok",
+            "kubectlBinary": "kubectl",
+        }
+        clients = {"kube-api-qps": "1000", "kube-api-burst": "2000", "leader-elect": "false"}
+        arguments = {
+            # The data does not outlive the stack.
+            "etcd": {"unsafe-no-fsync": "true"},
+            # NB: bound to loopback, kube-apiserver would ask the routing table for an address to advertise and exit
+            # where there is none. Nobody uses it; this one is reserved for documentation.
+            "kube-apiserver": {"advertise-address": "192.0.2.254"},
+            # NB: with leader election both exit when kube-apiserver is away for 10 s.
+            "kube-controller-manager": clients,
+            "kube-scheduler": clients,
+        }
+        return {
+            "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+            "kind": "KwokctlConfiguration",
+            "options": {
+                "runtime": "binary",
+                "bindAddress": "127.0.0.1",
+                "cacheDir": str(self._stack / "kwok-cache"),
+                **{option: str(self._programs / name) for option, name in programs.items()},
+                "etcdPort": self._etcd_port,
+                "etcdPeerPort": ports.take(),
+                "kubeApiserverPort": self._apiserver_port,
+                "kubeControllerManagerPort": ports.take(),
+                "kubeSchedulerPort": ports.take(),
+                "kwokControllerPort": ports.take(),
+            },
+            "componentsPatches": [
+                {"name": name, "extraArgs": [{"key": key, "value": value} for key, value in extra.items()]}
+                for name, extra in arguments.items()
+            ],
+        }
+
+    def _spawn_kwokctl(self, *arguments: str) -> subprocess.Popen[bytes]:
+        configs = ["--config", str(self._config), "--config", str(_STAGES)]
+        with self._log.open("ab") as log:
+            return spawn(
+                [self._programs / "kwokctl", *configs, *arguments, "--name", _CLUSTER],
+                pid_file=self._stack / "kwokctl.pid",
+                env=self._environment(),
+                output=log,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        return environment(
+            self._stack,
+            KWOK_WORKDIR=str(self._stack / "kwok"),
+            KUBECACHEDIR=str(self._cluster / "kubectl-cache"),
+            # NB: kwokctl takes the first kubectl of the PATH, and would download one where there is none.
+            PATH=f"{self._programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        )
+
+    def _wait_ready(self, kwokctl: subprocess.Popen[bytes]) -> None:
+        if not wait_until(lambda: kwokctl.poll() is not None, _START_S) or kwokctl.returncode:
+            raise LocalStackError(f"kwokctl failed, see {self._log} and {self._cluster / 'logs'}")
+        if not wait_until(self._is_ready, _START_S):
+            raise LocalStackError(f"kube-apiserver is not ready, see {self._cluster / 'logs'}")
+
+    def _is_ready(self) -> bool:
+        pki = self._cluster / "pki"
+        tls = ssl.create_default_context(cafile=pki / "ca.crt")
+        tls.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        connection = http.client.HTTPSConnection("127.0.0.1", self._apiserver_port, timeout=5.0, context=tls)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", "/readyz")
+                return connection.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                return False
+
+    def _etcd(self, call: str, body: Mapping[str, object]) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self._etcd_port, timeout=_CALL_S)
+        with contextlib.closing(connection):
+            connection.request("POST", f"/v3/kv/{call}", json.dumps(body))
+            answer = connection.getresponse()
+            content = answer.read()
+        if answer.status != 200:
+            raise LocalStackError(f"etcd {call}: {answer.status} {content.decode(errors='replace')}")
+        return json.loads(content)
+
+    def _pid_file(self, component: str) -> Path:
+        return self._cluster / "pids" / f"{component}.pid"
+
+    def _signal_apiserver(self, number: signal.Signals) -> None:
+        pid = recorded(self._pid_file("kube-apiserver"), self._stack)
+        if pid is None:
+            raise LocalStackError("kube-apiserver is not running")
+        send(pid, number)
+
+
+def remove_recorded(directory: Path) -> None:
+    """End every component recorded in the stack's directory, and remove what a next start must not find. Logs stay."""
+    # A kwokctl at work forks components before it writes down their pids: let it finish.
+    end(directory / "kwokctl.pid", directory, (None, 10.0), (signal.SIGTERM, 5.0))
+    cluster = _cluster_directory(directory)
+    for pid_file in (cluster / "pids").glob("*.pid"):
+        # No grace, as kwokctl itself: the data goes anyway.
+        end(pid_file, directory)
+    for path in cluster.glob("*"):
+        if path.name != "logs":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _cluster_directory(directory: Path) -> Path:
+    return directory / "kwok" / "clusters" / _CLUSTER

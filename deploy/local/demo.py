@@ -1,0 +1,278 @@
+"""The demo: apps of two organizations in three spaces, and two people who may see different parts of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .control_plane import ControlPlane
+from .errors import LocalStackError
+from .processes import wait_until
+
+ACME = "6f0c1c57-5b1d-4c52-9a3e-0f4b2d9c1a01"
+GLOBEX = "b3f6f3de-0a9c-4b0c-8f57-3d8f5b7e2a02"
+
+STOREFRONT = "storefront"
+BACK_OFFICE = "back-office"
+TELEMETRY = "telemetry"
+
+SHOP = "1cb006ee-fb05-47e1-b541-c34179ddc446"
+SEARCH = "7b1c9a3e-2d54-4f0b-9c1e-8a6f0d3b5e11"
+INVOICES = "3e8d2f10-6a7b-4c9d-8e0f-1a2b3c4d5e22"
+REPORTS = "9f4a6c2b-8d1e-4a3f-b5c7-6d7e8f9a0b33"
+COLLECTOR = "c5d7e9f1-3b2a-4d6c-a8e0-2f4b6d8c0e44"
+
+# Namespace → (space guid, organization guid).
+_SPACES = {
+    STOREFRONT: ("2f35885d-0c9d-4423-83ad-fd05066f8576", ACME),
+    BACK_OFFICE: ("8a1d4e7b-5c3f-4b2a-9d6e-0f1c2b3a4d55", ACME),
+    TELEMETRY: ("d4b8f6a2-7e1c-4f9d-b3a5-5c6d7e8f9a66", GLOBEX),
+}
+
+METADATA: list[tuple[str, str, dict[str, str], dict[str, str], int]] = [
+    (SHOP, "web", {"tier": "frontend", "environment": "production"}, {"contact": "shop@acme.example"}, 1_048_576),
+    (SHOP, "worker", {"tier": "backend", "environment": "production"}, {"contact": "shop@acme.example"}, -1),
+    (SEARCH, "web", {"tier": "backend", "environment": "production"}, {}, -1),
+    (
+        INVOICES,
+        "web",
+        {"tier": "frontend", "environment": "staging"},
+        {"runbook": "https://wiki.acme.example/bills"},
+        -1,
+    ),
+    (REPORTS, "web", {"tier": "backend", "deprecated": "true"}, {"contact": "nobody"}, 65_536),
+    (COLLECTOR, "worker", {"tier": "backend", "team.globex.example/owner": "ingest"}, {}, -1),
+]
+"""What Kubernetes does not hold: (app guid, process type, labels, annotations, log rate limit in bytes per second)."""
+
+_PODS_S = 60.0
+
+
+@dataclass(frozen=True)
+class _Process:
+    """One process, so one Deployment."""
+
+    space: str
+    app: str
+    app_guid: str
+    type: str
+    instances: int
+    memory: str
+    disk: str
+    command: tuple[str, ...] = ()
+    http_path: str | None = None
+    """Probed on port 8080; without it `tcp` decides."""
+    tcp: bool = False
+    user: int | None = None
+    pull_secret: str | None = None
+    sidecar: str | None = None
+    """Image of a container before the app's own."""
+    crash_message: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+_PROCESSES = [
+    _Process(
+        STOREFRONT,
+        "shop",
+        SHOP,
+        "web",
+        instances=3,
+        memory="512Mi",
+        disk="1Gi",
+        command=("/bin/sh", "-c", "bundle exec puma -C config/puma.rb"),
+        http_path="/healthz",
+        user=2000,
+        pull_secret="registry-acme",
+        environment={"RAILS_ENV": "production"},
+    ),
+    _Process(
+        STOREFRONT,
+        "shop",
+        SHOP,
+        "worker",
+        instances=2,
+        memory="1Gi",
+        disk="1Gi",
+        command=("/bin/sh", "-c", "bundle exec sidekiq -c 5 -q default,mailers"),
+        user=2000,
+        pull_secret="registry-acme",
+        environment={"RAILS_ENV": "production"},
+    ),
+    _Process(STOREFRONT, "search", SEARCH, "web", instances=2, memory="2Gi", disk="4Gi", tcp=True, user=1000),
+    _Process(
+        BACK_OFFICE,
+        "invoices",
+        INVOICES,
+        "web",
+        instances=1,
+        memory="384Mi",
+        disk="512Mi",
+        command=("gunicorn", "--bind=0.0.0.0:8080", "--workers=4", "invoices.wsgi"),
+        http_path="/ready",
+        user=2000,
+    ),
+    _Process(
+        BACK_OFFICE,
+        "invoices",
+        INVOICES,
+        "cron",
+        instances=1,
+        memory="128Mi",
+        disk="256Mi",
+        command=("/bin/sh", "-c", "exec supercronic /app/crontab"),
+        user=2000,
+    ),
+    # Scaled to 0.
+    _Process(
+        BACK_OFFICE,
+        "invoices",
+        INVOICES,
+        "worker",
+        instances=0,
+        memory="256Mi",
+        disk="256Mi",
+        command=("celery", "--app=invoices", "worker"),
+    ),
+    _Process(
+        BACK_OFFICE,
+        "reports",
+        REPORTS,
+        "web",
+        instances=1,
+        memory="768Mi",
+        disk="1Gi",
+        command=("java", "-jar", "/app/reports.jar"),
+        tcp=True,
+        crash_message="java.sql.SQLException: connection refused",
+    ),
+    _Process(
+        TELEMETRY,
+        "collector",
+        COLLECTOR,
+        "web",
+        instances=2,
+        memory="256Mi",
+        disk="512Mi",
+        http_path="/-/healthy",
+        user=65534,
+        sidecar="registry.example/envoy:1.37",
+    ),
+    _Process(
+        TELEMETRY,
+        "collector",
+        COLLECTOR,
+        "worker",
+        instances=4,
+        memory="1536Mi",
+        disk="2Gi",
+        command=("/collector", "--consume", "--shards=4"),
+        user=65534,
+    ),
+]
+
+
+def load(control_plane: ControlPlane) -> None:
+    """Create spaces, apps and people, and wait until every Pod runs. Raises LocalStackError."""
+    control_plane.apply(_list(_namespaces()))
+    control_plane.apply(_list([*(_deployment(process) for process in _PROCESSES), *_people()]))
+    wanted = sum(process.instances for process in _PROCESSES)
+    if not wait_until(lambda: _running(control_plane) == wanted, _PODS_S):
+        raise LocalStackError("the demo's Pods do not all run: see kubectl get pods -A")
+
+
+def _running(control_plane: ControlPlane) -> int:
+    selector = ("--selector", "cloudfoundry.org/app-guid", "--field-selector", "status.phase=Running")
+    return len(control_plane.kubectl("get", "pods", "-A", *selector, "-o", "name").splitlines())
+
+
+def _list(items: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "List", "items": list(items)}
+
+
+def _namespaces() -> Iterator[dict[str, Any]]:
+    for name, (space_guid, organization_guid) in _SPACES.items():
+        labels = {"cloudfoundry.org/space-guid": space_guid, "cloudfoundry.org/org-guid": organization_guid}
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo-users"}}
+
+
+def _deployment(process: _Process) -> dict[str, Any]:
+    name = f"{process.app}-{process.type}"
+    selected = {"app.kubernetes.io/name": process.app, "app.kubernetes.io/component": process.type}
+    labels = selected | {
+        "cloudfoundry.org/app-guid": process.app_guid,
+        "cloudfoundry.org/process-type": process.type,
+    }
+    annotations = {"kubectl.kubernetes.io/default-container": "application"} if process.sidecar else {}
+    if process.crash_message:
+        annotations["local-stack/crash-message"] = process.crash_message
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": process.space, "labels": labels},
+        "spec": {
+            "replicas": process.instances,
+            "selector": {"matchLabels": selected},
+            "template": {
+                "metadata": {"labels": labels, "annotations": annotations},
+                "spec": _pod(process),
+            },
+        },
+    }
+
+
+def _pod(process: _Process) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": "application",
+        "image": f"registry.example/{process.app}:1.42.0",
+        "resources": {
+            "requests": {"cpu": "100m", "memory": process.memory, "ephemeral-storage": process.disk},
+            "limits": {"memory": process.memory, "ephemeral-storage": process.disk},
+        },
+        "env": [{"name": name, "value": value} for name, value in process.environment.items()],
+    }
+    if process.command:
+        container["command"] = list(process.command)
+    probe = _probe(process)
+    if probe:
+        container["ports"] = [{"name": "http", "containerPort": 8080}]
+        container["startupProbe"] = probe | {"periodSeconds": 2, "failureThreshold": 30, "timeoutSeconds": 1}
+        container["livenessProbe"] = probe | {"periodSeconds": 30, "timeoutSeconds": 1}
+        container["readinessProbe"] = probe | {"periodSeconds": 10, "timeoutSeconds": 1}
+    if process.user is not None:
+        container["securityContext"] = {"runAsUser": process.user, "allowPrivilegeEscalation": False}
+    sidecars = [{"name": "proxy", "image": process.sidecar}] if process.sidecar else []
+    return {
+        "containers": [*sidecars, container],
+        "imagePullSecrets": [{"name": process.pull_secret}] if process.pull_secret else [],
+    }
+
+
+def _probe(process: _Process) -> dict[str, Any]:
+    if process.http_path:
+        return {"httpGet": {"path": process.http_path, "port": 8080}}
+    return {"tcpSocket": {"port": 8080}} if process.tcp else {}
+
+
+def _people() -> Iterator[dict[str, Any]]:
+    """`operator` may do everything; `viewer` reads one space."""
+    for name in ("operator", "viewer"):
+        yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "demo-users"}}
+    yield _binding("ClusterRoleBinding", {"name": "demo-operator"}, "processes-operator", "operator")
+    yield _binding("ClusterRoleBinding", {"name": "demo-viewer"}, "processes-api", "viewer")
+    yield _binding("RoleBinding", {"name": "demo-viewer", "namespace": STOREFRONT}, "processes-reader", "viewer")
+
+
+def _binding(kind: str, metadata: dict[str, str], role: str, service_account: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": kind,
+        "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": service_account, "namespace": "demo-users"}],
+    }
+
+
+async def load_metadata(database_url: str) -> None:
+    """Store METADATA in a migrated database, through the service's own store."""
+    raise NotImplementedError

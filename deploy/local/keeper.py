@@ -1,0 +1,86 @@
+"""Ends a stack whose owner is gone: `python -m deploy.local.keeper DIRECTORY`, run beside every stack.
+
+The owner holds the other end of stdin. Whatever becomes of it (SIGKILL included), stdin ends then, and everything
+recorded in the directory is ended. Until that is done the keeper shares the owner's lock on the directory, so that
+no new stack can start there in between.
+"""
+
+import contextlib
+import fcntl
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import control_plane, postgres
+from .errors import LocalStackError
+from .processes import end, environment, wait_until
+
+SERVICE_PID = "service.pid"
+HANDED_OUT = ("kubeconfig", "service-kubeconfig", "token", "token-viewer", "url")
+"""Files that are of use only while the stack runs."""
+
+_REPOSITORY = Path(__file__).parents[2]
+_LOCK_S = 15.0  # longer than a keeper takes to end a stack
+
+
+@contextlib.contextmanager
+def keep(directory: Path) -> Iterator[None]:
+    """Own a stack's directory (created 0700): what a crash left behind is ended first, and ours in the end, always.
+
+    Raises LocalStackError where another stack runs in the directory.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        if not wait_until(lambda: _try_lock(lock.fileno()), _LOCK_S):
+            raise LocalStackError(f"another local stack is running in {directory}")
+        end_everything(directory)
+        _remove_logs(directory)
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(directory)],
+            cwd=_REPOSITORY,
+            env=environment(directory),
+            stdin=subprocess.PIPE,
+            pass_fds=[lock.fileno()],
+            start_new_session=True,
+        )
+        assert keeper.stdin
+        try:
+            yield
+        finally:
+            try:
+                end_everything(directory)
+            finally:
+                keeper.stdin.close()
+                keeper.wait()
+
+
+def end_everything(directory: Path) -> None:
+    """End all processes recorded in the directory, and remove their data and the files handed out."""
+    end(directory / SERVICE_PID, directory, (signal.SIGTERM, 10.0))
+    control_plane.remove_recorded(directory)
+    postgres.remove_recorded(directory)
+    for name in HANDED_OUT:
+        (directory / name).unlink(missing_ok=True)
+
+
+def _remove_logs(directory: Path) -> None:
+    """Those of the last run, which stay for the curious until the next."""
+    shutil.rmtree(directory / "kwok", ignore_errors=True)
+    for path in directory.glob("*.log"):
+        path.unlink()
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.stdin.buffer.read()
+    end_everything(Path(sys.argv[1]))

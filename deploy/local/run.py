@@ -1,0 +1,165 @@
+"""`make run`: the stack, the demo in it and the service over it, until a signal or the service's end."""
+
+import contextlib
+import http.client
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from . import binaries, demo
+from .control_plane import ControlPlane
+from .errors import LocalStackError
+from .keeper import SERVICE_PID, keep
+from .ports import PortBlock, is_free
+from .postgres import Postgres
+from .processes import environment, spawn, wait_until
+from .stack import admit_service, require_linux, write_private
+
+_REPOSITORY = Path(__file__).parents[2]
+_DIRECTORY = _REPOSITORY / ".local"
+_NODES = 4
+_SERVICE_START_S = 60.0
+
+
+class Interrupted(BaseException):
+    """SIGINT, SIGTERM or SIGHUP came: time to stop, which is success."""
+
+
+@dataclass(frozen=True)
+class _Served:
+    """What the service is run over."""
+
+    kubeconfig: str
+    database_url: str
+    control_plane: ControlPlane | None
+    """None: an existing cluster, which is left as it is."""
+
+
+def run() -> None:
+    """Serve until interrupted (Interrupted). Raises LocalStackError where something cannot start, or ends."""
+    require_linux()
+    port = _port()
+    with _interruptible(), keep(_DIRECTORY), _served() as served:
+        if served.control_plane:
+            demo.load(served.control_plane)
+            for name, account in (("token", "operator"), ("token-viewer", "viewer")):
+                write_private(_DIRECTORY / name, served.control_plane.create_token("demo-users", account))
+        env = environment(
+            _DIRECTORY,
+            KUBECONFIG=served.kubeconfig,
+            DATABASE_URL=served.database_url,
+            HOST="127.0.0.1",
+            PORT=str(port),
+        )
+        _prepare_database(env)
+        service = spawn(
+            [sys.executable, "-m", "service", "serve"], pid_file=_DIRECTORY / SERVICE_PID, env=env, cwd=_REPOSITORY
+        )
+        if not wait_until(lambda: service.poll() is not None or _is_ready(port), _SERVICE_START_S):
+            raise LocalStackError(f"the service is not ready after {_SERVICE_START_S:.0f} s")
+        if service.poll() is None:
+            url = f"http://127.0.0.1:{port}"
+            write_private(_DIRECTORY / "url", url)
+            _announce(url, served)
+        raise LocalStackError(f"the service ended with exit code {service.wait()}")
+
+
+def _port() -> int:
+    given = os.environ.get("PORT") or "8080"
+    if not given.isascii() or not given.isdigit() or not 0 < int(given) < 65536:
+        raise LocalStackError(f"PORT={given} is not a port: give a number from 1 to 65535")
+    if not is_free(int(given)):
+        raise LocalStackError(f"port {given} on 127.0.0.1 is taken: give another one, PORT=…")
+    return int(given)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn the first of the signals into Interrupted, and hear no second: it would cut the ending short."""
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        heard.append(signal.SIGHUP)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in heard:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted
+
+    for each in heard:
+        signal.signal(each, interrupt)
+    yield
+
+
+@contextlib.contextmanager
+def _served() -> Iterator[_Served]:
+    """Start what KUBECONFIG and DATABASE_URL do not give. `keep` ends it."""
+    kubeconfig = os.environ.get("KUBECONFIG")
+    database_url = os.environ.get("DATABASE_URL")
+    if kubeconfig:
+        missing = [path for path in kubeconfig.split(os.pathsep) if path and not Path(path).is_file()]
+        if missing:
+            raise LocalStackError(f"KUBECONFIG={kubeconfig}: no file {', '.join(missing)}")
+        _say(f"using the cluster of KUBECONFIG={kubeconfig}: nothing is created there, neither roles nor the demo")
+    if database_url:
+        _say("using the database of DATABASE_URL")
+    with contextlib.closing(PortBlock()) as ports:
+        control_plane = begun = None
+        if not kubeconfig:
+            control_plane = ControlPlane(_DIRECTORY, binaries.find_or_build(), ports)
+            _say("starting Kubernetes with simulated nodes …")
+            begun = control_plane.begin()
+        if not database_url:
+            _say("starting Postgres …")
+            postgres = Postgres(_DIRECTORY, ports.take())
+            postgres.create()
+            database_url = postgres.url
+        if control_plane and begun:
+            control_plane.finish(begun, nodes=_NODES)
+            kubeconfig = str(admit_service(control_plane, _DIRECTORY))
+        assert kubeconfig
+        yield _Served(kubeconfig, database_url, control_plane)
+
+
+def _prepare_database(env: dict[str, str]) -> None:
+    """Migrate; the place to load the demo's metadata from."""
+    migrated = subprocess.run([sys.executable, "-m", "service", "migrate"], cwd=_REPOSITORY, env=env, check=False)
+    if migrated.returncode:
+        raise LocalStackError(f"the service's migrations failed ({migrated.returncode})")
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5.0)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+def _announce(url: str, served: _Served) -> None:
+    _say(f"\nserving at {url}, stop with Ctrl-C\n")
+    if served.control_plane:
+        _say(f"  token of one who may do everything   {_shown('token')}")
+        _say(f"  token of one who may read one space  {_shown('token-viewer')}")
+        _say(f"  the cluster admin's kubeconfig       {_shown('kubeconfig')}\n")
+        token, path = f"$(cat {_shown('token')})", f"/v3/apps/{demo.SHOP}/processes"
+    else:
+        _say("  TOKEN: of an account of that cluster, such as from kubectl create token NAME --namespace NAMESPACE\n")
+        token, path = "$TOKEN", "/v3/processes"
+    _say(f'  curl -H "Authorization: Bearer {token}" {url}{path}\n')
+
+
+def _shown(name: str) -> str:
+    """As to be typed where `make run` was."""
+    return os.path.relpath(_DIRECTORY / name)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(text, flush=True)

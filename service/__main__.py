@@ -1,0 +1,87 @@
+"""`python -m service VERB`: serve the API, or migrate the database."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+
+from aiohttp import web
+
+from service import app, settings, telemetry
+from service.api.keys import HEALTH
+from service.api.server import Runner
+from service.cluster.client import NoCluster
+from service.settings import InvalidSettings, Settings
+from service.store.database import DatabaseUnavailable, SchemaMismatch, connected, migrate
+
+EXIT_CONFIGURATION = 2
+
+
+async def serve(configured: Settings) -> int:
+    """Answer requests until SIGTERM or SIGINT, then let those under way finish."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    application = app.build(configured)
+    runner = Runner(application, shutdown_timeout=configured.shutdown_timeout_s)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, configured.host, configured.port, backlog=1024)
+        await site.start()
+        telemetry.get_logger(__name__).info("listening", addresses=[list(a[:2]) for a in runner.addresses])
+        await stop.wait()
+        application[HEALTH].stop()
+        await asyncio.sleep(configured.drain_s)
+    finally:
+        await runner.cleanup()
+    return 0
+
+
+async def migrate_database(configured: Settings) -> int:
+    """Bring the schema up to date and say what was done."""
+    async with connected(configured.database_url, configured.database_timeout_s) as connection:
+        applied = await migrate(connection)
+    for migration in applied:
+        print(f"applied {migration.number:04} {migration.name}")
+    if not applied:
+        print("the schema is up to date")
+    return 0
+
+
+def main() -> int:
+    """The exit status: 0, 1 when something is away or in the way, 2 when the settings are wrong."""
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("serve", help="answer requests until SIGTERM or Ctrl-C")
+    verbs.add_parser("migrate", help="bring the database schema up to date, and exit")
+    verb = parser.parse_args().verb
+    try:
+        configured = settings.load(os.environ)
+    except InvalidSettings as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIGURATION
+    telemetry.configure_logging(configured.log_level)
+    try:
+        return _run(serve(configured) if verb == "serve" else migrate_database(configured))
+    except NoCluster as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIGURATION
+    except DatabaseUnavailable as error:
+        print(f"DATABASE_URL: the database cannot be used now: {error.reason}", file=sys.stderr)
+    except (SchemaMismatch, OSError) as error:
+        print(error, file=sys.stderr)
+    return 1
+
+
+def _run(work: "asyncio._CoroutineLike[int]") -> int:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)  # type: ignore[arg-type]
+    return uvloop.run(work)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

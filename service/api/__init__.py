@@ -1,0 +1,1 @@
+"""The wire contract: the only package that imports marshmallow. HTTP in, operations, HTTP out."""

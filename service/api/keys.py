@@ -1,0 +1,15 @@
+"""Where handlers and middlewares find what the composition root made."""
+
+from aiohttp import web
+
+from service.api.presenters import Rows
+from service.cluster.access import Access
+from service.health import Health
+from service.operations import Processes
+from service.settings import Settings
+
+SETTINGS = web.AppKey("settings", Settings)
+ACCESS = web.AppKey("access", Access)
+PROCESSES = web.AppKey("processes", Processes)
+HEALTH = web.AppKey("health", Health)
+ROWS = web.AppKey("rows", Rows)

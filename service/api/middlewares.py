@@ -1,0 +1,89 @@
+"""What surrounds every handler, outermost first: identification, the error envelope, limits."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from service.api.responses import error_response
+from service.api.schemas import check_decodable
+from service.errors import (
+    BodyTooLarge,
+    CloudFoundryError,
+    InvalidRequest,
+    ServiceUnavailable,
+    UnknownError,
+    UnknownRequest,
+)
+from service.telemetry import get_logger, new_request_id, request_id
+
+log = get_logger(__name__)
+
+REQUEST_ID = "X-Vcap-Request-Id"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id, in the reply and in each log line; log the request itself at debug, failures higher."""
+    given = request.headers.get(REQUEST_ID) or request.headers.get("X-Request-Id")
+    current = new_request_id(given)
+    request_id.set(current)
+    started = time.perf_counter()
+    response = await handler(request)
+    response.headers[REQUEST_ID] = current
+    write = log.error if response.status >= 500 else log.debug
+    resource = request.match_info.route.resource
+    write(
+        "request",
+        method=request.method,
+        # The route, not the path: a path may hold what somebody pasted into the wrong place.
+        route=resource.canonical if resource else None,
+        status=response.status,
+        duration_ms=round((time.perf_counter() - started) * 1000, 1),
+    )
+    return response
+
+
+@web.middleware
+async def envelop_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every failure leaves in the API's error shape: ours, aiohttp's own, and defects, whose text nobody sees."""
+    try:
+        check_decodable(request.raw_path)
+        return await handler(request)
+    except CloudFoundryError as error:
+        if error.__cause__ is not None or error.status >= 500:
+            log.info("request failed", status=error.status, detail=error.detail, reason=getattr(error, "reason", None))
+        return error_response(error)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return error_response(UnknownRequest())
+    except web.HTTPRequestEntityTooLarge:
+        return error_response(BodyTooLarge())
+    except web.HTTPException as error:
+        log.info("request refused", status=error.status)
+        return error_response(InvalidRequest("The request is not one this API understands"))
+    except Exception:
+        log.exception("request failed")
+        return error_response(UnknownError())
+
+
+def limit_concurrency(most: int) -> Middleware:
+    """A middleware that turns requests away while `most` are being worked on; probes always pass."""
+    working = 0
+
+    @web.middleware
+    async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal working
+        if request.path in ("/livez", "/readyz"):
+            return await handler(request)
+        if working >= most:
+            raise ServiceUnavailable("The service has too many requests to answer at the moment", retry_after_s=1)
+        working += 1
+        try:
+            return await handler(request)
+        finally:
+            working -= 1
+
+    return limit

@@ -1,0 +1,189 @@
+"""From domain records to the bytes on the wire. Policy of what is shown to whom sits here."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from service.model.index import Selection
+from service.model.paging import PageRequest, page_numbers
+from service.model.process import HealthCheck, Process, timestamp
+
+HIDDEN_COMMAND = "[PRIVATE DATA HIDDEN IN LISTS]"
+API_VERSION = "3.220.0"
+"""Of the Cloud Controller API whose behaviour this is; clients choose their requests by it."""
+
+
+def present_process(process: Process, base: str, *, command: str) -> dict[str, Any]:
+    """A process as the reference page shows it. `base` is the absolute URL before `/v3`; `command` the text to show."""
+    workload, metadata = process.workload, process.metadata
+    guid, credential, synced_at = (
+        workload.guid,
+        process.registry_credential_guid,
+        process.registry_credential_last_synced_at,
+    )
+    self_href = f"{base}/v3/processes/{quote(guid, safe='')}"
+    links = {
+        "self": _link(self_href),
+        "scale": _link(f"{self_href}/actions/scale", "POST"),
+        "app": _link(f"{base}/v3/apps/{quote(workload.app_guid, safe='')}"),
+        "space": _link(f"{base}/v3/spaces/{quote(process.space_guid, safe='')}"),
+        "stats": _link(f"{self_href}/stats"),
+        "process_instances": _link(f"{self_href}/process_instances"),
+    }
+    if credential:
+        # Absent rather than null: a null link crashes the Python client.
+        links["registry_credential"] = _link(f"{base}/v3/registry_credentials/{quote(credential, safe='')}")
+    return {
+        "guid": guid,
+        "created_at": timestamp(workload.created_at),
+        "updated_at": timestamp(process.updated_at),
+        "version": workload.version,
+        "type": workload.type,
+        "command": command,
+        "user": workload.user,
+        "instances": workload.instances,
+        "memory_in_mb": workload.memory_in_mb,
+        "disk_in_mb": workload.disk_in_mb,
+        "log_rate_limit_in_bytes_per_second": metadata.log_rate_limit_in_bytes_per_second,
+        "registry_credential_last_synced_at": None if synced_at is None else timestamp(synced_at),
+        "health_check": _health_check(workload.health_check),
+        "readiness_health_check": _health_check(workload.readiness_health_check),
+        "relationships": {
+            "app": {"data": {"guid": workload.app_guid}},
+            "revision": _relationship(process.revision_guid),
+            "registry_credential": _relationship(credential),
+        },
+        "metadata": {"labels": metadata.labels, "annotations": metadata.annotations},
+        "links": links,
+    }
+
+
+def present_root(base: str) -> dict[str, Any]:
+    """What clients ask first: where the API is, which version it speaks, and that it takes Kubernetes credentials."""
+    return {
+        "links": {
+            "self": {"href": base},
+            "cloud_controller_v2": None,
+            "cloud_controller_v3": {"href": f"{base}/v3", "meta": {"version": API_VERSION}},
+            "network_policy_v0": None,
+            "network_policy_v1": None,
+            # The Python client looks up where to log in before it is given a token; nothing answers there.
+            "login": {"href": base},
+            "uaa": None,
+            "credhub": None,
+            "routing": None,
+            "logging": None,
+            "log_cache": None,
+            "log_stream": None,
+            "app_ssh": None,
+        },
+        "cf_on_k8s": True,
+    }
+
+
+def _health_check(check: HealthCheck) -> dict[str, Any]:
+    return {
+        "type": check.type,
+        "data": {
+            "timeout": check.timeout,
+            "invocation_timeout": check.invocation_timeout,
+            "interval": check.interval,
+            "endpoint": check.endpoint,
+        },
+    }
+
+
+def _relationship(guid: str | None) -> dict[str, Any] | None:
+    return {"data": {"guid": guid}} if guid else None
+
+
+def _link(href: str, method: str = "GET") -> dict[str, str]:
+    return {"href": href, "method": method}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A process of a list, encoded; `digest` stands for the bytes in the list's ETag."""
+
+    process: Process
+    encoded: bytes
+    digest: bytes
+
+
+class Rows:
+    """Encoded rows kept by base URL and GUID, oldest out first; a row is good while its process is the same object."""
+
+    BREATH = 100
+    """Rows encoded before others get the event loop."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._kept: dict[tuple[str, str], Row] = {}
+
+    async def encode(self, processes: Sequence[Process], base: str) -> list[Row]:
+        """A row for each process, in their order."""
+        rows = []
+        encoded = 0
+        for process in processes:
+            row = self._kept.get((base, process.workload.guid))
+            if row is None or row.process is not process:
+                row = self._encode(process, base)
+                encoded += 1
+                if encoded % self.BREATH == 0:
+                    await asyncio.sleep(0)
+            rows.append(row)
+        return rows
+
+    def _encode(self, process: Process, base: str) -> Row:
+        command = HIDDEN_COMMAND if process.workload.command else ""
+        encoded = orjson.dumps(present_process(process, base, command=command))
+        row = Row(process, encoded, hashlib.blake2b(encoded, digest_size=12).digest())
+        key = (base, process.workload.guid)
+        self._kept.pop(key, None)
+        self._kept[key] = row
+        if len(self._kept) > self._capacity:
+            del self._kept[next(iter(self._kept))]
+        return row
+
+
+def present_list(
+    rows: Sequence[Row], selection: Selection, page: PageRequest, url: str, kept: Sequence[tuple[str, str]]
+) -> tuple[bytes, str]:
+    """The body of a list, and its ETag. `url` is the list's own without a query, `kept` what its links repeat."""
+    numbers = page_numbers(page, selection.total_results)
+    hrefs = _Hrefs(url, kept, page.per_page)
+    head = orjson.dumps(
+        {
+            "total_results": selection.total_results,
+            "total_pages": numbers.total_pages,
+            "first": _link(hrefs.page(1)),
+            "last": _link(hrefs.page(numbers.total_pages)),
+            "next": None if numbers.next is None else _link(hrefs.page(numbers.next)),
+            "previous": None if numbers.previous is None else _link(hrefs.page(numbers.previous)),
+        }
+    )
+    # The same six keys twice: flat as on the reference page, and under `pagination`, where clients look.
+    resources = b",".join([row.encoded for row in rows])
+    body = b"".join((head[:-1], b',"resources":[', resources, b'],"pagination":', head, b"}"))
+    digest = hashlib.blake2b(head + b"".join([row.digest for row in rows]), digest_size=16)
+    return body, digest.hexdigest()
+
+
+class _Hrefs:
+    """Links to the pages of one list: query pairs in alphabetical order, form-encoded."""
+
+    def __init__(self, url: str, kept: Sequence[tuple[str, str]], per_page: int) -> None:
+        pairs = [*kept, ("page", ""), ("per_page", str(per_page))]
+        pairs.sort(key=lambda pair: pair[0])
+        at = [name for name, _ in pairs].index("page")
+        before, after = urlencode(pairs[:at]), urlencode(pairs[at + 1 :])
+        self._before = f"{url}?{before}&page=" if before else f"{url}?page="
+        self._after = f"&{after}"
+
+    def page(self, number: int) -> str:
+        return f"{self._before}{number}{self._after}"

@@ -1,0 +1,94 @@
+"""How every reply is put together: headers, compression, conditional requests, base of links, error envelope."""
+
+import hashlib
+import ipaddress
+import re
+from urllib.parse import quote_plus
+
+import orjson
+from aiohttp import hdrs, web
+
+from service.api.keys import SETTINGS
+from service.errors import CloudFoundryError, InvalidRequest
+from service.operations import Freshness
+
+CONTENT_TYPE = "application/json; charset=utf-8"
+WORTH_COMPRESSING = 1400
+"""Bytes: below, the reply fits in one packet anyway."""
+_COMPRESS_ELSEWHERE = 32 * 1024
+"""Bytes from which compressing is a thread's work, so as not to hold up the event loop."""
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
+
+
+def base_url(request: web.Request) -> str:
+    """`scheme://host` under which the caller reaches us, so that links lead back there. Raises InvalidRequest."""
+    settings = request.app[SETTINGS]
+    if settings.external_url:
+        return settings.external_url.rstrip("/")
+    scheme, host = request.scheme, request.headers.get(hdrs.HOST, "")
+    if settings.trusted_proxies and _is_trusted(request.remote, settings.trusted_proxies):
+        scheme = request.headers.get(hdrs.X_FORWARDED_PROTO, scheme).partition(",")[0].strip()
+        host = request.headers.get(hdrs.X_FORWARDED_HOST, host).partition(",")[0].strip()
+    if scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        raise InvalidRequest("The Host header is not a host name with an optional port")
+    return f"{scheme}://{host}"
+
+
+def _is_trusted(remote: str | None, networks: tuple[str, ...]) -> bool:
+    try:
+        address = ipaddress.ip_address(remote or "")
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(network) for network in networks)
+
+
+def answer(request: web.Request, body: bytes, freshness: Freshness, *, etag: str | None = None) -> web.Response:
+    """200 with a body, or 304 when the caller has it already. `etag` is computed from the body unless given."""
+    tag = etag or hashlib.blake2b(body, digest_size=16).hexdigest()
+    compress = len(body) >= WORTH_COMPRESSING and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower()
+    # A strong ETag names bytes, and the compressed ones are others.
+    tagged = f'"{tag}-gzip"' if compress else f'"{tag}"'
+    headers: dict[str, str] = {
+        hdrs.ETAG: tagged,
+        hdrs.VARY: "Accept-Encoding, Authorization",
+        hdrs.CACHE_CONTROL: "private, no-cache",
+    }
+    if warnings := _warnings(freshness):
+        headers[hdrs.WARNING] = ", ".join(f'110 - "{warning}"' for warning in warnings)
+        headers["X-Cf-Warnings"] = ",".join(quote_plus(warning) for warning in warnings)
+    if _matches(request.headers.get(hdrs.IF_NONE_MATCH), tag):
+        return web.Response(status=304, headers=headers)
+    headers[hdrs.CONTENT_TYPE] = CONTENT_TYPE
+    response = web.Response(body=body, headers=headers, zlib_executor_size=_COMPRESS_ELSEWHERE)
+    if compress:
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+def _matches(if_none_match: str | None, tag: str) -> bool:
+    if if_none_match is None:
+        return False
+    given = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
+    return not given.isdisjoint(("*", f'"{tag}"', f'"{tag}-gzip"'))
+
+
+def _warnings(freshness: Freshness) -> list[str]:
+    warnings = []
+    if freshness.cluster_age_s:
+        warnings.append(
+            f"Kubernetes cannot be reached: processes are shown as of {freshness.cluster_age_s:.0f} seconds ago"
+        )
+    if not freshness.metadata_current:
+        warnings.append("The metadata store cannot be reached: metadata is shown as last known")
+    return warnings
+
+
+def error_response(error: CloudFoundryError) -> web.Response:
+    """The error envelope."""
+    headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE}
+    if error.retry_after_s is not None:
+        headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
+    if error.status == 401:
+        headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+    return web.Response(status=error.status, body=orjson.dumps(error.body()), headers=headers)

@@ -1,0 +1,189 @@
+"""What callers may send: query strings of lists, as messages for service.operations."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from service.errors import BadQueryParameter, InvalidRequest
+from service.model.index import Filters, Order
+from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
+from service.model.selectors import Malformed, Range, Requirement, parse_label_selector, parse_range
+from service.operations import ListRequest
+
+MAXIMUM_VALUES = 5000
+"""Values of one list parameter: as many as a page can hold."""
+
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ORDERS = {"created_at": Order.CREATED_AT, "updated_at": Order.UPDATED_AT}
+
+
+@dataclass(frozen=True)
+class ParsedList:
+    """A list request, and the pairs of its query that its pages' links repeat (all but page and per_page)."""
+
+    request: ListRequest
+    kept: tuple[tuple[str, str], ...]
+
+
+def check_decodable(raw: str) -> None:
+    """Raises InvalidRequest for a path or query whose percent-escapes are broken, no UTF-8, or hide a NUL."""
+    if "%" not in raw:
+        if "\0" in raw or not raw.isascii():
+            raise InvalidRequest("The request line must be ASCII, other characters percent-encoded")
+        return
+    if _BAD_ESCAPE.search(raw):
+        raise InvalidRequest("A '%' in the path or query must be followed by two hexadecimal digits")
+    try:
+        text = unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("The path or query is not UTF-8 once percent-decoded") from error
+    if "\0" in text:
+        raise InvalidRequest("The path or query holds a NUL character")
+
+
+class _PlainInteger(fields.Field[int]):
+    """Decimal ASCII digits and nothing else: int() would also take `1_0`, ` 1`, `+1` and digits of other scripts."""
+
+    def __init__(self, least: int, most: int, default: int) -> None:
+        super().__init__(load_default=default)
+        self._least, self._most = least, most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        # The length is checked first: turning a megabyte of digits into an integer takes its time.
+        if not re.fullmatch(r"[0-9]{1,20}", value) or not self._least <= int(value) <= self._most:
+            raise ValidationError(f"must be a whole number from {self._least} to {self._most}")
+        return int(value)
+
+
+class _CommaList(fields.Field[frozenset[str]]):
+    """Values joined by commas. Each is percent-decoded once more, so that `%2C` stands for a comma within a value."""
+
+    def __init__(self) -> None:
+        super().__init__(load_default=None)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> frozenset[str]:
+        values = frozenset(unquote(part) for part in value.split(","))
+        if len(values) > MAXIMUM_VALUES:
+            raise ValidationError(f"has {len(values)} values, the most is {MAXIMUM_VALUES}")
+        return values
+
+
+class _LabelSelector(fields.Field[tuple[Requirement, ...]]):
+    def __init__(self) -> None:
+        super().__init__(load_default=())
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> tuple[Requirement, ...]:
+        try:
+            return parse_label_selector(value)
+        except Malformed as error:
+            raise ValidationError(str(error)) from error
+
+
+class _Times(fields.Field[tuple[Range, ...]]):
+    """One time under an operator; under `eq` (no brackets) a comma list."""
+
+    def __init__(self, operator: str, data_key: str) -> None:
+        super().__init__(load_default=None, data_key=data_key)
+        self._operator = operator
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> tuple[Range, ...]:
+        texts = value.split(",") if self._operator == "eq" else [value]
+        try:
+            return tuple(parse_range(self._operator, text) for text in texts)
+        except Malformed as error:
+            raise ValidationError(str(error)) from error
+
+
+def _times(name: str) -> dict[str, fields.Field[Any]]:
+    operators = {"eq": name, **{operator: f"{name}[{operator}]" for operator in ("lt", "lte", "gt", "gte")}}
+    return {f"{name}_{operator}": _Times(operator, key) for operator, key in operators.items()}
+
+
+AppProcessListQuery = Schema.from_dict(
+    {
+        "page": _PlainInteger(1, MAXIMUM_PAGE, 1),
+        "per_page": _PlainInteger(1, MAXIMUM_PER_PAGE, DEFAULT_PER_PAGE),
+        "order_by": fields.String(
+            load_default="",
+            validate=validate.Regexp(
+                rf"[+-]?({'|'.join(_ORDERS)})\Z",
+                error=f"must be one of {', '.join(_ORDERS)}, with '-' before it for descending",
+            ),
+        ),
+        "guids": _CommaList(),
+        "types": _CommaList(),
+        "label_selector": _LabelSelector(),
+        **_times("created_ats"),
+        **_times("updated_ats"),
+    },
+    name="AppProcessListQuery",
+)
+ProcessListQuery = type(
+    "ProcessListQuery",
+    (AppProcessListQuery,),
+    {"app_guids": _CommaList(), "space_guids": _CommaList(), "organization_guids": _CommaList()},
+)
+_SCHEMAS: dict[str, Schema] = {"processes": ProcessListQuery(), "app": AppProcessListQuery()}
+
+
+@lru_cache(maxsize=1024)
+def parse_list(query: str, of: Literal["processes", "app"]) -> ParsedList:
+    """The raw query string of a list. Raises BadQueryParameter with every complaint, InvalidRequest."""
+    schema = _SCHEMAS[of]
+    try:
+        # As Rack does: of a parameter sent twice the last counts.
+        pairs = dict(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=1000))
+    except ValueError as error:
+        raise InvalidRequest("The query cannot be decoded") from error
+    try:
+        values = schema.load(pairs)
+    except ValidationError as error:
+        raise BadQueryParameter(_complaints(error, schema)) from error
+    order_by = values["order_by"]
+    request = ListRequest(
+        filters=Filters(
+            guids=values["guids"],
+            types=values["types"],
+            app_guids=values.get("app_guids"),
+            space_guids=values.get("space_guids"),
+            organization_guids=values.get("organization_guids"),
+            labels=values["label_selector"],
+            created_at=_conditions(values, "created_ats"),
+            updated_at=_conditions(values, "updated_ats"),
+        ),
+        order=_ORDERS[order_by.lstrip("+-")] if order_by else Order.CREATED_AT,
+        descending=order_by.startswith("-"),
+        page=PageRequest(values["page"], values["per_page"]),
+    )
+    kept = sorted((name, value) for name, value in pairs.items() if name not in ("page", "per_page"))
+    return ParsedList(request, tuple(kept))
+
+
+def _conditions(values: Mapping[str, Any], name: str) -> tuple[tuple[Range, ...], ...]:
+    found = (values[f"{name}_{operator}"] for operator in ("eq", "lt", "lte", "gt", "gte"))
+    return tuple(ranges for ranges in found if ranges is not None)
+
+
+def _complaints(error: ValidationError, schema: Schema) -> str:
+    unknown = []
+    complaints = []
+    for name, messages in dict(error.messages_dict).items():
+        if name in {field.data_key or key for key, field in schema.fields.items()}:
+            complaints += [f"'{name}' {message}" for message in messages]
+        else:
+            unknown.append(f"'{name[:80]}'")
+    if unknown:
+        valid = ", ".join(f"'{field.data_key or key}'" for key, field in schema.fields.items())
+        complaints.insert(0, f"Unknown query parameter(s): {', '.join(unknown[:20])}. Valid parameters are: {valid}")
+    return ", ".join(complaints)

@@ -1,0 +1,64 @@
+"""aiohttp's server with its own refusals (a request line too long, no HTTP at all) in the API's error shape."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from service.api.middlewares import REQUEST_ID
+from service.api.responses import error_response
+from service.errors import InvalidRequest, UnknownError
+from service.telemetry import get_logger, new_request_id
+
+log = get_logger(__name__)
+
+MAXIMUM_LINE = 64 * 1024
+"""Bytes of the request line: room for the longest lists of GUIDs clients send."""
+MAXIMUM_FIELD = 32 * 1024
+"""Bytes of one header: room for a token with many groups."""
+
+
+class _Protocol(RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer is not None and request.writer.output_size > 0:
+            raise ConnectionError("the reply was cut off: its beginning is sent already")
+        if status >= 500:
+            log.error("request failed", exc_info=exc)
+            error = UnknownError()
+            response = error_response(error)
+        else:
+            response = error_response(
+                InvalidRequest(
+                    f"The request is not valid HTTP, its first line is longer than {MAXIMUM_LINE} bytes "
+                    f"or a header longer than {MAXIMUM_FIELD}"
+                )
+            )
+        response.headers[REQUEST_ID] = new_request_id(None)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """web.AppRunner whose connections speak the error shape."""
+
+    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+        super().__init__(app, access_log=None, max_line_size=MAXIMUM_LINE, max_field_size=MAXIMUM_FIELD, **kwargs)
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        loop = asyncio.get_running_loop()
+        return _Server(made.request_handler, request_factory=made.request_factory, loop=loop, **made._kwargs)

@@ -1,0 +1,93 @@
+"""The composition root: makes the parts, joins them, starts them in order and stops them in the reverse."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from service.api import keys
+from service.api.middlewares import envelop_errors, identify, limit_concurrency
+from service.api.presenters import Rows
+from service.api.routes import add_routes
+from service.cluster.access import Access, ClusterAccess, Unrestricted
+from service.cluster.client import Client, load_configuration
+from service.cluster.feeds import DeploymentFeed, NamespaceFeed
+from service.cluster.watch import Reflector
+from service.health import Health
+from service.model.index import Index
+from service.operations import Processes
+from service.settings import Settings
+from service.store.mirror import Mirror
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+DEPLOYMENTS, NAMESPACES = "/apis/apps/v1/deployments", "/api/v1/namespaces"
+
+
+def build(settings: Settings) -> web.Application:
+    """The application; its parts start with it."""
+    app = web.Application(
+        middlewares=[identify, envelop_errors, limit_concurrency(settings.max_concurrent_requests)],
+        client_max_size=settings.max_body_bytes,
+    )
+    app[keys.SETTINGS] = settings
+    app[keys.HEALTH] = Health()
+    app[keys.ROWS] = Rows()
+    add_routes(app)
+    app.cleanup_ctx.append(_parts)
+    return app
+
+
+async def _parts(app: web.Application) -> AsyncIterator[None]:
+    settings, health = app[keys.SETTINGS], app[keys.HEALTH]
+    async with AsyncExitStack() as stack:
+        index = Index()
+        client = Client(await load_configuration(settings.kubeconfig, settings.kube_context), settings.kube_timeout_s)
+        stack.push_async_callback(client.close)
+
+        access: Access = Unrestricted()
+        if settings.authentication == "kubernetes":
+            access = reviews = ClusterAccess(
+                client,
+                ttl_s=settings.review_ttl_s,
+                grace_s=settings.review_grace_s,
+                concurrency=settings.review_concurrency,
+            )
+            stack.push_async_callback(reviews.close)
+
+        mirror = Mirror(settings.database_url, index, timeout_s=settings.database_timeout_s, on_change=health.changed)
+        watches = {
+            "namespaces": Reflector(
+                client,
+                NAMESPACES,
+                NamespaceFeed(index, settings.keys),
+                inactivity_s=settings.watch_inactivity_s,
+                on_change=health.changed,
+            ),
+            "deployments": Reflector(
+                client,
+                DEPLOYMENTS,
+                DeploymentFeed(index, settings.keys),
+                label_selector=settings.keys.app_guid,
+                inactivity_s=settings.watch_inactivity_s,
+                on_change=health.changed,
+            ),
+        }
+        health.follow({name: watch.state for name, watch in watches.items()}, mirror.state)
+        app[keys.ACCESS] = access
+        app[keys.PROCESSES] = Processes(index, access, mirror, health)
+        for name, work in (("mirror", mirror.run()), *((name, watch.run()) for name, watch in watches.items())):
+            _start(stack, name, work)
+        yield
+
+
+def _start(stack: AsyncExitStack, name: str, work: "asyncio._CoroutineLike[None]") -> None:
+    task = asyncio.create_task(work, name=name)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)

@@ -1,0 +1,329 @@
+"""Who the caller is (TokenReview) and what they may see (SubjectAccessReview).
+
+Answers are kept for a short time under the SHA-256 of the token, never under the token. Callers who ask the same at the
+same time share one review; reviews at a time are bounded. While kube-apiserver cannot be asked, a positive answer is
+used for a longer, bounded time, so that reading goes on; a token whose own expiry has passed never is.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Hashable, Set
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+import orjson
+from cachetools import LRUCache
+
+from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.errors import InvalidAuthToken, NotAuthenticated, NotAuthorized, ServiceUnavailable
+from service.model.views import Visible
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+API_PATH = "/v3/processes"
+"""The nonResourceURL that stands for the whole API: a rule for `/v3/*` covers it."""
+MAXIMUM_TOKEN = 16_384
+MAXIMUM_WAITING = 1024
+"""Reviews under way and waiting; beyond, callers are told to come back."""
+CACHED_REVIEWS = 50_000
+_NEGATIVE_TTL_S = 10.0
+_PATIENCE_S = 1.0
+_RETRY_S = 5.0
+_SIGHT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Someone the cluster knows. `key` stands for their token: its SHA-256."""
+
+    name: str
+    key: bytes
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    expires_at: float = float("inf")
+    """The token's own expiry, seconds since the epoch."""
+
+
+ANYONE = Caller(name="anyone", key=b"")
+
+
+class Access(Protocol):
+    """What operations ask of whoever decides about access."""
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        """Raises NotAuthenticated, InvalidAuthToken, NotAuthorized (may not use the API), ServiceUnavailable."""
+
+    async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
+        """The namespaces whose Deployments the caller may list: all of these that are, and maybe more of the same kind.
+
+        Raises ServiceUnavailable.
+        """
+
+    async def may_get(self, caller: Caller, namespace: str) -> bool:
+        """Whether the caller may get a Deployment of the namespace. Raises ServiceUnavailable."""
+
+
+class Unrestricted:
+    """Everyone may read everything. Settings allow it on loopback only."""
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        return ANYONE
+
+    async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
+        return None
+
+    async def may_get(self, caller: Caller, namespace: str) -> bool:
+        return True
+
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[_Answer]):
+    answer: _Answer
+    fresh_until: float
+    usable_until: float
+
+
+class ReviewCache(Generic[_Answer]):
+    """Answers by key, each asked for once at a time."""
+
+    def __init__(
+        self, *, ttl_s: float, grace_s: float, positive: Callable[[_Answer], bool], clock: Callable[[], float]
+    ) -> None:
+        self._ttl_s = ttl_s
+        self._grace_s = grace_s
+        self._positive = positive
+        self._clock = clock
+        self._kept: LRUCache[Hashable, _Kept[_Answer]] = LRUCache(CACHED_REVIEWS)
+        self._under_way: dict[Hashable, asyncio.Task[_Answer]] = {}
+
+    async def get(self, key: Hashable, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """The answer kept or a new one. Raises what `ask` raises; ServiceUnavailable only past the grace period."""
+        kept = self._kept.get(key)
+        now = self._clock()
+        if kept is not None and now < kept.fresh_until:
+            return kept.answer
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.create_task(self._ask(key, ask))
+            task.add_done_callback(lambda done: self._finish(key, done))
+        if kept is not None and now < kept.usable_until:
+            # Slow is as good as away: whoever may go on with the old answer does not wait for long.
+            await asyncio.wait({task}, timeout=_PATIENCE_S)
+            if not task.done():
+                return kept.answer
+        # The review is everyone's who waits for it: one who goes away must not take it along.
+        return await asyncio.shield(task)
+
+    def _finish(self, key: Hashable, task: asyncio.Task[_Answer]) -> None:
+        del self._under_way[key]
+        if not task.cancelled():
+            # Marks an error as seen: those who waited have it, and there may be nobody left who did.
+            task.exception()
+
+    async def _ask(self, key: Hashable, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        try:
+            answer = await ask()
+        except ServiceUnavailable:
+            kept = self._kept.get(key)
+            now = self._clock()
+            if kept is None or now >= kept.usable_until:
+                raise
+            self._kept[key] = _Kept(kept.answer, min(now + _RETRY_S, kept.usable_until), kept.usable_until)
+            return kept.answer
+        now = self._clock()
+        if self._positive(answer):
+            self._kept[key] = _Kept(answer, now + self._ttl_s, now + self._ttl_s + self._grace_s)
+        else:
+            ttl_s = min(self._ttl_s, _NEGATIVE_TTL_S)
+            self._kept[key] = _Kept(answer, now + ttl_s, now + ttl_s)
+        return answer
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class ClusterAccess:
+    """kube-apiserver decides."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        ttl_s: float,
+        grace_s: float,
+        concurrency: int,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._wall_clock = wall_clock
+        self._slots = asyncio.Semaphore(concurrency)
+        self._waiting = 0
+        self._callers: ReviewCache[Caller | None] = ReviewCache(
+            ttl_s=ttl_s, grace_s=grace_s, positive=lambda caller: caller is not None, clock=clock
+        )
+        self._permissions: ReviewCache[bool] = ReviewCache(ttl_s=ttl_s, grace_s=grace_s, positive=bool, clock=clock)
+        self._sights: LRUCache[bytes, _Sight] = LRUCache(4096)
+        self._clock = clock
+
+    async def close(self) -> None:
+        await self._callers.close()
+        await self._permissions.close()
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        token = bearer_token(authorization)
+        key = hashlib.sha256(token.encode()).digest()
+        caller = await self._callers.get(key, lambda: self._review_token(token, key))
+        if caller is None or caller.expires_at <= self._wall_clock():
+            raise InvalidAuthToken
+        if not await self._allowed(caller, {"nonResourceAttributes": {"path": API_PATH, "verb": "get"}}, (API_PATH,)):
+            raise NotAuthorized
+        return caller
+
+    async def may_get(self, caller: Caller, namespace: str) -> bool:
+        return await self._may(caller, "get", namespace)
+
+    async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
+        # Looking thousands of answers up in the cache for every request would cost more than the page itself.
+        sight = self._sights.get(caller.key)
+        if sight is None or self._clock() >= sight.until:
+            until = self._clock() + _SIGHT_S
+            sight = _Sight(None if await self._may(caller, "list", "") else frozenset(), frozenset(), until)
+        if sight.seen is None:
+            self._sights[caller.key] = sight
+            return None
+        if unknown := sorted(namespaces - sight.asked):
+            answers = await asyncio.gather(*(self._may(caller, "list", name) for name in unknown))
+            allowed = [name for name, answer in zip(unknown, answers, strict=True) if answer]
+            sight = _Sight(sight.seen.union(allowed), sight.asked.union(unknown), sight.until)
+            self._sights[caller.key] = sight
+        return sight.seen
+
+    async def _may(self, caller: Caller, verb: str, namespace: str) -> bool:
+        attributes = {"group": "apps", "resource": "deployments", "verb": verb, "namespace": namespace}
+        return await self._allowed(caller, {"resourceAttributes": attributes}, (verb, namespace))
+
+    async def _allowed(self, caller: Caller, attributes: dict[str, Any], key: tuple[str, ...]) -> bool:
+        return await self._permissions.get((caller.key, *key), lambda: self._review_access(caller, attributes))
+
+    async def _review_token(self, token: str, key: bytes) -> Caller | None:
+        status = await self._review("authentication.k8s.io/v1/tokenreviews", {"token": token}, _TokenReview)
+        if not status.authenticated:
+            return None
+        user = status.user
+        return Caller(
+            name=user.username,
+            key=key,
+            uid=user.uid,
+            groups=tuple(user.groups or ()),
+            extra=tuple((name, tuple(values)) for name, values in sorted((user.extra or {}).items())),
+            expires_at=token_expiry(token),
+        )
+
+    async def _review_access(self, caller: Caller, attributes: dict[str, Any]) -> bool:
+        spec = {
+            "user": caller.name,
+            "uid": caller.uid,
+            "groups": list(caller.groups),
+            "extra": {name: list(values) for name, values in caller.extra},
+            **attributes,
+        }
+        return (await self._review("authorization.k8s.io/v1/subjectaccessreviews", spec, _AccessReview)).allowed
+
+    async def _review(self, path: str, spec: dict[str, Any], kind: "type[_Review[_StatusT]]") -> "_StatusT":
+        if self._waiting >= MAXIMUM_WAITING:
+            raise ServiceUnavailable("Too many callers are waiting to be authorized", retry_after_s=1)
+        self._waiting += 1
+        try:
+            async with self._slots:
+                answer = await self._client.create(f"/apis/{path}", {"spec": spec})
+            return msgspec.json.decode(answer, type=kind).status
+        except UnexpectedStatus as error:
+            # Our own account may not ask: callers can do nothing about it, the operator must see why.
+            log.error("review refused", path=path, reason=str(error))
+            raise ClusterUnreachable(str(error)) from error
+        except msgspec.DecodeError as error:
+            raise ClusterUnreachable(f"{path}: the answer is not a review") from error
+        finally:
+            self._waiting -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What a caller sees (None: everything) of the namespaces asked about.
+
+    It lives for a moment: the reviews behind it are the truth.
+    """
+
+    seen: Visible
+    asked: frozenset[str]
+    until: float
+
+
+_StatusT = TypeVar("_StatusT")
+
+
+class _Review(msgspec.Struct, Generic[_StatusT]):
+    status: _StatusT
+
+
+class _User(msgspec.Struct):
+    username: str = ""
+    uid: str = ""
+    groups: list[str] | None = None
+    extra: dict[str, list[str]] | None = None
+
+
+class _TokenReviewStatus(msgspec.Struct):
+    authenticated: bool = False
+    user: _User = msgspec.field(default_factory=_User)
+
+
+class _AccessReviewStatus(msgspec.Struct):
+    allowed: bool = False
+
+
+_TokenReview = _Review[_TokenReviewStatus]
+_AccessReview = _Review[_AccessReviewStatus]
+
+
+def bearer_token(authorization: str | None) -> str:
+    """The token of an Authorization header. Raises NotAuthenticated, InvalidAuthToken."""
+    if authorization is None or not authorization.strip():
+        raise NotAuthenticated
+    scheme, _, token = authorization.strip().partition(" ")
+    token = token.strip()
+    if scheme.lower() == "clientcert":
+        # The cf CLI sends the certificate with its private key: taking it would mean acting as the caller for ever.
+        raise InvalidAuthToken(
+            "Invalid Auth Token: a client certificate carries its private key and is not accepted; "
+            "use a kubeconfig user with a token"
+        )
+    if scheme.lower() != "bearer" or not token or len(token) > MAXIMUM_TOKEN or not token.isascii() or " " in token:
+        raise InvalidAuthToken
+    return token
+
+
+def token_expiry(token: str) -> float:
+    """The `exp` of a JWT, seconds since the epoch; infinite where there is none. The cluster has verified it."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return float("inf")
+    try:
+        claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return float(claims["exp"])
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        return float("inf")

@@ -1,0 +1,157 @@
+"""Raw HTTP to kube-apiserver under the service's own identity.
+
+kubernetes_asyncio finds the cluster and keeps the credentials; requests go out through its session with bodies left
+as bytes, because its models cost a hundred times what decoding the needed fields does.
+"""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from kubernetes_asyncio.client import ApiClient, Configuration
+from kubernetes_asyncio.config import ConfigException, load_kube_config
+from kubernetes_asyncio.config.incluster_config import (
+    SERVICE_CERT_FILENAME,
+    SERVICE_TOKEN_FILENAME,
+    InClusterConfigLoader,
+)
+
+from service.errors import ServiceUnavailable
+
+CONNECT_TIMEOUT_S = 5.0
+
+
+class ClusterUnreachable(ServiceUnavailable):
+    """kube-apiserver did not answer, or answered that it cannot now."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("The Kubernetes API server is not available")
+        self.reason = reason
+        """For the log: method, path and what went wrong."""
+
+
+class UnexpectedStatus(Exception):
+    """kube-apiserver refused a request of the service's own: a matter of configuration or version."""
+
+    def __init__(self, status: int, method: str, path: str, body: bytes) -> None:
+        super().__init__(f"{method} {path}: HTTP {status}: {status_message(body)}")
+        self.status = status
+
+
+class NoCluster(Exception):
+    """No usable configuration says where the cluster is; the message says what was looked for."""
+
+
+def status_message(body: bytes) -> str:
+    """The message of a Kubernetes Status; what else came (a proxy's page, say) is not repeated."""
+    try:
+        status = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "not a Kubernetes Status"
+    if isinstance(status, dict) and status.get("kind") == "Status":
+        return str(status.get("message"))[:500]
+    return "not a Kubernetes Status"
+
+
+async def load_configuration(kubeconfig: str, context: str) -> Configuration:
+    """The cluster of a kubeconfig file, or of the Pod this runs in. Raises NoCluster."""
+    configuration = Configuration()
+    try:
+        if kubeconfig:
+            if not os.path.isfile(kubeconfig):  # noqa: ASYNC240 - at start, when nothing else runs
+                raise NoCluster(f"KUBECONFIG: there is no file {kubeconfig}")
+            await load_kube_config(
+                config_file=kubeconfig,
+                context=context or None,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+        elif "KUBERNETES_SERVICE_HOST" in os.environ:
+            InClusterConfigLoader(SERVICE_TOKEN_FILENAME, SERVICE_CERT_FILENAME).load_and_set(configuration)
+            configuration.refresh_api_key_hook = _read_projected_token
+        else:
+            raise NoCluster("KUBECONFIG: is not set, and this is not a Pod with a service account")
+    except ConfigException as error:
+        raise NoCluster(f"KUBECONFIG: {error}") from error
+    return configuration
+
+
+def _read_projected_token(configuration: Configuration) -> None:
+    # Read anew each time: the kubelet rotates the file, and a read costs less than a clock to get wrong. The strip is
+    # not cosmetic: a newline at the end of the file would make every request an invalid one.
+    configuration.api_key["BearerToken"] = "Bearer " + Path(SERVICE_TOKEN_FILENAME).read_text().strip()
+
+
+class Client:
+    """Requests to one kube-apiserver. Close it."""
+
+    def __init__(self, configuration: Configuration, timeout_s: float) -> None:
+        self._configuration = configuration
+        self._api = ApiClient(configuration)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """The body of a 200. Raises ClusterUnreachable, UnexpectedStatus."""
+        return await self._exchange("GET", path, query, None)
+
+    async def create(self, path: str, body: object) -> bytes:
+        """POST an object, and the body of the 200 or 201. Raises ClusterUnreachable, UnexpectedStatus."""
+        return await self._exchange("POST", path, None, orjson.dumps(body))
+
+    async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None) -> bytes:
+        async with self._open(method, path, query, body, self._timeout) as response:
+            try:
+                answer = await response.read()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
+            if response.status not in (200, 201):
+                raise UnexpectedStatus(response.status, method, path, answer)
+            return answer
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, inactivity_s: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response to be read piece by piece; reading raises TimeoutError after `inactivity_s` of silence."""
+        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_read=inactivity_s)
+        async with self._open("GET", path, query, None, timeout) as response:
+            if response.status != 200:
+                raise UnexpectedStatus(response.status, "GET", path, await response.read())
+            yield response
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "cf-processes"}
+        try:
+            for setting in (await self._configuration.auth_settings()).values():
+                headers[setting["key"]] = setting["value"]
+            response = await self._api.rest_client.pool_manager.request(
+                method,
+                f"{self._configuration.host}{path}" + ("?" + urlencode(query) if query else ""),
+                headers=headers,
+                data=body,
+                timeout=timeout,
+                server_hostname=self._configuration.tls_server_name,
+                proxy=self._configuration.proxy,
+                proxy_headers=self._configuration.proxy_headers,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
+            raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
+        async with response:
+            if response.status == 429 or response.status >= 500:
+                raise ClusterUnreachable(f"{method} {path}: HTTP {response.status}")
+            yield response

@@ -1,0 +1,108 @@
+"""From watched objects to the index: what each kind of object means for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from service.model.derive import Deployment, Keys, Namespace, Unparsable, derive_space, derive_workload
+from service.model.index import Index
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A Deployment that is in no list because it could not be understood."""
+
+    namespace: str
+    name: str
+    reason: str
+
+
+class _Named(msgspec.Struct, gc=False):
+    class Meta(msgspec.Struct, gc=False):
+        name: str = ""
+        namespace: str = ""
+
+    metadata: Meta
+
+
+_decode_name = msgspec.json.Decoder(_Named).decode
+
+
+class DeploymentFeed:
+    """Deployments become workloads. One that cannot be understood is skipped, logged once and counted."""
+
+    def __init__(self, index: Index, keys: Keys) -> None:
+        self._index = index
+        self._keys = keys
+        self._decode = msgspec.json.Decoder(Deployment).decode
+        self._skipped: dict[str, Skipped] = {}
+
+    @property
+    def skipped(self) -> Mapping[str, Skipped]:
+        """By Deployment uid."""
+        return self._skipped
+
+    def put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
+        try:
+            workload = derive_workload(self._decode(raw), self._keys)
+        except (Unparsable, msgspec.ValidationError, ValueError, OverflowError) as error:
+            self._skip(uid, raw, str(error))
+            return
+        self._skipped.pop(uid, None)
+        for conflict in self._index.put_workload(workload):
+            log.warning(
+                "two Deployments claim one process",
+                namespace=conflict.workload.namespace,
+                deployment=conflict.workload.name,
+                served_namespace=conflict.winner.namespace,
+                served_deployment=conflict.winner.name,
+                app_guid=conflict.workload.app_guid,
+                process_type=conflict.workload.type,
+            )
+
+    def delete(self, uid: str) -> None:
+        self._skipped.pop(uid, None)
+        self._index.remove_workload(uid)
+
+    def retain(self, uids: set[str]) -> None:
+        for uid in [*self._index.workloads_outside(uids), *(self._skipped.keys() - uids)]:
+            self.delete(uid)
+
+    def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
+        # What it said before is out of date: an old state must not stay in the lists under its name.
+        self._index.remove_workload(uid)
+        name = _decode_name(raw).metadata
+        skipped = Skipped(name.namespace, name.name, reason)
+        if self._skipped.get(uid) != skipped:
+            self._skipped[uid] = skipped
+            log.warning("Deployment skipped", namespace=name.namespace, deployment=name.name, reason=reason)
+
+
+class NamespaceFeed:
+    """Namespaces become spaces."""
+
+    def __init__(self, index: Index, keys: Keys) -> None:
+        self._index = index
+        self._keys = keys
+        self._decode = msgspec.json.Decoder(Namespace).decode
+        self._names: dict[str, str] = {}
+        """By uid: a deletion names the uid."""
+
+    def put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
+        space = derive_space(self._decode(raw), self._keys)
+        self._names[uid] = space.namespace
+        self._index.put_space(space)
+
+    def delete(self, uid: str) -> None:
+        name = self._names.pop(uid, None)
+        # A namespace deleted and made again may be reported new before it is reported gone.
+        if name is not None and name not in self._names.values():
+            self._index.remove_space(name)
+
+    def retain(self, uids: set[str]) -> None:
+        for uid in self._names.keys() - uids:
+            self.delete(uid)

@@ -1,0 +1,98 @@
+"""The Cloud Foundry error catalogue: one class per (status, code, title). No I/O.
+
+A reply's `detail` is the exception's message, so a message is written for the person who called the API:
+it never holds another exception's text, a token or a value read from a store. What an operator needs to know
+travels as `__cause__` and ends in the log.
+"""
+
+from typing import Any, ClassVar
+
+
+class CloudFoundryError(Exception):
+    """An answer other than success: HTTP `status`, and `code`, `title`, `detail` of the error object."""
+
+    status: ClassVar[int]
+    code: ClassVar[int]
+    title: ClassVar[str]
+    default_detail: ClassVar[str] = ""
+
+    def __init__(self, detail: str | None = None, *, retry_after_s: int | None = None) -> None:
+        self.detail = self.default_detail if detail is None else detail
+        self.retry_after_s = retry_after_s
+        super().__init__(self.detail)
+
+    def body(self) -> dict[str, Any]:
+        """`{"errors": [{"detail", "title", "code"}]}`."""
+        return {"errors": [{"detail": self.detail, "title": self.title, "code": self.code}]}
+
+
+class InvalidRequest(CloudFoundryError):
+    """The request line or a header cannot be decoded."""
+
+    status, code, title = 400, 10004, "CF-InvalidRequest"
+
+
+class BadQueryParameter(CloudFoundryError):
+    """A query parameter is unknown or its value is not one it accepts."""
+
+    status, code, title = 400, 10005, "CF-BadQueryParameter"
+
+    def __init__(self, complaint: str) -> None:
+        super().__init__(f"The query parameter is invalid: {complaint}")
+
+
+class NotAuthenticated(CloudFoundryError):
+    """There is no Authorization header."""
+
+    status, code, title = 401, 10002, "CF-NotAuthenticated"
+    default_detail = "Authentication error"
+
+
+class InvalidAuthToken(CloudFoundryError):
+    """The Authorization header is not a Bearer token the cluster accepts."""
+
+    status, code, title = 401, 1000, "CF-InvalidAuthToken"
+    default_detail = "Invalid Auth Token"
+
+
+class NotAuthorized(CloudFoundryError):
+    """The caller is known and may not do this."""
+
+    status, code, title = 403, 10003, "CF-NotAuthorized"
+    default_detail = "You are not authorized to perform the requested action"
+
+
+class UnknownRequest(CloudFoundryError):
+    """No operation has this path and method."""
+
+    status, code, title = 404, 10000, "CF-NotFound"
+    default_detail = "Unknown request"
+
+
+class ResourceNotFound(CloudFoundryError):
+    """The resource does not exist, or the caller may not know that it does."""
+
+    status, code, title = 404, 10010, "CF-ResourceNotFound"
+
+
+class BodyTooLarge(CloudFoundryError):
+    """The request body is over the limit."""
+
+    status, code, title = 413, 10008, "CF-UnprocessableEntity"
+    default_detail = "The request body is too large"
+
+
+class UnknownError(CloudFoundryError):
+    """A defect of the service. Its text is fixed: the cause belongs in the log."""
+
+    status, code, title = 500, 10001, "UnknownError"
+    default_detail = "An unknown error occurred."
+
+
+class ServiceUnavailable(CloudFoundryError):
+    """A store or the cluster is away, or the service has as much work as it can hold."""
+
+    status, code, title = 503, 10015, "CF-ServiceUnavailable"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 5) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)

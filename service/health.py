@@ -1,0 +1,86 @@
+"""What the service knows of the parts it depends on: for probes, for warnings in replies, for the log."""
+
+import gc
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from service.cluster.watch import WatchState
+from service.errors import ServiceUnavailable
+from service.store.mirror import MirrorState
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+GRACE_S = 1.0
+"""A watch may be away for so long, as it is at each routine reconnect, before replies carry a warning."""
+
+
+class Health:
+    def __init__(self) -> None:
+        self._watches: dict[str, WatchState] = {}
+        self._mirror = MirrorState()
+        self._stopping = False
+        self._was_ready = False
+
+    def follow(self, watches: Mapping[str, WatchState], mirror: MirrorState) -> None:
+        """Name the states to report on. Until then nothing is ready."""
+        self._watches = dict(watches)
+        self._mirror = mirror
+
+    def stop(self) -> None:
+        """From now on not ready: whoever routes requests here should stop."""
+        self._stopping = True
+        self.changed()
+
+    @property
+    def loaded(self) -> bool:
+        """Everything has been read once: answers are complete, though maybe no longer new."""
+        return bool(self._watches) and self._mirror.synced and all(watch.synced for watch in self._watches.values())
+
+    @property
+    def ready(self) -> bool:
+        return self.loaded and not self._stopping
+
+    def require_loaded(self) -> None:
+        """Raises ServiceUnavailable while an answer could miss what exists."""
+        if not self.loaded:
+            raise ServiceUnavailable("The service has not finished loading yet", retry_after_s=1)
+
+    def cluster_age_s(self) -> float:
+        """Seconds by which the oldest watch may be behind; 0 while all are connected."""
+        now = time.monotonic()
+        return max((watch.age_s(now) for watch in self._watches.values()), default=0.0)
+
+    def report(self) -> dict[str, Any]:
+        """The body of /readyz: what is there, what is missing and why."""
+        now = time.monotonic()
+        return {
+            "status": "ready" if self.ready else "stopping" if self._stopping else "loading",
+            "watches": {
+                name: {
+                    "synced": watch.synced,
+                    "connected": watch.connected,
+                    "age_s": round(watch.age_s(now), 1) if watch.synced else None,
+                    "relists": watch.relists,
+                    "restarts": watch.restarts,
+                    "failure": watch.failure or None,
+                }
+                for name, watch in self._watches.items()
+            },
+            "metadata": {
+                "synced": self._mirror.synced,
+                "connected": self._mirror.connected,
+                "failure": self._mirror.failure or None,
+            },
+        }
+
+    def changed(self) -> None:
+        """Called whenever a state has changed."""
+        if self.ready == self._was_ready:
+            return
+        self._was_ready = self.ready
+        log.info("ready" if self.ready else "not ready")
+        if self.ready:
+            # What has been loaded stays: looking through it for garbage again and again would only cost pauses.
+            gc.freeze()

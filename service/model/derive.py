@@ -1,0 +1,306 @@
+"""Which field comes from whom: Deployment → Workload, Namespace → Space, and their merge with stored metadata.
+
+The table this implements is the README's section "Where each field comes from". Everything here is a pure function
+of its arguments; what cannot be understood raises `Unparsable`, for the caller to skip and report.
+"""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID, uuid5
+
+import msgspec
+
+from service.model.process import HealthCheck, Metadata, Process, Space, Workload, microseconds
+from service.model.quantity import mebibytes
+
+GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
+"""Of the UUIDv5 GUIDs below. Changing it renames every process that has no GUID label."""
+
+DEFAULT_TYPE = "web"
+ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+APPLICATION_CONTAINER = "application"
+
+
+class Unparsable(ValueError):
+    """The object is no process or space, and why: for the log, never for a reply."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Label and annotation keys that tie Kubernetes objects to Cloud Foundry resources."""
+
+    app_guid: str = "cloudfoundry.org/app-guid"
+    process_type: str = "cloudfoundry.org/process-type"
+    process_guid: str = "cloudfoundry.org/process-guid"
+    space_guid: str = "cloudfoundry.org/space-guid"
+    organization_guid: str = "cloudfoundry.org/org-guid"
+    version: str = "cloudfoundry.org/version"
+    revision_guid: str = "cloudfoundry.org/revision-guid"
+    registry_credential_guid: str = "cloudfoundry.org/registry-credential-guid"
+    registry_credential_last_synced_at: str = "cloudfoundry.org/registry-credential-last-synced-at"
+
+
+def _korifi(name: str) -> str:
+    return f"korifi.cloudfoundry.org/{name}"
+
+
+PRESETS: Mapping[str, Keys] = {
+    "default": Keys(),
+    "korifi": Keys(
+        app_guid=_korifi("app-guid"),
+        process_type=_korifi("process-type"),
+        process_guid=_korifi("process-guid"),
+        space_guid=_korifi("space-guid"),
+        organization_guid=_korifi("org-guid"),
+        version=_korifi("version"),
+        revision_guid=_korifi("revision-guid"),
+        registry_credential_guid=_korifi("registry-credential-guid"),
+        registry_credential_last_synced_at=_korifi("registry-credential-last-synced-at"),
+    ),
+    "eirini": Keys(
+        app_guid="cloudfoundry.org/app_guid",
+        process_type="cloudfoundry.org/process_type",
+        process_guid="cloudfoundry.org/guid",
+        space_guid="cloudfoundry.org/space_guid",
+        organization_guid="cloudfoundry.org/org_guid",
+        version="cloudfoundry.org/version",
+        revision_guid="cloudfoundry.org/revision_guid",
+        registry_credential_guid="cloudfoundry.org/registry_credential_guid",
+        registry_credential_last_synced_at="cloudfoundry.org/registry_credential_last_synced_at",
+    ),
+}
+
+
+# The fields this service reads of the objects Kubernetes sends, under Kubernetes' own names. A field that is absent,
+# null or of another shape is the API server's to send: absent and null are equal here, another shape fails decoding.
+
+
+class ManagedFields(msgspec.Struct, gc=False):
+    time: datetime | None = None
+    subresource: str | None = None
+
+
+class ObjectMeta(msgspec.Struct, gc=False):
+    name: str
+    uid: str
+    creationTimestamp: datetime
+    namespace: str = ""
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    managedFields: list[ManagedFields] | None = None
+
+
+class HTTPGetAction(msgspec.Struct, gc=False):
+    path: str | None = None
+
+
+class Probe(msgspec.Struct, gc=False):
+    httpGet: HTTPGetAction | None = None
+    tcpSocket: msgspec.Raw | None = None
+    grpc: msgspec.Raw | None = None
+    timeoutSeconds: int | None = None
+    periodSeconds: int | None = None
+    failureThreshold: int | None = None
+
+
+class ResourceRequirements(msgspec.Struct, gc=False):
+    limits: dict[str, str | int | float] | None = None
+
+
+class SecurityContext(msgspec.Struct, gc=False):
+    runAsUser: int | None = None
+
+
+class Container(msgspec.Struct, gc=False):
+    name: str = ""
+    command: list[str] | None = None
+    args: list[str] | None = None
+    resources: ResourceRequirements | None = None
+    livenessProbe: Probe | None = None
+    readinessProbe: Probe | None = None
+    startupProbe: Probe | None = None
+    securityContext: SecurityContext | None = None
+
+
+class LocalObjectReference(msgspec.Struct, gc=False):
+    name: str | None = None
+
+
+class PodSpec(msgspec.Struct, gc=False):
+    containers: list[Container]
+    securityContext: SecurityContext | None = None
+    imagePullSecrets: list[LocalObjectReference] | None = None
+
+
+class PodTemplateMeta(msgspec.Struct, gc=False):
+    annotations: dict[str, str] | None = None
+
+
+class PodTemplate(msgspec.Struct, gc=False):
+    spec: PodSpec
+    metadata: PodTemplateMeta | None = None
+
+
+class DeploymentSpec(msgspec.Struct, gc=False):
+    template: PodTemplate
+    replicas: int | None = None
+
+
+class Deployment(msgspec.Struct, gc=False):
+    metadata: ObjectMeta
+    spec: DeploymentSpec
+
+
+class Namespace(msgspec.Struct, gc=False):
+    metadata: ObjectMeta
+
+
+def process_guid(app_guid: str, process_type: str) -> str:
+    """The GUID of a process nobody named: the same for ever, whatever becomes of its Deployment."""
+    return str(uuid5(GUID_NAMESPACE, f"process/{app_guid}/{process_type}"))
+
+
+def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
+    """The process a Deployment runs. Raises Unparsable."""
+    meta = deployment.metadata
+    labels = meta.labels or {}
+    annotations = meta.annotations or {}
+    app_guid = labels.get(keys.app_guid)
+    if not app_guid:
+        raise Unparsable(f"label {keys.app_guid} is absent or empty")
+    # Interned where many processes share one value: each decoded object brings its own copy of every string.
+    process_type = sys.intern(labels.get(keys.process_type) or DEFAULT_TYPE)
+    template = deployment.spec.template
+    container = _app_container(template)
+    created_at = microseconds(meta.creationTimestamp)
+    try:
+        memory_in_mb, disk_in_mb = _limit(container, "memory"), _limit(container, "ephemeral-storage")
+    except ValueError as error:
+        raise Unparsable(f"container {container.name!r}: {error}") from error
+    replicas = deployment.spec.replicas
+    return Workload(
+        uid=meta.uid,
+        namespace=sys.intern(meta.namespace),
+        name=meta.name,
+        guid=labels.get(keys.process_guid) or process_guid(app_guid, process_type),
+        app_guid=app_guid,
+        type=process_type,
+        space_guid=labels.get(keys.space_guid) or None,
+        created_at=created_at,
+        changed_at=max(created_at, _changed_at(meta)),
+        version=sys.intern(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"),
+        command=_command(container),
+        user=_user(container, template.spec),
+        instances=1 if replicas is None else replicas,
+        memory_in_mb=memory_in_mb,
+        disk_in_mb=disk_in_mb,
+        health_check=_health_check(container.livenessProbe, container.startupProbe),
+        readiness_health_check=_health_check(container.readinessProbe, None),
+        revision_guid=annotations.get(keys.revision_guid) or None,
+        registry_credential_guid=annotations.get(keys.registry_credential_guid) or None,
+        pull_secret_guid=_pull_secret_guid(meta.namespace, template.spec),
+        registry_credential_last_synced_at=_moment(annotations.get(keys.registry_credential_last_synced_at)),
+    )
+
+
+def derive_space(namespace: Namespace, keys: Keys) -> Space:
+    """The space a Namespace is; an unlabelled one is called by its own name."""
+    meta = namespace.metadata
+    labels = meta.labels or {}
+    return Space(meta.name, labels.get(keys.space_guid) or meta.name, labels.get(keys.organization_guid) or None)
+
+
+def merge(workload: Workload, metadata: Metadata | None, space: Space | None) -> Process:
+    """The process of a workload, its row (None: nothing stored yet) and its namespace (None: not known yet)."""
+    stored = metadata or Metadata(app_guid=workload.app_guid, type=workload.type)
+    return Process(
+        workload=workload,
+        metadata=stored,
+        space_guid=workload.space_guid or (space.guid if space else workload.namespace),
+        organization_guid=space.organization_guid if space else None,
+        updated_at=max(workload.changed_at, stored.updated_at),
+    )
+
+
+def _app_container(template: PodTemplate) -> Container:
+    containers = template.spec.containers
+    if not containers:
+        raise Unparsable("its Pods have no container")
+    annotations = (template.metadata and template.metadata.annotations) or {}
+    for wanted in (annotations.get(DEFAULT_CONTAINER), APPLICATION_CONTAINER):
+        for container in containers:
+            if wanted and container.name == wanted:
+                return container
+    return containers[0]
+
+
+def _changed_at(meta: ObjectMeta) -> int:
+    moments = [f.time for f in meta.managedFields or () if f.time is not None and f.subresource != "status"]
+    return microseconds(max(moments)) if moments else 0
+
+
+def _command(container: Container) -> str:
+    words: Sequence[str] = [*(container.command or ()), *(container.args or ())]
+    if len(words) == 3 and words[0].rpartition("/")[2] == "sh" and words[1] == "-c":
+        return words[2]
+    return shlex.join(words)
+
+
+def _user(container: Container, pod: PodSpec) -> str | None:
+    for context in (container.securityContext, pod.securityContext):
+        if context is not None and context.runAsUser is not None:
+            return str(context.runAsUser)
+    return None
+
+
+def _limit(container: Container, resource: str) -> int | None:
+    limits = (container.resources and container.resources.limits) or {}
+    return mebibytes(str(limits[resource])) if resource in limits else None
+
+
+def _health_check(probe: Probe | None, startup: Probe | None) -> HealthCheck:
+    """The check a probe makes, be it the startup probe alone; `timeout` is the time allowed to start."""
+    lasting = probe or startup
+    if lasting is None:
+        return HealthCheck("process")
+    if lasting.httpGet is not None:
+        kind, endpoint = "http", lasting.httpGet.path or "/"
+    elif lasting.tcpSocket is not None or lasting.grpc is not None:
+        kind, endpoint = "port", None
+    else:
+        kind, endpoint = "process", None
+    timeout = None
+    if startup is not None and startup.periodSeconds is not None and startup.failureThreshold is not None:
+        timeout = startup.periodSeconds * startup.failureThreshold
+    return _shared_health_check(kind, timeout, lasting.timeoutSeconds, lasting.periodSeconds, endpoint)
+
+
+# Nearly all processes of a platform share a handful of checks.
+_shared_health_check = lru_cache(maxsize=4096)(HealthCheck)
+
+
+def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:
+    for reference in pod.imagePullSecrets or ():
+        if reference.name:
+            return _shared_secret_guid(namespace, reference.name)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _shared_secret_guid(namespace: str, name: str) -> str:
+    return str(uuid5(GUID_NAMESPACE, f"registry-credential/{namespace}/{name}"))
+
+
+def _moment(text: str | None) -> int | None:
+    """An annotated time, or None: a person's typing error is no reason to hide the process."""
+    if not text:
+        return None
+    try:
+        return microseconds(msgspec.convert(text, datetime))
+    except (msgspec.ValidationError, TypeError):
+        return None

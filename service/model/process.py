@@ -1,0 +1,118 @@
+"""The records of the domain.
+
+Times are whole microseconds since the epoch, UTC: both stores' precision fits, they compare as integers, and
+100,000 of them cost little. Records are frozen and hold no cycles, so `gc=False` keeps the garbage collector's
+pauses independent of how many processes there are.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+"""One second in the unit of every time in the model."""
+
+
+def microseconds(moment: datetime) -> int:
+    """The model's time of an aware datetime."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def timestamp(moment: int) -> str:
+    """`2006-01-02T15:04:05Z`: whole seconds, cut off and not rounded, as the API writes times."""
+    return (EPOCH + timedelta(seconds=moment // SECOND)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class HealthCheck(msgspec.Struct, frozen=True, gc=False):
+    """A health check as the API shows it; `type` is http, port or process. Times are seconds; None is not set."""
+
+    type: str
+    timeout: int | None = None
+    invocation_timeout: int | None = None
+    interval: int | None = None
+    endpoint: str | None = None
+
+
+class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What one Deployment says of the process it runs (service.model.derive says how)."""
+
+    uid: str
+    namespace: str
+    name: str
+    guid: str
+    app_guid: str
+    type: str
+    space_guid: str | None
+    """The Deployment's own space label; None leaves it to the namespace."""
+    created_at: int
+    changed_at: int
+    """The last change of anything but the status."""
+    version: str
+    command: str
+    user: str | None
+    instances: int
+    memory_in_mb: int | None
+    disk_in_mb: int | None
+    health_check: HealthCheck
+    readiness_health_check: HealthCheck
+    revision_guid: str | None
+    registry_credential_guid: str | None
+    """Named by annotation."""
+    pull_secret_guid: str | None
+    """Stands in for the credential when neither annotation nor row names one."""
+    registry_credential_last_synced_at: int | None
+
+
+class Metadata(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What Postgres keeps of the process (app_guid, type): the part Kubernetes has no place for."""
+
+    app_guid: str
+    type: str
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    log_rate_limit_in_bytes_per_second: int = -1
+    revision_guid: str | None = None
+    registry_credential_guid: str | None = None
+    registry_credential_last_synced_at: int | None = None
+    updated_at: int = 0
+
+
+class Space(msgspec.Struct, frozen=True, gc=False):
+    """What one Namespace says of the space it is."""
+
+    namespace: str
+    guid: str
+    organization_guid: str | None = None
+
+
+class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
+    """A process: its workload merged with its metadata. Compared by identity: another object is another state."""
+
+    workload: Workload
+    metadata: Metadata
+    space_guid: str
+    organization_guid: str | None
+    updated_at: int
+
+    @property
+    def guid(self) -> str:
+        return self.workload.guid
+
+    @property
+    def revision_guid(self) -> str | None:
+        return self.workload.revision_guid or self.metadata.revision_guid
+
+    @property
+    def registry_credential_guid(self) -> str | None:
+        return (
+            self.workload.registry_credential_guid
+            or self.metadata.registry_credential_guid
+            or self.workload.pull_secret_guid
+        )
+
+    @property
+    def registry_credential_last_synced_at(self) -> int | None:
+        annotated = self.workload.registry_credential_last_synced_at
+        return self.metadata.registry_credential_last_synced_at if annotated is None else annotated

@@ -1,0 +1,114 @@
+"""Sorted views: any page of a total order, for a caller who sees everything or only some namespaces.
+
+A view keeps every process in one sorted list and again in one list a namespace. Finding the items at ranks
+`start`…`stop` costs, for n processes:
+
+* seen whole: O(log n) to the position, then the page;
+* seen through k namespaces: O(k log² n): bisect the whole list for the item that has `start` visible items before it,
+  counting those in the k lists (or in the other namespaces' lists, when those are fewer), then merge from there.
+
+Neither depends on how deep the page is. All names of the field (page, rank) count from 0.
+"""
+
+import heapq
+from collections.abc import Callable, Container, Iterable, Iterator, Set
+from itertools import islice
+
+from sortedcontainers import SortedList
+
+Position = tuple[int, str]
+"""Where a process stands in an order: its sort key, then its GUID, which no two share.
+
+A plain tuple on purpose: the garbage collector stops following exact tuples of atoms, and follows named ones for ever.
+"""
+
+Visible = frozenset[str] | None
+"""The namespaces a caller sees; None: all there are, now and later."""
+
+
+class SortedView:
+    """All processes in the order of one key."""
+
+    def __init__(self) -> None:
+        self._all: SortedList[Position] = SortedList()
+        self._namespaces: dict[str, SortedList[Position]] = {}
+
+    def add(self, namespace: str, position: Position) -> None:
+        self._all.add(position)
+        part = self._namespaces.get(namespace)
+        if part is None:
+            part = self._namespaces[namespace] = SortedList()
+        part.add(position)
+
+    def remove(self, namespace: str, position: Position) -> None:
+        self._all.remove(position)
+        part = self._namespaces[namespace]
+        part.remove(position)
+        if not part:
+            del self._namespaces[namespace]
+
+    def namespaces(self) -> Set[str]:
+        """Those that hold a process."""
+        return self._namespaces.keys()
+
+    def count(self, visible: Visible) -> int:
+        if visible is None:
+            return len(self._all)
+        return sum(len(part) for part in self._parts(visible))
+
+    def guids(self, visible: Visible) -> Iterator[str]:
+        """All that is visible, in no particular order."""
+        for part in [self._all] if visible is None else self._parts(visible):
+            for _, guid in part:
+                yield guid
+
+    def between(self, start: int | None, end: int | None) -> Iterator[str]:
+        """GUIDs with start ≤ key < end, ascending."""
+        # A position is compared as a tuple: an empty GUID stands before every real one of the same key.
+        low = None if start is None else (start, "")
+        high = None if end is None else (end, "")
+        for _, guid in self._all.irange(low, high, inclusive=(True, False)):
+            yield guid
+
+    def within(self, guids: Container[str], descending: bool) -> list[str]:
+        """The GUIDs that are in `guids`, in order: one pass over the view, whatever the size of `guids`."""
+        everything = reversed(self._all) if descending else self._all
+        return [guid for _, guid in everything if guid in guids]
+
+    def page(self, visible: Visible, start: int, size: int, descending: bool) -> list[str]:
+        """The GUIDs at ranks start … start + size of what is visible; fewer or none past the end."""
+        total = self.count(visible)
+        stop = min(start + size, total)
+        if start >= stop:
+            return []
+        low, high = (total - stop, total - start) if descending else (start, stop)
+        found = [guid for _, guid in self._ascending(visible, low, high)]
+        return found[::-1] if descending else found
+
+    def _ascending(self, visible: Visible, low: int, high: int) -> Iterable[Position]:
+        if visible is None or len(parts := self._parts(visible)) == len(self._namespaces):
+            return self._all.islice(low, high)
+        if len(parts) == 1:
+            return parts[0].islice(low, high)
+        if 2 * len(parts) <= len(self._namespaces):
+            first = self._first(low, lambda position, _: sum(part.bisect_left(position) for part in parts))
+        else:
+            hidden = [part for namespace, part in self._namespaces.items() if namespace not in visible]
+            first = self._first(low, lambda position, rank: rank - sum(part.bisect_left(position) for part in hidden))
+        return islice(heapq.merge(*(part.irange(first) for part in parts)), high - low)
+
+    def _first(self, visible_before: int, count: Callable[[Position, int], int]) -> Position:
+        """The last position with at most `visible_before` visible ones before it: the page starts there."""
+        low, high = 0, len(self._all) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if count(self._all[middle], middle) <= visible_before:
+                low = middle
+            else:
+                high = middle - 1
+        return self._all[low]
+
+    def _parts(self, visible: frozenset[str]) -> list["SortedList[Position]"]:
+        if len(visible) <= len(self._namespaces):
+            return [part for namespace in visible if (part := self._namespaces.get(namespace)) is not None]
+        return [part for namespace, part in self._namespaces.items() if namespace in visible]

@@ -1,0 +1,89 @@
+"""What the product does, in the API's own words. Operations know the caller, not HTTP."""
+
+from dataclasses import dataclass, replace
+
+from service.cluster.access import Access, Caller
+from service.errors import ResourceNotFound
+from service.health import GRACE_S, Health
+from service.model.index import NO_FILTERS, Filters, Index, Order, Selection
+from service.model.paging import PageRequest
+from service.model.process import Process
+from service.store.mirror import Mirror
+
+FIRST_PAGE = PageRequest()
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """Which processes, in which order, and which page of them."""
+
+    filters: Filters = NO_FILTERS
+    order: Order = Order.CREATED_AT
+    descending: bool = False
+    page: PageRequest = FIRST_PAGE
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How far the answer is current. `cluster_age_s` 0 and `metadata_current` True: entirely."""
+
+    cluster_age_s: float = 0.0
+    metadata_current: bool = True
+
+
+class Processes:
+    def __init__(self, index: Index, access: Access, mirror: Mirror, health: Health) -> None:
+        self._index = index
+        self._access = access
+        self._mirror = mirror
+        self._health = health
+
+    async def list(self, caller: Caller, request: ListRequest) -> tuple[Selection, Freshness]:
+        """A page of all the caller sees. Raises ServiceUnavailable."""
+        freshness = await self._catch_up()
+        visible = await self._access.visible(caller, self._index.namespaces())
+        return self._select(request, request.filters, visible), freshness
+
+    async def list_of_app(self, caller: Caller, app_guid: str, request: ListRequest) -> tuple[Selection, Freshness]:
+        """A page of one app's processes. Raises ResourceNotFound for an app without any the caller sees."""
+        freshness = await self._catch_up()
+        namespaces = {process.workload.namespace for process in self._index.processes_of(app_guid)}
+        visible = await self._access.visible(caller, namespaces) if namespaces else frozenset()
+        if visible is not None and not namespaces & visible:
+            raise ResourceNotFound("App not found")
+        return self._select(request, replace(request.filters, app_guids=frozenset((app_guid,))), visible), freshness
+
+    async def get(self, caller: Caller, guid: str) -> tuple[Process, Freshness]:
+        """One process. Raises ResourceNotFound, also for one the caller may not see."""
+        freshness = await self._catch_up()
+        process = self._index.get(guid)
+        if process is None or not await self._access.may_get(caller, process.workload.namespace):
+            raise ResourceNotFound("Process not found")
+        return process, freshness
+
+    async def get_of_app(self, caller: Caller, app_guid: str, process_type: str) -> tuple[Process, Freshness]:
+        """The process of an app and type. Raises ResourceNotFound, naming the app where the caller sees none of it."""
+        freshness = await self._catch_up()
+        app_is_visible = False
+        for process in self._index.processes_of(app_guid):
+            if await self._access.may_get(caller, process.workload.namespace):
+                if process.workload.type == process_type:
+                    return process, freshness
+                app_is_visible = True
+        raise ResourceNotFound("Process not found" if app_is_visible else "App not found")
+
+    async def _catch_up(self) -> Freshness:
+        self._health.require_loaded()
+        current = await self._mirror.catch_up()
+        age_s = self._health.cluster_age_s()
+        return Freshness(age_s if age_s > GRACE_S else 0.0, current)
+
+    def _select(self, request: ListRequest, filters: Filters, visible: frozenset[str] | None) -> Selection:
+        return self._index.select(
+            filters,
+            visible,
+            request.order,
+            descending=request.descending,
+            start=request.page.offset,
+            size=request.page.per_page,
+        )

@@ -1,0 +1,193 @@
+"""Every knob of the service, read from the environment once, with all complaints at once.
+
+A setting is a field of `Settings`: its environment variable is the field's name in capitals, its unit ends the name,
+and the text after it is what the README's table says of it.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, cast, get_type_hints
+from urllib.parse import urlsplit
+
+from environs import Env, EnvValidationError, validate
+
+from service.model.derive import PRESETS, Keys
+
+
+class InvalidSettings(Exception):
+    """Some settings are missing or wrong; the message names each, one a line, and repeats no secret."""
+
+
+def setting(default: Any, text: str, *, secret: bool = False, **checks: Any) -> Any:
+    """A field of Settings: its default, what it means, and environs' validators for it."""
+    return field(default=default, repr=not secret, metadata={"text": text, "secret": secret, **checks})
+
+
+_PORT = validate.Range(0, 65535)
+_COUNT = validate.Range(min=1)
+_SECONDS = validate.Range(min=0.05, max=86400)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    database_url: str = setting(
+        "", "Postgres, as `postgresql://user:password@host:5432/database`. Required.", secret=True
+    )
+    kubeconfig: str = setting(
+        "", "A kubeconfig file, for use outside a cluster. Empty: the Pod's own service account, when run in one."
+    )
+    kube_context: str = setting("", "The context of the kubeconfig to use. Empty: its current one.")
+    host: str = setting("127.0.0.1", "The address to listen on.")
+    port: int = setting(8080, "The port to listen on; 0 picks a free one.", validate=_PORT)
+    external_url: str = setting(
+        "", "The base of every link, such as `https://api.example.org`. Empty: each request's own scheme and Host."
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        (), "Networks (CIDR, comma-separated) whose `X-Forwarded-Proto` and `X-Forwarded-Host` are believed."
+    )
+    authentication: str = setting(
+        "kubernetes",
+        "`kubernetes`: callers show a token of the cluster. `none`: everyone may read everything; loopback only.",
+        validate=validate.OneOf(["kubernetes", "none"]),
+    )
+    review_ttl_s: float = setting(
+        60.0, "How long an answer of TokenReview or SubjectAccessReview is used.", validate=_SECONDS
+    )
+    review_grace_s: float = setting(
+        900.0,
+        "How long a positive answer goes on being used while kube-apiserver cannot be asked.",
+        validate=validate.Range(min=0, max=86400),
+    )
+    review_concurrency: int = setting(16, "Reviews asked of kube-apiserver at a time.", validate=_COUNT)
+    kube_timeout_s: float = setting(10.0, "For one request to kube-apiserver, watches apart.", validate=_SECONDS)
+    watch_inactivity_s: float = setting(
+        75.0,
+        "A watch that is silent for so long is given up and opened anew; bookmarks come every 60 s.",
+        validate=_SECONDS,
+    )
+    database_timeout_s: float = setting(
+        2.0, "For one statement; a read then goes on with the metadata known.", validate=_SECONDS
+    )
+    label_preset: str = setting(
+        "default",
+        "Whose label keys the Deployments carry: `default`, `korifi` or `eirini`.",
+        validate=validate.OneOf(sorted(PRESETS)),
+    )
+    app_guid_label: str = setting("", "Replaces the preset's label of the app GUID.")
+    process_type_label: str = setting("", "Replaces the preset's label of the process type.")
+    process_guid_label: str = setting("", "Replaces the preset's label of the process GUID.")
+    space_guid_label: str = setting("", "Replaces the preset's label of the space GUID.")
+    organization_guid_label: str = setting("", "Replaces the preset's label of the organization GUID.")
+    max_concurrent_requests: int = setting(
+        512, "Requests worked on at a time; more get 503 with Retry-After.", validate=_COUNT
+    )
+    max_body_bytes: int = setting(1 << 20, "The largest request body.", validate=_COUNT)
+    drain_s: float = setting(
+        0.0,
+        "After SIGTERM, how long to go on accepting requests while `/readyz` says no.",
+        validate=validate.Range(min=0, max=600),
+    )
+    shutdown_timeout_s: float = setting(20.0, "How long requests under way may take to finish.", validate=_SECONDS)
+    log_level: str = setting(
+        "info",
+        "`debug` (one line a request), `info`, `warning` or `error`.",
+        validate=validate.OneOf(["debug", "info", "warning", "error"]),
+    )
+
+    @property
+    def keys(self) -> Keys:
+        """The preset's label keys with those replaced that are set by name."""
+        preset = PRESETS[self.label_preset]
+        return Keys(
+            app_guid=self.app_guid_label or preset.app_guid,
+            process_type=self.process_type_label or preset.process_type,
+            process_guid=self.process_guid_label or preset.process_guid,
+            space_guid=self.space_guid_label or preset.space_guid,
+            organization_guid=self.organization_guid_label or preset.organization_guid,
+            version=preset.version,
+            revision_guid=preset.revision_guid,
+            registry_credential_guid=preset.registry_credential_guid,
+            registry_credential_last_synced_at=preset.registry_credential_last_synced_at,
+        )
+
+
+class _MappingEnv(Env):
+    """environs over a mapping given, so that nothing but the entry point reads the process's environment."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(eager=False)
+        # An empty variable is an unset one: that is what `FOO= command` and an optional Secret key mean.
+        self._given = {name: value for name, value in environ.items() if value != ""}
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        return self._given.get(env_key, default)
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Settings from environment variables. Raises InvalidSettings naming everything that is wrong."""
+    env = _MappingEnv(environ)
+    types = get_type_hints(Settings)
+    values = {knob.name: _read(env, knob, types[knob.name]) for knob in fields(Settings)}
+    unreadable: dict[str, str] = {}
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        messages = cast(Mapping[str, list[str]], error.error_messages)
+        unreadable = {name: " ".join(texts) for name, texts in messages.items()}
+    settings = Settings(**{name: value for name, value in values.items() if name.upper() not in unreadable})
+    complaints = [f"{name}: {text}" for name, text in unreadable.items()] + _cross_check(settings)
+    if complaints:
+        raise InvalidSettings("\n".join(complaints))
+    return settings
+
+
+def _read(env: Env, knob: Field[Any], kind: Any) -> Any:
+    name, default = knob.name.upper(), cast(Any, knob.default)
+    checks = {"validate": knob.metadata["validate"]} if "validate" in knob.metadata else {}
+    if kind is int:
+        return env.int(name, default, **checks)
+    if kind is float:
+        return env.float(name, default, **checks)
+    if kind is str:
+        return env.str(name, default, **checks)
+    return tuple(part.strip() for part in env.list(name, list(default), **checks) or ())
+
+
+_LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
+
+
+def _cross_check(settings: Settings) -> list[str]:
+    complaints = []
+    if not settings.database_url:
+        complaints.append("DATABASE_URL: is required, such as postgresql://user:password@host:5432/database")
+    elif urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
+        complaints.append("DATABASE_URL: must begin with postgresql://")
+    if settings.external_url:
+        url = urlsplit(settings.external_url)
+        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+            complaints.append("EXTERNAL_URL: must be http:// or https:// with a host, and no query")
+    for network in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            complaints.append(f"TRUSTED_PROXIES: '{network}' is not a network such as 10.0.0.0/8")
+    for knob in fields(settings):
+        key = getattr(settings, knob.name)
+        if knob.name.endswith("_label") and key and not _LABEL_KEY.fullmatch(key):
+            complaints.append(f"{knob.name.upper()}: '{key}' is not a label key")
+    if settings.authentication == "none" and not _is_loopback(settings.host):
+        complaints.append(
+            f"AUTHENTICATION: none is for loopback only, and HOST is '{settings.host}': set HOST to 127.0.0.1"
+        )
+    return complaints
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,156 @@
+"""The mirror: all metadata in memory, provably as new as Postgres at the moment a read asks.
+
+Every write stamps its rows with a counter whose order is the order of commits (migration 0001). So "which rows are
+above the highest stamp I know?" has the answer "none" exactly when the mirror is up to date, and otherwise the answer
+is what is missing: one indexed probe both asks and repairs. A read needs a probe that *began* after the read did; all
+reads that arrive while one is under way share the next (etcd's ReadIndex, for Postgres).
+
+When Postgres is away, reads are told so at once and go on with what is known, while the mirror reconnects by itself.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.model.process import Metadata
+from service.store import metadata
+from service.store.database import Connection, DatabaseUnavailable, SchemaMismatch, close, connect, migrate
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+IDLE_PROBE_S = 5.0
+"""How often to look for rows, and for Postgres, while nobody reads."""
+
+
+class Consumer(Protocol):
+    """Where rows go."""
+
+    def put_metadata(self, metadata: Metadata) -> None:
+        """The row is new or may have changed."""
+
+    def retain_metadata(self, keys: Set[tuple[str, str]]) -> None:
+        """All rows have been put: those of other (app GUID, type) are gone."""
+
+
+@dataclass
+class MirrorState:
+    synced: bool = False
+    """All rows have been read, once."""
+    connected: bool = False
+    stamp: int = 0
+    failure: str = "not started"
+    """Why it is not connected now; empty while it is."""
+
+
+class Mirror:
+    def __init__(
+        self,
+        database_url: str,
+        consumer: Consumer,
+        *,
+        timeout_s: float,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database_url = database_url
+        self._consumer = consumer
+        self._timeout_s = timeout_s
+        self._on_change = on_change
+        self._under_way: asyncio.Future[bool] | None = None
+        self._next: asyncio.Future[bool] | None = None
+        self._wanted = asyncio.Event()
+        self.state = MirrorState()
+
+    async def catch_up(self) -> bool:
+        """True: the consumer now has every row committed before this call. False: Postgres is away, and it may not."""
+        if not self.state.connected:
+            return False
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+            self._wanted.set()
+        # Shared by all who wait: one reader who goes away must not cancel it for the others.
+        return await asyncio.shield(self._next)
+
+    async def run(self) -> None:
+        """Stay connected and answer `catch_up` until cancelled."""
+        pause = FIRST_PAUSE_S
+        try:
+            while True:
+                try:
+                    connection = await connect(self._database_url, self._timeout_s)
+                    try:
+                        await migrate(connection)
+                        await self._read_all(connection)
+                        pause = FIRST_PAUSE_S
+                        self._connected()
+                        await self._serve(connection)
+                    finally:
+                        await close(connection)
+                except DatabaseUnavailable as error:
+                    self.state.failure = error.reason
+                except SchemaMismatch as error:
+                    self.state.failure = str(error)
+                except Exception as error:
+                    # A defect of ours must not end the mirror in silence.
+                    self.state.failure = f"{type(error).__name__} in the service"
+                    log.exception("metadata mirror failed")
+                self._disconnected()
+                log.warning("metadata store away", reason=self.state.failure, pause_s=round(pause, 2))
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+        finally:
+            self._disconnected()
+
+    async def _serve(self, connection: Connection) -> None:
+        """Probe when somebody waits, and now and then. Ends by raising."""
+        loop = asyncio.get_running_loop()
+        while True:
+            idle = loop.call_later(IDLE_PROBE_S, self._wanted.set)
+            await self._wanted.wait()
+            idle.cancel()
+            # Whoever comes from here on joins the next probe: this one may have looked before their write.
+            self._wanted.clear()
+            self._under_way, self._next = self._next, None
+            await self._fetch(connection)
+            if self._under_way is not None:
+                self._under_way.set_result(True)
+                self._under_way = None
+
+    async def _read_all(self, connection: Connection) -> None:
+        # From the start, also after a short absence: what comes back may be another database, or an older backup.
+        self.state.stamp = 0
+        keys: set[tuple[str, str]] = set()
+        await self._fetch(connection, keys)
+        self._consumer.retain_metadata(keys)
+
+    async def _fetch(self, connection: Connection, keys: set[tuple[str, str]] | None = None) -> None:
+        """Put every row above the stamp, and note whose they were in `keys`."""
+        while True:
+            rows, self.state.stamp = await metadata.fetch_since(connection, self.state.stamp)
+            for row in rows:
+                self._consumer.put_metadata(row)
+                if keys is not None:
+                    keys.add((row.app_guid, row.type))
+            if len(rows) < metadata.CHUNK:
+                return
+
+    def _connected(self) -> None:
+        self.state.connected = True
+        self.state.failure = ""
+        if not self.state.synced:
+            self.state.synced = True
+            log.info("metadata read", stamp=self.state.stamp)
+        self._on_change()
+
+    def _disconnected(self) -> None:
+        if self.state.connected:
+            self.state.connected = False
+            self._on_change()
+        for waiting in (self._under_way, self._next):
+            if waiting is not None and not waiting.done():
+                waiting.set_result(False)
+        self._under_way = self._next = None
+        self._wanted.clear()

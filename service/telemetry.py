@@ -1,0 +1,67 @@
+"""Structured logs and the id of the request they belong to."""
+
+import logging
+import re
+import sys
+import uuid
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""Of the request being answered; it is in every log line written meanwhile."""
+
+_FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
+_MAXIMUM_FOREIGN = 255
+
+
+def new_request_id(given: str | None) -> str:
+    """A new uuid; behind the caller's own id, made harmless, when one was given."""
+    own = str(uuid.uuid4())
+    kept = _FOREIGN.sub("", given or "")[:_MAXIMUM_FOREIGN]
+    return f"{kept}::{own}" if kept else own
+
+
+def _add_request_id(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if current := request_id.get():
+        event["request_id"] = current
+    return event
+
+
+def configure_logging(level: str) -> None:
+    """One JSON object a line on standard error, from our own loggers and from the libraries' alike."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_request_id,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(number, logging.INFO))
+    # NB: at DEBUG kubernetes_asyncio prints response bodies, so it never gets below INFO, whatever the level asked for.
+    logging.getLogger("kubernetes_asyncio").setLevel(max(number, logging.INFO))
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """The logger of one module; its name is in each line."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger=name)
+    return logger
