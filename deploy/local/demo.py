@@ -63,7 +63,8 @@ class _Process:
     """Probed on port 8080; without it `tcp` decides."""
     tcp: bool = False
     user: int | None = None
-    pull_secret: str | None = None
+    registry: str | None = None
+    """The pull secret's name."""
     sidecar: str | None = None
     """Image of a container before the app's own."""
     crash_message: str | None = None
@@ -82,7 +83,7 @@ _PROCESSES = [
         command=("/bin/sh", "-c", "bundle exec puma -C config/puma.rb"),
         http_path="/healthz",
         user=2000,
-        pull_secret="registry-acme",
+        registry="registry-acme",
         environment={"RAILS_ENV": "production"},
     ),
     _Process(
@@ -95,7 +96,7 @@ _PROCESSES = [
         disk="1Gi",
         command=("/bin/sh", "-c", "bundle exec sidekiq -c 5 -q default,mailers"),
         user=2000,
-        pull_secret="registry-acme",
+        registry="registry-acme",
         environment={"RAILS_ENV": "production"},
     ),
     _Process(STOREFRONT, "search", SEARCH, "web", instances=2, memory="2Gi", disk="4Gi", tcp=True, user=1000),
@@ -244,7 +245,7 @@ def _pod(process: _Process) -> dict[str, Any]:
     sidecars = [{"name": "proxy", "image": process.sidecar}] if process.sidecar else []
     return {
         "containers": [*sidecars, container],
-        "imagePullSecrets": [{"name": process.pull_secret}] if process.pull_secret else [],
+        "imagePullSecrets": [{"name": process.registry}] if process.registry else [],
     }
 
 

@@ -7,12 +7,14 @@ no new stack can start there in between.
 
 import contextlib
 import fcntl
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from . import control_plane, postgres
 from .errors import LocalStackError
@@ -33,28 +35,26 @@ def keep(directory: Path) -> Iterator[None]:
     Raises LocalStackError where another stack runs in the directory.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
-        if not wait_until(lambda: _try_lock(lock.fileno()), _LOCK_S):
+    with (directory / "lock").open("a+") as lock:
+        if not wait_until(lambda: _try_lock(lock) or _owner_lives(lock), _LOCK_S) or not _try_lock(lock):
             raise LocalStackError(f"another local stack is running in {directory}")
+        lock.truncate(0)
+        print(os.getpid(), file=lock, flush=True)
         end_everything(directory)
         _remove_logs(directory)
-        keeper = subprocess.Popen(
+        # Leaving Popen's context closes stdin and waits.
+        with subprocess.Popen(
             [sys.executable, "-m", __name__, str(directory)],
             cwd=_REPOSITORY,
             env=environment(directory),
             stdin=subprocess.PIPE,
             pass_fds=[lock.fileno()],
             start_new_session=True,
-        )
-        assert keeper.stdin
-        try:
-            yield
-        finally:
+        ):
             try:
-                end_everything(directory)
+                yield
             finally:
-                keeper.stdin.close()
-                keeper.wait()
+                end_everything(directory)
 
 
 def end_everything(directory: Path) -> None:
@@ -73,12 +73,19 @@ def _remove_logs(directory: Path) -> None:
         path.unlink()
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(lock: IO[str]) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def _owner_lives(lock: IO[str]) -> bool:
+    """Whether it is the owner who holds the lock, rather than a keeper that is about to let go."""
+    lock.seek(0)
+    owner = lock.read().strip()
+    return owner.isdigit() and Path(f"/proc/{owner}").exists()
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def run() -> None:
     """Serve until interrupted (Interrupted). Raises LocalStackError where something cannot start, or ends."""
     require_linux()
     port = _port()
-    with _interruptible(), keep(_DIRECTORY), _served() as served:
+    with _interruptible(), keep(_DIRECTORY), _served(port) as served:
         if served.control_plane:
             demo.load(served.control_plane)
             for name, account in (("token", "operator"), ("token-viewer", "viewer")):
@@ -73,8 +73,6 @@ def _port() -> int:
     given = os.environ.get("PORT") or "8080"
     if not given.isascii() or not given.isdigit() or not 0 < int(given) < 65536:
         raise LocalStackError(f"PORT={given} is not a port: give a number from 1 to 65535")
-    if not is_free(int(given)):
-        raise LocalStackError(f"port {given} on 127.0.0.1 is taken: give another one, PORT=…")
     return int(given)
 
 
@@ -96,10 +94,13 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _served() -> Iterator[_Served]:
+def _served(port: int) -> Iterator[_Served]:
     """Start what KUBECONFIG and DATABASE_URL do not give. `keep` ends it."""
-    kubeconfig = os.environ.get("KUBECONFIG")
-    database_url = os.environ.get("DATABASE_URL")
+    # Not earlier: the service of a crashed run may have held it.
+    if not is_free(port):
+        raise LocalStackError(f"port {port} on 127.0.0.1 is taken: give another one, PORT=…")
+    kubeconfig = os.environ.get("KUBECONFIG", "")
+    database_url = os.environ.get("DATABASE_URL", "")
     if kubeconfig:
         missing = [path for path in kubeconfig.split(os.pathsep) if path and not Path(path).is_file()]
         if missing:
@@ -121,7 +122,6 @@ def _served() -> Iterator[_Served]:
         if control_plane and begun:
             control_plane.finish(begun, nodes=_NODES)
             kubeconfig = str(admit_service(control_plane, _DIRECTORY))
-        assert kubeconfig
         yield _Served(kubeconfig, database_url, control_plane)
 
 

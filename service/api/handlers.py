@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from service.api.keys import ACCESS, HEALTH, PROCESSES, ROWS
 from service.api.presenters import present_list, present_process, present_root
 from service.api.responses import answer, base_url
-from service.api.schemas import parse_list
+from service.api.schemas import check_single, parse_list
 from service.cluster.access import Caller
 from service.model.index import Selection
 from service.operations import Freshness, ListRequest
@@ -36,6 +36,7 @@ async def get_process(request: web.Request) -> web.Response:
         process, freshness = await processes.get_of_app(caller, names["guid"], names["type"])
     else:
         process, freshness = await processes.get(caller, names["guid"])
+    check_single(_query(request))
     body = present_process(process, base_url(request), command=process.workload.command)
     return answer(request, orjson.dumps(body), freshness)
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from service.api.responses import error_response
@@ -21,20 +21,22 @@ from service.telemetry import get_logger, new_request_id, request_id
 log = get_logger(__name__)
 
 REQUEST_ID = "X-Vcap-Request-Id"
+SERVER = "cf-processes"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id, in the reply and in each log line; log the request itself at debug, failures higher."""
+    """Give the request its id, in the reply and in each log line; log it: at debug, defects of ours at error."""
     given = request.headers.get(REQUEST_ID) or request.headers.get("X-Request-Id")
     current = new_request_id(given)
     request_id.set(current)
     started = time.perf_counter()
     response = await handler(request)
     response.headers[REQUEST_ID] = current
-    write = log.error if response.status >= 500 else log.debug
+    response.headers[hdrs.SERVER] = SERVER
+    write = log.error if response.status == 500 else log.debug
     resource = request.match_info.route.resource
     write(
         "request",
@@ -54,8 +56,8 @@ async def envelop_errors(request: web.Request, handler: Handler) -> web.StreamRe
         check_decodable(request.raw_path)
         return await handler(request)
     except CloudFoundryError as error:
-        if error.__cause__ is not None or error.status >= 500:
-            log.info("request failed", status=error.status, detail=error.detail, reason=getattr(error, "reason", None))
+        if error.status >= 500:
+            log.warning("request failed", detail=error.detail, reason=getattr(error, "reason", None))
         return error_response(error)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return error_response(UnknownRequest())

@@ -140,8 +140,7 @@ class Rows:
         return rows
 
     def _encode(self, process: Process, base: str) -> Row:
-        command = HIDDEN_COMMAND if process.workload.command else ""
-        encoded = orjson.dumps(present_process(process, base, command=command))
+        encoded = orjson.dumps(present_process(process, base, command=HIDDEN_COMMAND))
         row = Row(process, encoded, hashlib.blake2b(encoded, digest_size=12).digest())
         key = (base, process.workload.guid)
         self._kept.pop(key, None)

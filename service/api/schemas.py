@@ -129,11 +129,13 @@ AppProcessListQuery = Schema.from_dict(
     },
     name="AppProcessListQuery",
 )
+ProcessQuery = Schema.from_dict({}, name="ProcessQuery")
 ProcessListQuery = type(
     "ProcessListQuery",
     (AppProcessListQuery,),
     {"app_guids": _CommaList(), "space_guids": _CommaList(), "organization_guids": _CommaList()},
 )
+_PROCESS_QUERY = ProcessQuery()
 _SCHEMAS: dict[str, Schema] = {"processes": ProcessListQuery(), "app": AppProcessListQuery()}
 
 
@@ -141,15 +143,7 @@ _SCHEMAS: dict[str, Schema] = {"processes": ProcessListQuery(), "app": AppProces
 def parse_list(query: str, of: Literal["processes", "app"]) -> ParsedList:
     """The raw query string of a list. Raises BadQueryParameter with every complaint, InvalidRequest."""
     schema = _SCHEMAS[of]
-    try:
-        # As Rack does: of a parameter sent twice the last counts.
-        pairs = dict(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=1000))
-    except ValueError as error:
-        raise InvalidRequest("The query cannot be decoded") from error
-    try:
-        values = schema.load(pairs)
-    except ValidationError as error:
-        raise BadQueryParameter(_complaints(error, schema)) from error
+    pairs, values = _load(query, schema)
     order_by = values["order_by"]
     request = ListRequest(
         filters=Filters(
@@ -170,6 +164,25 @@ def parse_list(query: str, of: Literal["processes", "app"]) -> ParsedList:
     return ParsedList(request, tuple(kept))
 
 
+def check_single(query: str) -> None:
+    """The raw query string of a single read, which takes no parameter. Raises BadQueryParameter, InvalidRequest."""
+    if query:
+        _load(query, _PROCESS_QUERY)
+
+
+def _load(query: str, schema: Schema) -> tuple[dict[str, str], dict[str, Any]]:
+    """The pairs of a query as sent, and what the schema makes of them."""
+    try:
+        # As Rack does: of a parameter sent twice the last counts.
+        pairs = dict(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=1000))
+    except ValueError as error:
+        raise InvalidRequest("The query cannot be decoded") from error
+    try:
+        return pairs, schema.load(pairs)
+    except ValidationError as error:
+        raise BadQueryParameter(_complaints(error, schema)) from error
+
+
 def _conditions(values: Mapping[str, Any], name: str) -> tuple[tuple[Range, ...], ...]:
     found = (values[f"{name}_{operator}"] for operator in ("eq", "lt", "lte", "gt", "gte"))
     return tuple(ranges for ranges in found if ranges is not None)
@@ -184,6 +197,6 @@ def _complaints(error: ValidationError, schema: Schema) -> str:
         else:
             unknown.append(f"'{name[:80]}'")
     if unknown:
-        valid = ", ".join(f"'{field.data_key or key}'" for key, field in schema.fields.items())
+        valid = ", ".join(f"'{field.data_key or key}'" for key, field in schema.fields.items()) or "none"
         complaints.insert(0, f"Unknown query parameter(s): {', '.join(unknown[:20])}. Valid parameters are: {valid}")
     return ", ".join(complaints)

@@ -99,10 +99,14 @@ class HTTPGetAction(msgspec.Struct, gc=False):
     path: str | None = None
 
 
+class PortAction(msgspec.Struct, gc=False):
+    """A tcpSocket or grpc action: that it is there is all that matters."""
+
+
 class Probe(msgspec.Struct, gc=False):
     httpGet: HTTPGetAction | None = None
-    tcpSocket: msgspec.Raw | None = None
-    grpc: msgspec.Raw | None = None
+    tcpSocket: PortAction | None = None
+    grpc: PortAction | None = None
     timeoutSeconds: int | None = None
     periodSeconds: int | None = None
     failureThreshold: int | None = None

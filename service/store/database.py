@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import asyncpg
 import orjson
@@ -20,7 +21,11 @@ MIGRATION_LOCK = 0x63_66_70_72_6F_63
 """The advisory lock that lets one process migrate at a time ("cfproc")."""
 MIGRATION_TIMEOUT_S = 600
 
-Connection = asyncpg.Connection[asyncpg.Record]
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    # Generic for the type checker only.
+    Connection = asyncpg.Connection
 
 # Everything that means "Postgres cannot be asked now"; asyncpg raises its own errors, the socket's and plain timeouts.
 _AWAY = (

@@ -1,0 +1,74 @@
+"""The real parts, started once: a control plane and a Postgres. Each module gets its own service and database."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from deploy.local.stack import Stack, local_stack
+from service.settings import Settings
+from tests.support.api import Api, running
+from tests.support.kube import Kube
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with local_stack(tmp_path_factory.mktemp("stack"), nodes=2) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+async def kube(stack: Stack) -> AsyncIterator[Kube]:
+    client = await Kube.of(str(stack.kubeconfig))
+    yield client
+    await client.close()
+
+
+@asynccontextmanager
+async def new_database(server_url: str) -> AsyncIterator[str]:
+    """The URL of an empty database, dropped afterwards."""
+    name = f"test_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f"CREATE DATABASE {name}")
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
+
+
+@pytest.fixture(scope="module")
+async def database_url(stack: Stack) -> AsyncIterator[str]:
+    async with new_database(stack.database_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def settings(stack: Stack, database_url: str) -> Settings:
+    """As `make run` serves, but quick to give up on what is away, and forgetful of what RBAC said."""
+    return Settings(
+        database_url=database_url, kubeconfig=str(stack.service_kubeconfig), port=0, review_ttl_s=0.2, kube_timeout_s=5
+    )
+
+
+@pytest.fixture(scope="session")
+async def operator_token(kube: Kube) -> str:
+    """Of someone who may do everything in every space."""
+    return await kube.token_of_new_user(cluster_roles=("processes-operator",))
+
+
+@pytest.fixture(scope="module")
+async def api(settings: Settings, operator_token: str) -> AsyncIterator[Api]:
+    async with running(settings, token=operator_token) as served:
+        yield served
+
+
+@pytest.fixture
+async def space(kube: Kube) -> AsyncIterator[str]:
+    """A namespace of the test's own."""
+    name = await kube.create_namespace()
+    yield name
+    await kube.delete_namespace(name)

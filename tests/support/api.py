@@ -1,0 +1,114 @@
+"""A client of the API under test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+from yarl import URL
+
+from service import app as composition
+from service.api.server import Runner
+from service.settings import Settings
+from tests.support.kube import eventually
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+@dataclass
+class Api:
+    """Requests as one user; `as_user` gives another's view of the same service."""
+
+    url: str
+    token: str | None
+    session: aiohttp.ClientSession
+    application: web.Application = field(repr=False)
+
+    def as_user(self, token: str | None) -> "Api":
+        return Api(self.url, token, self.session, self.application)
+
+    async def get(self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Reply:
+        own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        # The path goes out as it is written: tests are about odd escapes too.
+        url = path if path.startswith("http") else self.url + path
+        async with self.session.request(
+            method, URL(url, encoded=True), headers={**own, **(headers or {})}, allow_redirects=False
+        ) as response:
+            return Reply(response.status, response.headers.copy(), await response.read())
+
+    async def guids(self, path: str) -> list[str]:
+        """The GUIDs of one page that must be there."""
+        reply = await self.get(path)
+        assert reply.status == 200, reply.body
+        return [resource["guid"] for resource in reply.json["resources"]]
+
+    async def all_guids(self, path: str) -> list[str]:
+        """The GUIDs of all pages, following `pagination.next`."""
+        found: list[str] = []
+        following: str | None = path
+        while following:
+            reply = await self.get(following)
+            assert reply.status == 200, reply.body
+            found += [resource["guid"] for resource in reply.json["resources"]]
+            after = reply.json["pagination"]["next"]
+            following = after["href"] if after else None
+        return found
+
+
+def assert_cf_error(reply: Reply, status: int, code: int, title: str, detail: str | None = None) -> str:
+    """The reply is exactly one error of this kind, in the API's shape; returns its detail."""
+    assert reply.status == status, reply.body
+    assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert reply.headers["X-Vcap-Request-Id"]
+    assert reply.json.keys() == {"errors"}
+    (error,) = reply.json["errors"]
+    assert error.keys() == {"code", "detail", "title"}
+    assert (error["code"], error["title"]) == (code, title)
+    if detail is not None:
+        assert error["detail"] == detail
+    text: str = error["detail"]
+    return text
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, token: str | None = None, ready: bool = True) -> AsyncIterator[Api]:
+    """The service in this process, on a port of its own; waits until it is ready unless told not to.
+
+    Fails if the service leaves a task behind.
+    """
+    before = asyncio.all_tasks()
+    application = composition.build(settings)
+    runner = Runner(application, shutdown_timeout=5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding"]) as session:
+            api = Api(f"http://{host}:{port}", token, session, application)
+            if ready:
+
+                async def is_ready() -> bool:
+                    return (await api.get("/readyz")).status == 200
+
+                await eventually(is_ready, 20)
+            yield api
+    finally:
+        await runner.cleanup()
+    left = {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and not task.done()}
+    if left:
+        # A connection whose other end has just closed takes a moment to notice.
+        _, left = await asyncio.wait(left, timeout=2)
+    assert not left, left

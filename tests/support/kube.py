@@ -1,0 +1,138 @@
+"""The cluster as its admin sees it: objects made and unmade around the service under test."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import orjson
+from kubernetes_asyncio.client import Configuration
+from kubernetes_asyncio.config import load_kube_config
+
+from service.model.derive import Keys
+
+KEYS = Keys()
+
+
+def deployment(
+    name: str,
+    namespace: str,
+    app_guid: str,
+    process_type: str | None = "web",
+    *,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    replicas: int = 0,
+    **container: Any,
+) -> dict[str, Any]:
+    """A Deployment's manifest; `container` overrides fields of its app container."""
+    own = {KEYS.app_guid: app_guid, **({KEYS.process_type: process_type} if process_type else {}), **(labels or {})}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": dict(annotations or {})},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"test": name}},
+            "template": {
+                "metadata": {"labels": {"test": name, **own}},
+                "spec": {"containers": [{"name": "application", "image": "registry.test/app:1", **container}]},
+            },
+        },
+    }
+
+
+class Kube:
+    """Requests to the real kube-apiserver with the admin's credentials."""
+
+    def __init__(self, host: str, context: ssl.SSLContext) -> None:
+        self._host = host
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+
+    @classmethod
+    async def of(cls, kubeconfig: str) -> "Kube":
+        configuration = Configuration()
+        await load_kube_config(kubeconfig, client_configuration=configuration, persist_config=False)
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        return cls(str(configuration.host), context)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def request(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> Any:
+        data = None if body is None else orjson.dumps(body)
+        headers = {"Content-Type": kind}
+        async with self._session.request(method, self._host + path, data=data, headers=headers) as response:
+            answer = await response.read()
+            assert response.status < 300, f"{method} {path}: {response.status} {answer[:500]!r}"
+            return orjson.loads(answer)
+
+    async def create_namespace(self, labels: Mapping[str, str] | None = None, name: str | None = None) -> str:
+        name = name or f"space-{uuid4().hex[:10]}"
+        meta = {"name": name, "labels": dict(labels or {})}
+        await self.request("POST", "/api/v1/namespaces", {"metadata": meta})
+        return name
+
+    async def delete_namespace(self, name: str) -> None:
+        await self.request("DELETE", f"/api/v1/namespaces/{name}")
+
+    async def create(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        namespace = manifest["metadata"]["namespace"]
+        created: dict[str, Any] = await self.request(
+            "POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", manifest
+        )
+        return created
+
+    async def patch(self, namespace: str, name: str, patch: object) -> dict[str, Any]:
+        patched: dict[str, Any] = await self.request(
+            "PATCH", _deployment(namespace, name), patch, kind="application/merge-patch+json"
+        )
+        return patched
+
+    async def delete(self, namespace: str, name: str) -> None:
+        """Deletes a Deployment, and comes back when it is gone."""
+        await self.request("DELETE", _deployment(namespace, name), {"propagationPolicy": "Background"})
+
+    async def token_of_new_user(
+        self, *, cluster_roles: tuple[str, ...] = (), roles_in: Mapping[str, str] | None = None
+    ) -> str:
+        """The token of a ServiceAccount made for the occasion; `roles_in` is namespace → ClusterRole bound there."""
+        name = f"user-{uuid4().hex[:10]}"
+        await self.request("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": name}})
+        subjects = [{"kind": "ServiceAccount", "name": name, "namespace": "default"}]
+        rbac = "/apis/rbac.authorization.k8s.io/v1"
+        for role in cluster_roles:
+            await self.request("POST", f"{rbac}/clusterrolebindings", _binding(f"{name}-{role}", role, subjects))
+        for namespace, role in (roles_in or {}).items():
+            path = f"{rbac}/namespaces/{namespace}/rolebindings"
+            await self.request("POST", path, _binding(name, role, subjects))
+        answer = await self.request("POST", f"/api/v1/namespaces/default/serviceaccounts/{name}/token", {"spec": {}})
+        token: str = answer["status"]["token"]
+        return token
+
+
+def _deployment(namespace: str, name: str) -> str:
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+
+
+def _binding(name: str, role: str, subjects: list[dict[str, str]]) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": subjects,
+    }
+
+
+async def eventually(check: Any, within_s: float = 10.0) -> Any:
+    """The first true value of `check()`, an async function; fails with the last false one after `within_s`."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while True:
+        value = await check()
+        if value:
+            return value
+        assert asyncio.get_running_loop().time() < deadline, f"still {value!r} after {within_s} s"
+        await asyncio.sleep(0.02)
