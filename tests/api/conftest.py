@@ -17,7 +17,10 @@ MakeApp = Callable[..., Awaitable[str]]
 
 @pytest.fixture
 def make_app(api: Api, kube: Kube, space: str) -> MakeApp:
-    """Makes an app with a process of each type given, and returns its GUID once the service shows it."""
+    """Makes an app with a process of each type given; returns its GUID once the service shows it rolled out.
+
+    Until a Deployment is rolled out the controllers still change it, and with it the process's version.
+    """
 
     async def make(*types: str, namespace: str | None = None, **container: Any) -> str:
         app_guid = str(uuid4())
@@ -28,7 +31,7 @@ def make_app(api: Api, kube: Kube, space: str) -> MakeApp:
 
         async def shown() -> bool:
             reply = await api.get(f"/v3/apps/{app_guid}/processes")
-            return reply.status == 200 and reply.json["total_results"] == len(types)
+            return reply.status == 200 and [p["version"] for p in reply.json["resources"]] == ["1"] * len(types)
 
         await eventually(shown)
         return app_guid

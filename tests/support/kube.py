@@ -1,6 +1,7 @@
 """The cluster as its admin sees it: objects made and unmade around the service under test."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -70,6 +71,17 @@ class Kube:
             answer = await response.read()
             assert response.status < 300, f"{method} {path}: {response.status} {answer[:500]!r}"
             return orjson.loads(answer)
+
+    async def requests_counted(self) -> dict[str, int]:
+        """How many reviews and Deployment reads kube-apiserver has answered, by resource: its own count."""
+        async with self._session.get(self._host + "/metrics") as response:
+            lines = (await response.text()).splitlines()
+        counted = dict.fromkeys(("tokenreviews", "subjectaccessreviews", "deployments"), 0)
+        for line in lines:
+            match = re.match(r'apiserver_request_total\{.*resource="(\w+)".*verb="(POST|GET|LIST)".*\} (\S+)', line)
+            if match and match[1] in counted:
+                counted[match[1]] += int(float(match[3]))
+        return counted
 
     async def create_namespace(self, labels: Mapping[str, str] | None = None, name: str | None = None) -> str:
         name = name or f"space-{uuid4().hex[:10]}"

@@ -1,0 +1,214 @@
+"""Who sees what, decided by the real kube-apiserver with real RBAC, at every address."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+import orjson
+import pytest
+
+from service.model.derive import process_guid
+from service.settings import Settings
+from tests.api.conftest import MakeApp
+from tests.support.api import Api, assert_cf_error, running
+from tests.support.kube import Kube, eventually
+
+ListPath = Callable[[str], str]
+PathTo = Callable[[str, str], str]
+
+
+@dataclass
+class Users:
+    viewer: str
+    """May read the test's own space."""
+    stranger: str
+    """May read another space."""
+    nobody: str
+    """Is known to the cluster and may do nothing."""
+
+
+@pytest.fixture
+async def users(kube: Kube, space: str) -> AsyncIterator[Users]:
+    other = await kube.create_namespace()
+    yield Users(
+        viewer=await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: "processes-reader"}),
+        stranger=await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={other: "processes-reader"}),
+        nobody=await kube.token_of_new_user(),
+    )
+    await kube.delete_namespace(other)
+
+
+async def test_viewer_sees_their_space_and_nothing_else(
+    api: Api, make_app: MakeApp, kube: Kube, users: Users, path_to: PathTo
+) -> None:
+    elsewhere = await kube.create_namespace()
+    mine, hidden = await make_app("web", "worker"), await make_app("web", namespace=elsewhere)
+    viewer = api.as_user(users.viewer)
+    assert set(await viewer.all_guids("/v3/processes?per_page=1")) == {
+        process_guid(mine, "web"),
+        process_guid(mine, "worker"),
+    }
+    assert await viewer.guids(f"/v3/processes?app_guids={hidden}") == []
+    assert (await viewer.get(path_to(mine, "web"))).status == 200
+    assert (await viewer.get(path_to(hidden, "web"))).status == 404
+    await kube.delete_namespace(elsewhere)
+
+
+async def test_invisible_answers_exactly_like_what_does_not_exist(api: Api, make_app: MakeApp, users: Users) -> None:
+    app = await make_app("web")
+    stranger = api.as_user(users.stranger)
+    for hidden, missing in (
+        (f"/v3/processes/{process_guid(app, 'web')}", "/v3/processes/no-such"),
+        (f"/v3/apps/{app}/processes/web", "/v3/apps/no-such/processes/web"),
+        (f"/v3/apps/{app}/processes/worker", "/v3/apps/no-such/processes/worker"),
+        (f"/v3/apps/{app}/processes", "/v3/apps/no-such/processes"),
+    ):
+        one, two = await stranger.get(hidden), await stranger.get(missing)
+        assert (one.status, one.body) == (two.status, two.body)
+        assert one.status == 404
+        varying = {"X-Vcap-Request-Id", "Date"}
+        assert {k: v for k, v in one.headers.items() if k not in varying} == {
+            k: v for k, v in two.headers.items() if k not in varying
+        }
+
+
+async def test_known_to_the_cluster_but_not_let_into_the_api_is_forbidden(
+    api: Api, make_app: MakeApp, users: Users, list_path: ListPath, path_to: PathTo
+) -> None:
+    app = await make_app("web")
+    for path in (list_path(app), path_to(app, "web"), list_path(app) + "&page=0"):
+        reply = await api.as_user(users.nobody).get(path)
+        assert_cf_error(reply, 403, 10003, "CF-NotAuthorized", "You are not authorized to perform the requested action")
+
+
+async def test_no_token_is_not_authenticated(api: Api, list_path: ListPath, path_to: PathTo) -> None:
+    for path in (list_path("any"), path_to("any", "web"), list_path("any") + "&page=0"):
+        reply = await api.as_user(None).get(path)
+        assert_cf_error(reply, 401, 10002, "CF-NotAuthenticated", "Authentication error")
+
+
+async def test_bad_tokens_are_invalid(api: Api, operator_token: str, list_path: ListPath) -> None:
+    header, payload, signature = operator_token.split(".")
+    claims = orjson.loads(base64.urlsafe_b64decode(payload + "=="))
+    expired = base64.urlsafe_b64encode(orjson.dumps({**claims, "exp": 1})).rstrip(b"=").decode()
+    foreign = base64.urlsafe_b64encode(orjson.dumps({**claims, "iss": "https://elsewhere"})).rstrip(b"=").decode()
+    for authorization in (
+        "Bearer garbage",
+        "Bearer ",
+        "Bearer",
+        f"Bearer {header}.{payload}.{signature[::-1]}",
+        f"Bearer {header}.{expired}.{signature}",
+        f"Bearer {header}.{foreign}.{signature}",
+        f"Bearer {operator_token} {operator_token}",
+        "Basic dXNlcjpwYXNzd29yZA==",
+        "Bearer " + "a" * 20_000,
+        "Bearer caf\xe9",
+    ):
+        reply = await api.as_user(None).get(list_path("any"), headers={"Authorization": authorization})
+        assert_cf_error(reply, 401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token")
+
+
+async def test_deleted_users_token_stops_working(api: Api, kube: Kube) -> None:
+    token = await kube.token_of_new_user(cluster_roles=("processes-operator",))
+    user = api.as_user(token)
+    assert (await user.get("/v3/processes")).status == 200
+    claims = orjson.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    name = claims["kubernetes.io"]["serviceaccount"]["name"]
+    await kube.request("DELETE", f"/api/v1/namespaces/default/serviceaccounts/{name}")
+
+    async def refused() -> bool:
+        return (await user.get("/v3/processes")).status == 401
+
+    await eventually(refused)
+
+
+async def test_client_certificate_is_refused_with_advice(api: Api) -> None:
+    reply = await api.as_user(None).get("/v3/processes", headers={"Authorization": "ClientCert LS0tLS1CRUdJTg=="})
+    detail = assert_cf_error(reply, 401, 1000, "CF-InvalidAuthToken")
+    assert "token" in detail
+    assert "LS0t" not in detail
+
+
+async def test_permission_given_and_taken_shows_within_the_time_answers_are_kept(
+    api: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    app = await make_app("web")
+    token = await kube.token_of_new_user(cluster_roles=("processes-api",))
+    user = api.as_user(token)
+    assert (await user.get(f"/v3/apps/{app}/processes")).status == 404
+    claims = orjson.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    name = claims["kubernetes.io"]["serviceaccount"]["name"]
+    bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space}/rolebindings"
+    await kube.request(
+        "POST",
+        bindings,
+        {
+            "metadata": {"name": "late"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "processes-reader"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
+        },
+    )
+
+    async def sees() -> bool:
+        return await user.guids("/v3/processes") == [process_guid(app, "web")]
+
+    await eventually(sees)
+    await kube.request("DELETE", f"{bindings}/late")
+
+    async def blind() -> bool:
+        return (await user.get(f"/v3/processes/{process_guid(app, 'web')}")).status == 404
+
+    await eventually(blind)
+
+
+async def test_reads_ask_kube_apiserver_nothing_once_the_caller_is_known(
+    settings: Settings, operator_token: str, kube: Kube
+) -> None:
+    async with running(replace(settings, review_ttl_s=600), token=operator_token) as served:
+        await served.get("/v3/processes")
+        before = await kube.requests_counted()
+        for _ in range(50):
+            assert (await served.get("/v3/processes")).status == 200
+        assert await kube.requests_counted() == before
+
+
+async def test_callers_of_the_moment_share_one_review(settings: Settings, kube: Kube) -> None:
+    async with running(replace(settings, review_ttl_s=600), token=None) as served:
+        before = await kube.requests_counted()
+        newcomer = served.as_user(await kube.token_of_new_user(cluster_roles=("processes-operator",)))
+        replies = await asyncio.gather(*(newcomer.get("/v3/processes?per_page=1") for _ in range(100)))
+        assert {reply.status for reply in replies} == {200}
+        after = await kube.requests_counted()
+        assert after["tokenreviews"] - before["tokenreviews"] == 1
+        # May use the API; may list in all namespaces.
+        assert after["subjectaccessreviews"] - before["subjectaccessreviews"] == 2
+
+
+async def test_without_authentication_everything_is_readable(settings: Settings) -> None:
+    async with running(replace(settings, authentication="none")) as served:
+        assert (await served.get("/v3/processes")).status == 200
+
+
+async def test_service_account_can_change_nothing(kube: Kube, space: str) -> None:
+    for verb in ("create", "update", "patch", "delete", "deletecollection"):
+        for group, resource in (("apps", "deployments"), ("apps", "deployments/scale"), ("", "pods"), ("", "secrets")):
+            name, _, subresource = resource.partition("/")
+            answer = await kube.request(
+                "POST",
+                "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+                {
+                    "spec": {
+                        "user": "system:serviceaccount:processes:processes",
+                        "groups": ["system:serviceaccounts", "system:authenticated"],
+                        "resourceAttributes": {
+                            "group": group,
+                            "resource": name,
+                            "subresource": subresource,
+                            "verb": verb,
+                            "namespace": space,
+                        },
+                    }
+                },
+            )
+            assert not answer["status"]["allowed"], (verb, resource)
