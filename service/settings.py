@@ -162,8 +162,8 @@ def _cross_check(settings: Settings) -> list[str]:
     complaints = []
     if not settings.database_url:
         complaints.append("DATABASE_URL: is required, such as postgresql://user:password@host:5432/database")
-    elif urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
-        complaints.append("DATABASE_URL: must begin with postgresql://")
+    elif not _is_database_url(settings.database_url):
+        complaints.append("DATABASE_URL: must be of the form postgresql://user:password@host:5432/database")
     if settings.external_url:
         url = urlsplit(settings.external_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
@@ -182,6 +182,14 @@ def _cross_check(settings: Settings) -> list[str]:
             f"AUTHENTICATION: none is for loopback only, and HOST is '{settings.host}': set HOST to 127.0.0.1"
         )
     return complaints
+
+
+def _is_database_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("postgresql", "postgres") and (url.port is None or url.port > 0)
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,15 +4,22 @@ run    the whole stack with the demo and the service, until Ctrl-C (PORT, KUBECO
 build  only build the control plane's programs, as `run` does on first use
 """
 
+import signal
 import sys
+from types import FrameType
 
 from . import binaries
 from .errors import LocalStackError
-from .run import Interrupted, run
+from .run import run
+
+
+class _Interrupted(BaseException):
+    """SIGINT, SIGTERM or SIGHUP came."""
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code."""
+    """The exit code: to be stopped is how `run` succeeds."""
+    _raise_on_signals()
     try:
         match arguments:
             case ["run"]:
@@ -22,12 +29,27 @@ def main(arguments: list[str]) -> int:
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2
-    except (Interrupted, KeyboardInterrupt) as stopped:
-        return 0 if isinstance(stopped, Interrupted) else 130
+    except _Interrupted:
+        return 0 if arguments == ["run"] else 1
     except LocalStackError as error:
         print(f"local stack: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _raise_on_signals() -> None:
+    """Raise _Interrupted at the first, and hear no second: it would cut the ending short."""
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        heard.append(signal.SIGHUP)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in heard:
+            signal.signal(each, signal.SIG_IGN)
+        raise _Interrupted
+
+    for each in heard:
+        signal.signal(each, interrupt)
 
 
 if __name__ == "__main__":

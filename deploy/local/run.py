@@ -3,13 +3,11 @@
 import contextlib
 import http.client
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from . import binaries, demo
 from .control_plane import ControlPlane
@@ -26,10 +24,6 @@ _NODES = 4
 _SERVICE_START_S = 60.0
 
 
-class Interrupted(BaseException):
-    """SIGINT, SIGTERM or SIGHUP came: time to stop, which is success."""
-
-
 @dataclass(frozen=True)
 class _Served:
     """What the service is run over."""
@@ -41,10 +35,10 @@ class _Served:
 
 
 def run() -> None:
-    """Serve until interrupted (Interrupted). Raises LocalStackError where something cannot start, or ends."""
+    """Serve until an exception ends it. Raises LocalStackError where something cannot start, or ends by itself."""
     require_linux()
     port = _port()
-    with _interruptible(), keep(_DIRECTORY), _served(port) as served:
+    with keep(_DIRECTORY), _served(port) as served:
         if served.control_plane:
             demo.load(served.control_plane)
             for name, account in (("token", "operator"), ("token-viewer", "viewer")):
@@ -74,23 +68,6 @@ def _port() -> int:
     if not given.isascii() or not given.isdigit() or not 0 < int(given) < 65536:
         raise LocalStackError(f"PORT={given} is not a port: give a number from 1 to 65535")
     return int(given)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn the first of the signals into Interrupted, and hear no second: it would cut the ending short."""
-    heard = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        heard.append(signal.SIGHUP)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in heard:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted
-
-    for each in heard:
-        signal.signal(each, interrupt)
-    yield
 
 
 @contextlib.contextmanager

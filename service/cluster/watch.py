@@ -129,13 +129,15 @@ class Reflector:
         self._on_change = on_change
         self._streams_lists = True
         self._last_breath = 0.0
+        self._heard = False
+        """Whether anything has come on the connection of the moment."""
         self.state = WatchState()
 
     async def run(self) -> None:
         """Follow until cancelled."""
         pause = FIRST_PAUSE_S
         while True:
-            heard_before = self.state.last_heard
+            self._heard = False
             try:
                 await self._follow()
                 pause = FIRST_PAUSE_S
@@ -162,7 +164,7 @@ class Reflector:
                 if self.state.connected:
                     self.state.connected = False
                     self._on_change()
-            if self.state.last_heard > heard_before:
+            if self._heard:
                 pause = FIRST_PAUSE_S
             log.warning("watch interrupted", path=self._path, reason=self.state.failure, pause_s=round(pause, 2))
             self.state.restarts += 1
@@ -196,7 +198,7 @@ class Reflector:
                     raise Gone from error
                 raise
             chunk = _decode_list(answer)
-            self.state.last_heard = time.monotonic()
+            self._hear()
             for item in chunk.items:
                 uid = _decode_head(item).metadata.uid
                 uids.add(uid)
@@ -216,15 +218,13 @@ class Reflector:
             **self._selector,
             **query,
         }
-        silent = True
         try:
             async with self._client.stream(self._path, query, inactivity_s=self._inactivity_s) as response:
                 if listing is None:
                     self._connected()
                 async with aclosing(_lines(response)) as lines:
                     async for line in lines:
-                        silent = False
-                        self.state.last_heard = time.monotonic()
+                        self._hear()
                         event = _decode_event(line)
                         if event.type == "ERROR":
                             status = _decode_status(event.object)
@@ -254,7 +254,7 @@ class Reflector:
             raise
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
-        if silent:
+        if not self._heard:
             # An orderly end comes after minutes and several bookmarks; resuming at once from this one could spin.
             raise ClusterUnreachable(f"the watch of {self._path} ended without a word")
 
@@ -265,6 +265,10 @@ class Reflector:
         self.state.synced = True
         log.info("listed", path=self._path, objects=len(uids), resource_version=resource_version)
         self._on_change()
+
+    def _hear(self) -> None:
+        self._heard = True
+        self.state.last_heard = time.monotonic()
 
     def _connected(self) -> None:
         self.state.connected = True

@@ -1,0 +1,169 @@
+"""The reflector against the real kube-apiserver: what it is fed is what the cluster holds, whatever happens between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import orjson
+import pytest
+
+from deploy.local.stack import Stack, local_stack
+from service.cluster.client import Client, load_configuration
+from service.cluster.watch import Reflector
+from tests.support.kube import KEYS, Kube, deployment, eventually
+
+DEPLOYMENTS = "/apis/apps/v1/deployments"
+
+
+class Objects:
+    """What a reflector has been told, by uid: each object's name."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    def put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
+        self.names[uid] = orjson.loads(bytes(raw))["metadata"]["name"]
+
+    def delete(self, uid: str) -> None:
+        del self.names[uid]
+
+    def retain(self, uids: set[str]) -> None:
+        self.names = {uid: name for uid, name in self.names.items() if uid in uids}
+
+
+@asynccontextmanager
+async def following(kubeconfig: Path, **options: object) -> AsyncIterator[tuple[Reflector, Objects]]:
+    client = Client(await load_configuration(str(kubeconfig), ""), 5)
+    objects = Objects()
+    reflector = Reflector(client, DEPLOYMENTS, objects, label_selector=KEYS.app_guid, inactivity_s=75)
+    for name, value in options.items():
+        setattr(reflector, name, value)
+    task = asyncio.create_task(reflector.run())
+
+    async def connected() -> bool:
+        return reflector.state.connected
+
+    try:
+        await eventually(connected, 20)
+        yield reflector, objects
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.close()
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A control plane of this module's own: the others' must not lose its apiserver."""
+    with local_stack(tmp_path_factory.mktemp("stack"), nodes=1) as started:
+        yield started
+
+
+async def shows(objects: Objects, expected: set[str]) -> None:
+    async def same() -> bool:
+        return set(objects.names.values()) >= expected
+
+    await eventually(same, 20)
+
+
+async def test_lists_then_follows_only_what_the_selector_names(stack: Stack, kube: Kube, space: str) -> None:
+    before, after, unlabelled = (f"{word}-{uuid4().hex[:8]}" for word in ("before", "after", "other"))
+    await kube.create(deployment(before, space, "app"))
+    stray = deployment(unlabelled, space, "app")
+    del stray["metadata"]["labels"]
+    await kube.create(stray)
+    async with following(stack.service_kubeconfig) as (reflector, objects):
+        assert before in objects.names.values()
+        await kube.create(deployment(after, space, "app"))
+        await shows(objects, {after})
+        await kube.delete(space, before)
+
+        async def gone() -> bool:
+            return before not in objects.names.values()
+
+        await eventually(gone)
+        # Losing the label is leaving, for a watch with a selector.
+        await kube.patch(space, after, {"metadata": {"labels": {KEYS.app_guid: None}}})
+
+        async def left() -> bool:
+            return after not in objects.names.values()
+
+        await eventually(left)
+        assert unlabelled not in objects.names.values()
+        assert reflector.state.restarts == 0
+
+
+async def test_chunked_list_does_as_well_where_lists_cannot_be_streamed(
+    stack: Stack, kube: Kube, space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.cluster.watch.LIST_CHUNK", 2)
+    names = {f"chunk-{n}-{uuid4().hex[:8]}" for n in range(5)}
+    for name in names:
+        await kube.create(deployment(name, space, "app"))
+    async with following(stack.service_kubeconfig, _streams_lists=False) as (_, objects):
+        assert names <= set(objects.names.values())
+        await kube.create(deployment("chunk-late", space, "app"))
+        await shows(objects, {"chunk-late"})
+
+
+async def test_apiserver_away_and_back_loses_nothing_and_keeps_no_ghost(own_stack: Stack) -> None:
+    kube = await Kube.of(str(own_stack.kubeconfig))
+    space = await kube.create_namespace()
+    await kube.create(deployment("stays", space, "app"))
+    await kube.create(deployment("goes", space, "app"))
+    async with following(own_stack.service_kubeconfig) as (reflector, objects):
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, own_stack.control_plane.stop_apiserver)
+
+        async def noticed() -> bool:
+            return not reflector.state.connected
+
+        await eventually(noticed)
+        assert set(objects.names.values()) == {"stays", "goes"}
+        assert reflector.state.failure
+        await loop.run_in_executor(None, own_stack.control_plane.start_apiserver)
+
+        async def back() -> bool:
+            return reflector.state.connected
+
+        await eventually(back, 30)
+        await kube.delete(space, "goes")
+        await kube.create(deployment("comes", space, "app"))
+
+        async def settled() -> bool:
+            return set(objects.names.values()) == {"stays", "comes"}
+
+        await eventually(settled)
+    await kube.close()
+
+
+async def test_version_compacted_away_means_a_new_list_without_ghosts(own_stack: Stack) -> None:
+    kube = await Kube.of(str(own_stack.kubeconfig))
+    space = await kube.create_namespace()
+    await kube.create(deployment("doomed", space, "app"))
+    await kube.create(deployment("lasting", space, "app"))
+    async with following(own_stack.service_kubeconfig) as (reflector, objects):
+        await shows(objects, {"doomed", "lasting"})
+        relists = reflector.state.relists
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, own_stack.control_plane.stop_apiserver)
+        # Deleted behind its back: by the time the apiserver returns, this is before what can be resumed from.
+        reflector.state.resource_version = "1"
+        await loop.run_in_executor(None, own_stack.control_plane.compact)
+        await loop.run_in_executor(None, own_stack.control_plane.start_apiserver)
+        await kube.delete(space, "doomed")
+
+        async def relisted() -> bool:
+            return reflector.state.connected and reflector.state.relists > relists
+
+        await eventually(relisted, 30)
+
+        async def settled() -> bool:
+            return "doomed" not in objects.names.values()
+
+        await eventually(settled)
+        assert "lasting" in objects.names.values()
+    await kube.close()

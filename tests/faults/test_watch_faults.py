@@ -1,0 +1,287 @@
+"""What a real kube-apiserver will not do on demand, done by a scripted one.
+
+Each script answers the watches of one collection in turn; what the reflector's consumer holds at the end is compared
+with what a client that saw everything would hold.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes_asyncio.client import Configuration
+
+from service.cluster.client import Client
+from service.cluster.feeds import DeploymentFeed
+from service.cluster.watch import INITIAL_EVENTS_END, Reflector
+from service.model.derive import Keys
+from service.model.index import NO_FILTERS, Index, Order
+from tests.cluster.test_reflector import Objects
+from tests.support.kube import deployment, eventually
+
+Turn = Callable[[web.Request, "Stream"], Awaitable[web.StreamResponse | None]]
+
+
+class Stream:
+    """One watch response, as the script writes it."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self.response = web.StreamResponse()
+
+    async def event(self, kind: str, name: str, version: int, **extra: Any) -> None:
+        meta = {"name": name, "uid": f"uid-{name}", "resourceVersion": str(version), **extra}
+        await self.line({"type": kind, "object": {"metadata": meta}})
+
+    async def listed(self, version: int) -> None:
+        await self.event("BOOKMARK", "", version, annotations={INITIAL_EVENTS_END: "true"})
+
+    async def line(self, value: Any) -> None:
+        await self.raw(orjson.dumps(value) + b"\n")
+
+    async def raw(self, data: bytes) -> None:
+        if not self.response.prepared:
+            await self.response.prepare(self._request)
+        await self.response.write(data)
+
+
+@asynccontextmanager
+async def scripted(
+    *turns: Turn, inactivity_s: float = 5, consumer: Any = None
+) -> AsyncIterator[tuple[Reflector, Any, list[dict[str, str]]]]:
+    """A reflector fed by these turns; the last one goes on for ever. Yields it, its consumer, and the queries asked."""
+    asked: list[dict[str, str]] = []
+    released = asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        asked.append(dict(request.query))
+        stream = Stream(request)
+        last = len(asked) >= len(turns)
+        answer = await turns[min(len(asked), len(turns)) - 1](request, stream)
+        if last and answer is None:
+            await released.wait()
+        return answer or stream.response
+
+    app = web.Application()
+    app.router.add_get("/apis/apps/v1/deployments", handle)
+    server = TestServer(app)
+    await server.start_server()
+    client = Client(Configuration(host=str(server.make_url("")).rstrip("/")), 2)
+    objects = consumer or Objects()
+    reflector = Reflector(client, "/apis/apps/v1/deployments", objects, inactivity_s=inactivity_s)
+    task = asyncio.create_task(reflector.run())
+    try:
+        yield reflector, objects, asked
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        released.set()
+        await client.close()
+        await server.close()
+
+
+async def first_list(_: web.Request, stream: Stream) -> None:
+    await stream.event("ADDED", "a", 1)
+    await stream.event("ADDED", "b", 2)
+    await stream.listed(10)
+    await stream.event("MODIFIED", "a", 11)
+
+
+async def second_list(_: web.Request, stream: Stream) -> None:
+    """Meanwhile b has gone and c has come."""
+    await stream.event("ADDED", "a", 11)
+    await stream.event("ADDED", "c", 20)
+    await stream.listed(21)
+
+
+async def resumed(_: web.Request, stream: Stream) -> None:
+    await stream.event("DELETED", "b", 12)
+    await stream.event("ADDED", "c", 13)
+
+
+async def has(objects: Objects, *names: str) -> None:
+    async def same() -> bool:
+        return sorted(objects.names.values()) == sorted(names)
+
+    await eventually(same)
+
+
+async def test_orderly_end_resumes_where_it_was() -> None:
+    async with scripted(first_list, resumed) as (reflector, objects, asked):
+        await has(objects, "a", "c")
+        assert asked[1]["resourceVersion"] == "11"
+        assert "sendInitialEvents" not in asked[1]
+        assert reflector.state.relists == 0
+
+
+async def test_cut_in_the_middle_of_a_line_resumes_where_it_was() -> None:
+    async def cut(request: web.Request, stream: Stream) -> None:
+        await first_list(request, stream)
+        await stream.raw(b'{"type":"DELETED","object":{"metadata":{"name":"a","uid":"uid-a"')
+        assert request.transport is not None
+        request.transport.close()
+
+    async with scripted(cut, resumed) as (_, objects, asked):
+        await has(objects, "a", "c")
+        assert asked[1]["resourceVersion"] == "11"
+
+
+async def gone_as_status(_: web.Request, __: Stream) -> web.StreamResponse:
+    return web.json_response({"kind": "Status", "code": 410, "message": "too old"}, status=410)
+
+
+async def gone_as_event(_: web.Request, stream: Stream) -> None:
+    await stream.line({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}})
+
+
+@pytest.mark.parametrize("gone", [gone_as_status, gone_as_event])
+async def test_410_lists_anew_and_keeps_no_ghost(gone: Turn) -> None:
+    async with scripted(first_list, gone, second_list) as (reflector, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[2]
+        assert reflector.state.relists == 1
+
+
+async def html(_: web.Request, __: Stream) -> web.StreamResponse:
+    return web.Response(text="<html><body>Bad day</body></html>", content_type="text/html")
+
+
+async def garbage(_: web.Request, stream: Stream) -> None:
+    await stream.raw(b"\x00\xff not json\n")
+
+
+async def wrong_shape(_: web.Request, stream: Stream) -> None:
+    await stream.line(["no", "event"])
+
+
+# A page without a line break holds no event that could have been missed: the watch goes on where it was.
+@pytest.mark.parametrize(("nonsense", "after"), [(html, resumed), (garbage, second_list), (wrong_shape, second_list)])
+async def test_nonsense_instead_of_a_watch_is_overcome(nonsense: Turn, after: Turn) -> None:
+    async with scripted(first_list, nonsense, after) as (_, objects, __):
+        await has(objects, "a", "c")
+
+
+async def away(_: web.Request, __: Stream) -> web.StreamResponse:
+    return web.Response(status=503)
+
+
+async def empty(_: web.Request, stream: Stream) -> None:
+    await stream.raw(b"")
+
+
+@pytest.mark.parametrize("trouble", [away, empty])
+async def test_trouble_is_met_with_growing_pauses(trouble: Turn) -> None:
+    async with scripted(first_list, trouble, trouble, trouble, trouble, trouble, resumed) as (_, objects, asked):
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await has(objects, "a", "c")
+        assert loop.time() - started > 1.0
+        assert len(asked) == 7
+
+
+async def test_silent_connection_is_given_up() -> None:
+    async def silent(request: web.Request, stream: Stream) -> None:
+        await first_list(request, stream)
+        await asyncio.sleep(3)
+
+    async with scripted(silent, resumed, inactivity_s=0.3) as (reflector, objects, _):
+        await has(objects, "a", "c")
+        assert reflector.state.restarts >= 1
+
+
+async def test_list_that_breaks_off_is_not_taken_for_complete() -> None:
+    async def half(_: web.Request, stream: Stream) -> None:
+        await stream.event("ADDED", "a", 11)
+
+    async with scripted(first_list, gone_as_event, half, second_list) as (_, objects, asked):
+        await has(objects, "a", "c")
+        assert len(asked) == 4
+
+
+async def test_not_synced_before_the_list_is_complete() -> None:
+    async def unfinished(_: web.Request, stream: Stream) -> None:
+        await stream.event("ADDED", "a", 1)
+
+    async with scripted(unfinished) as (reflector, objects, _):
+        await has(objects, "a")
+        assert not reflector.state.synced
+        assert not reflector.state.connected
+
+
+async def test_server_without_streamed_lists_is_listed_in_chunks() -> None:
+    async def refuse(_: web.Request, __: Stream) -> web.StreamResponse:
+        return web.json_response(
+            {"kind": "Status", "code": 422, "message": "sendInitialEvents is forbidden"}, status=422
+        )
+
+    def chunk(names: list[str], token: str) -> Turn:
+        async def answer(_: web.Request, __: Stream) -> web.StreamResponse:
+            items = [{"metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": "5"}} for name in names]
+            return web.json_response({"metadata": {"resourceVersion": "10", "continue": token}, "items": items})
+
+        return answer
+
+    async def token_expired(_: web.Request, __: Stream) -> web.StreamResponse:
+        return web.json_response({"kind": "Status", "code": 410, "message": "expired"}, status=410)
+
+    turns = (refuse, chunk(["a", "x"], "more"), token_expired, chunk(["a"], "more"), chunk(["b"], ""), resumed)
+    async with scripted(*turns) as (_, objects, asked):
+        await has(objects, "a", "c")
+        assert [query.get("continue") for query in asked] == [None, None, "more", None, "more", None]
+        assert asked[5]["resourceVersion"] == "10"
+
+
+async def test_lines_longer_than_any_buffer_come_through() -> None:
+    async def long(_: web.Request, stream: Stream) -> None:
+        await stream.event("ADDED", "big", 1, annotations={"padding": "x" * 3_000_000})
+        await stream.listed(2)
+
+    async with scripted(long) as (_, objects, __):
+        await has(objects, "big")
+
+
+def served(index: Index) -> list[str]:
+    selection = index.select(NO_FILTERS, None, Order.CREATED_AT, descending=False, start=0, size=100)
+    return [process.workload.name for process in selection.processes]
+
+
+async def test_deployment_that_cannot_be_understood_is_skipped_and_its_old_state_not_shown() -> None:
+    def manifest(name: str, version: int, **fields: Any) -> dict[str, Any]:
+        made = deployment(name, "space", f"app-{name}", **fields)
+        made["metadata"] |= {
+            "uid": f"uid-{name}",
+            "resourceVersion": str(version),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        }
+        return made
+
+    async def script(_: web.Request, stream: Stream) -> None:
+        await stream.line({"type": "ADDED", "object": manifest("good", 1)})
+        await stream.line({"type": "ADDED", "object": manifest("turns-bad", 2)})
+        negative = manifest("negative", 3, resources={"limits": {"memory": "-5Mi"}})
+        await stream.line({"type": "ADDED", "object": negative})
+        await stream.line({"type": "ADDED", "object": {**manifest("no-spec", 4), "spec": "nonsense"}})
+        await stream.listed(10)
+        containerless = manifest("turns-bad", 11)
+        containerless["spec"]["template"]["spec"]["containers"] = []
+        await stream.line({"type": "MODIFIED", "object": containerless})
+        await stream.line({"type": "ADDED", "object": manifest("late", 12)})
+
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    async with scripted(script, consumer=feed) as (_, __, ___):
+
+        async def all_consumed() -> bool:
+            return "late" in served(index)
+
+        await eventually(all_consumed)
+    assert sorted(served(index)) == ["good", "late"]
+    assert sorted(skipped.name for skipped in feed.skipped.values()) == ["negative", "no-spec", "turns-bad"]
+    feed.delete("uid-negative")
+    feed.retain({"uid-good"})
+    assert served(index) == ["good"]
+    assert not feed.skipped
