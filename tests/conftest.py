@@ -21,6 +21,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
+def fragile_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Another stack, for tests that take parts of it away for a while: each puts back what it took."""
+    with local_stack(tmp_path_factory.mktemp("fragile"), nodes=1) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 async def kube(stack: Stack) -> AsyncIterator[Kube]:
     client = await Kube.of(str(stack.kubeconfig))
     yield client
@@ -31,13 +38,19 @@ async def kube(stack: Stack) -> AsyncIterator[Kube]:
 async def new_database(server_url: str) -> AsyncIterator[str]:
     """The URL of an empty database, dropped afterwards."""
     name = f"test_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(server_url)
+    await _execute(server_url, f"CREATE DATABASE {name}")
     try:
-        await admin.execute(f"CREATE DATABASE {name}")
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
-        await admin.close()
+        await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="module")

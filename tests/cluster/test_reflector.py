@@ -1,7 +1,7 @@
 """The reflector against the real kube-apiserver: what it is fed is what the cluster holds, whatever happens between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -10,7 +10,7 @@ import msgspec
 import orjson
 import pytest
 
-from deploy.local.stack import Stack, local_stack
+from deploy.local.stack import Stack
 from service.cluster.client import Client, load_configuration
 from service.cluster.watch import Reflector
 from tests.support.kube import KEYS, Kube, deployment, eventually
@@ -53,13 +53,6 @@ async def following(kubeconfig: Path, **options: object) -> AsyncIterator[tuple[
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await client.close()
-
-
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A control plane of this module's own: the others' must not lose its apiserver."""
-    with local_stack(tmp_path_factory.mktemp("stack"), nodes=1) as started:
-        yield started
 
 
 async def shows(objects: Objects, expected: set[str]) -> None:
@@ -109,14 +102,14 @@ async def test_chunked_list_does_as_well_where_lists_cannot_be_streamed(
         await shows(objects, {"chunk-late"})
 
 
-async def test_apiserver_away_and_back_loses_nothing_and_keeps_no_ghost(own_stack: Stack) -> None:
-    kube = await Kube.of(str(own_stack.kubeconfig))
+async def test_apiserver_away_and_back_loses_nothing_and_keeps_no_ghost(fragile_stack: Stack) -> None:
+    kube = await Kube.of(str(fragile_stack.kubeconfig))
     space = await kube.create_namespace()
     await kube.create(deployment("stays", space, "app"))
     await kube.create(deployment("goes", space, "app"))
-    async with following(own_stack.service_kubeconfig) as (reflector, objects):
+    async with following(fragile_stack.service_kubeconfig) as (reflector, objects):
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, own_stack.control_plane.stop_apiserver)
+        await loop.run_in_executor(None, fragile_stack.control_plane.stop_apiserver)
 
         async def noticed() -> bool:
             return not reflector.state.connected
@@ -124,7 +117,7 @@ async def test_apiserver_away_and_back_loses_nothing_and_keeps_no_ghost(own_stac
         await eventually(noticed)
         assert set(objects.names.values()) == {"stays", "goes"}
         assert reflector.state.failure
-        await loop.run_in_executor(None, own_stack.control_plane.start_apiserver)
+        await loop.run_in_executor(None, fragile_stack.control_plane.start_apiserver)
 
         async def back() -> bool:
             return reflector.state.connected
@@ -140,20 +133,20 @@ async def test_apiserver_away_and_back_loses_nothing_and_keeps_no_ghost(own_stac
     await kube.close()
 
 
-async def test_version_compacted_away_means_a_new_list_without_ghosts(own_stack: Stack) -> None:
-    kube = await Kube.of(str(own_stack.kubeconfig))
+async def test_version_compacted_away_means_a_new_list_without_ghosts(fragile_stack: Stack) -> None:
+    kube = await Kube.of(str(fragile_stack.kubeconfig))
     space = await kube.create_namespace()
     await kube.create(deployment("doomed", space, "app"))
     await kube.create(deployment("lasting", space, "app"))
-    async with following(own_stack.service_kubeconfig) as (reflector, objects):
+    async with following(fragile_stack.service_kubeconfig) as (reflector, objects):
         await shows(objects, {"doomed", "lasting"})
         relists = reflector.state.relists
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, own_stack.control_plane.stop_apiserver)
+        await loop.run_in_executor(None, fragile_stack.control_plane.stop_apiserver)
         # Deleted behind its back: by the time the apiserver returns, this is before what can be resumed from.
         reflector.state.resource_version = "1"
-        await loop.run_in_executor(None, own_stack.control_plane.compact)
-        await loop.run_in_executor(None, own_stack.control_plane.start_apiserver)
+        await loop.run_in_executor(None, fragile_stack.control_plane.compact)
+        await loop.run_in_executor(None, fragile_stack.control_plane.start_apiserver)
         await kube.delete(space, "doomed")
 
         async def relisted() -> bool:

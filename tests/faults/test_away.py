@@ -1,0 +1,201 @@
+"""Postgres or kube-apiserver really stopped, under a service that goes on answering."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from deploy.local.stack import Stack
+from service.model.process import Metadata
+from service.settings import Settings
+from service.store.database import connected
+from service.store.metadata import write
+from tests.conftest import new_database
+from tests.support.api import Api, assert_cf_error, running
+from tests.support.kube import Kube, deployment, eventually
+
+
+@pytest.fixture
+async def fragile_settings(fragile_stack: Stack) -> AsyncIterator[Settings]:
+    async with new_database(fragile_stack.database_url) as url:
+        yield Settings(
+            database_url=url,
+            kubeconfig=str(fragile_stack.service_kubeconfig),
+            port=0,
+            review_ttl_s=0.2,
+            kube_timeout_s=5,
+            database_timeout_s=1,
+        )
+
+
+@pytest.fixture
+async def fragile_kube(fragile_stack: Stack) -> AsyncIterator[Kube]:
+    client = await Kube.of(str(fragile_stack.kubeconfig))
+    yield client
+    await client.close()
+
+
+async def off_loop(work: Callable[[], object]) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+async def an_app(api: Api, kube: Kube) -> tuple[str, str]:
+    """A namespace and the GUID of an app in it whose web process the service shows."""
+    space, app = await kube.create_namespace(), str(uuid4())
+    await kube.create(deployment("web", space, app))
+
+    async def shown() -> bool:
+        reply = await api.get(f"/v3/apps/{app}/processes/web")
+        return reply.status == 200 and reply.json["version"] == "1"
+
+    await eventually(shown)
+    return space, app
+
+
+async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
+    fragile_stack: Stack, fragile_settings: Settings, fragile_kube: Kube
+) -> None:
+    token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
+    async with running(fragile_settings, token=token) as api:
+        space, app = await an_app(api, fragile_kube)
+        async with connected(fragile_settings.database_url, 5) as connection:
+            await write(connection, [Metadata(app_guid=app, type="web", labels={"kept": "yes"})])
+        path = f"/v3/apps/{app}/processes"
+        fresh = await api.get(path)
+        assert fresh.json["resources"][0]["metadata"]["labels"] == {"kept": "yes"}
+        assert "Warning" not in fresh.headers
+        await off_loop(fragile_stack.postgres.stop)
+        try:
+
+            async def marked() -> bool:
+                reply = await api.get(path)
+                assert reply.status == 200
+                assert reply.json["resources"][0]["metadata"]["labels"] == {"kept": "yes"}
+                return reply.headers.get("Warning", "").startswith("110 ")
+
+            await eventually(marked)
+            assert "metadata+store" in (await api.get(path)).headers["X-Cf-Warnings"]
+            # Kubernetes' half stays as new as ever.
+            await fragile_kube.patch(space, "web", {"spec": {"replicas": 4}})
+
+            async def scaled() -> bool:
+                return bool((await api.get(path)).json["resources"][0]["instances"] == 4)
+
+            await eventually(scaled)
+            report = (await api.get("/readyz")).json
+            assert report["status"] == "ready"
+            assert report["metadata"]["connected"] is False
+        finally:
+            await off_loop(fragile_stack.postgres.start)
+
+        async def healed() -> bool:
+            return "Warning" not in (await api.get(path)).headers
+
+        await eventually(healed, 20)
+        async with connected(fragile_settings.database_url, 5) as connection:
+            await write(connection, [Metadata(app_guid=app, type="web", labels={"after": "yes"})])
+        assert (await api.get(path)).json["resources"][0]["metadata"]["labels"] == {"after": "yes"}
+
+
+async def test_reads_go_on_marked_while_kube_apiserver_is_away_and_heal(
+    fragile_stack: Stack, fragile_settings: Settings, fragile_kube: Kube
+) -> None:
+    token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
+    stranger = await fragile_kube.token_of_new_user()
+    async with running(fragile_settings, token=token) as api:
+        space, app = await an_app(api, fragile_kube)
+        path = f"/v3/apps/{app}/processes"
+        assert (await api.get(path)).status == 200
+        await off_loop(fragile_stack.control_plane.stop_apiserver)
+        try:
+            # Well past the time for which answers of reviews are kept.
+            async def marked() -> bool:
+                reply = await api.get(path)
+                assert reply.status == 200, reply.body
+                return reply.headers.get("Warning", "").startswith("110 ")
+
+            await eventually(marked)
+            await asyncio.sleep(1)
+            reply = await api.get(path)
+            assert (reply.status, reply.json["total_results"]) == (200, 1)
+            assert "Kubernetes" in reply.headers["Warning"]
+            unknown = await api.as_user(stranger).get(path)
+            assert_cf_error(unknown, 503, 10015, "CF-ServiceUnavailable")
+            assert int(unknown.headers["Retry-After"]) >= 1
+            report = (await api.get("/readyz")).json
+            assert report["status"] == "ready"
+            assert report["watches"]["deployments"]["age_s"] > 0
+        finally:
+            await off_loop(fragile_stack.control_plane.start_apiserver)
+
+        async def healed() -> bool:
+            reply = await api.get(path)
+            return reply.status == 200 and "Warning" not in reply.headers
+
+        await eventually(healed, 30)
+        await fragile_kube.delete(space, "web")
+
+        async def gone() -> bool:
+            return (await api.get(path)).status == 404
+
+        await eventually(gone)
+
+
+async def test_no_grace_means_callers_are_refused_as_soon_as_they_cannot_be_reviewed(
+    fragile_stack: Stack, fragile_settings: Settings, fragile_kube: Kube
+) -> None:
+    token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
+    async with running(replace(fragile_settings, review_grace_s=0), token=token) as api:
+        assert (await api.get("/v3/processes")).status == 200
+        await off_loop(fragile_stack.control_plane.stop_apiserver)
+        try:
+
+            async def refused() -> bool:
+                return (await api.get("/v3/processes")).status == 503
+
+            await eventually(refused)
+        finally:
+            await off_loop(fragile_stack.control_plane.start_apiserver)
+
+        async def healed() -> bool:
+            return (await api.get("/v3/processes")).status == 200
+
+        await eventually(healed, 30)
+
+
+async def test_starts_with_both_away_says_what_is_missing_and_heals(
+    fragile_stack: Stack, fragile_settings: Settings, fragile_kube: Kube
+) -> None:
+    token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
+    await off_loop(fragile_stack.control_plane.stop_apiserver)
+    await off_loop(fragile_stack.postgres.stop)
+    stopped = True
+    try:
+        async with running(fragile_settings, token=token, ready=False) as api:
+
+            async def explained() -> bool:
+                reply = await api.get("/readyz")
+                report = reply.json
+                failures = [part["failure"] for part in (*report["watches"].values(), report["metadata"])]
+                assert reply.status == 503
+                return all(failures) and "not started" not in failures
+
+            await eventually(explained)
+            assert (await api.get("/livez")).status == 200
+            refused = await api.get("/v3/processes")
+            assert_cf_error(refused, 503, 10015, "CF-ServiceUnavailable")
+            await off_loop(fragile_stack.postgres.start)
+            await off_loop(fragile_stack.control_plane.start_apiserver)
+            stopped = False
+
+            async def ready() -> bool:
+                return (await api.get("/readyz")).status == 200
+
+            await eventually(ready, 40)
+            assert (await api.get("/v3/processes")).status == 200
+    finally:
+        if stopped:
+            await off_loop(fragile_stack.postgres.start)
+            await off_loop(fragile_stack.control_plane.start_apiserver)

@@ -1,0 +1,112 @@
+"""Plain builders of what the model reads, with defaults for all that a test does not care about."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from service.model.derive import Deployment, Namespace
+from service.model.index import Index
+from service.model.process import SECOND, HealthCheck, Metadata, Workload
+
+CREATED = "2024-01-02T03:04:05Z"
+CREATED_AT = 1_704_164_645 * SECOND
+"""The same, in the model's unit."""
+
+_decode_deployment = msgspec.json.Decoder(Deployment).decode
+_decode_namespace = msgspec.json.Decoder(Namespace).decode
+
+
+def deployment_dict(
+    *,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    container: Mapping[str, Any] | None = None,
+    containers: Sequence[Mapping[str, Any]] | None = None,
+    pod: Mapping[str, Any] | None = None,
+    pod_annotations: Mapping[str, str] | None = None,
+    managed: Sequence[Mapping[str, Any]] | None = None,
+    **spec: Any,
+) -> dict[str, Any]:
+    """As kube-apiserver sends it. `container` is the one container's fields, `containers` replaces the list."""
+    if containers is None:
+        containers = [{"name": "application", "image": "registry.test/app:1", **(container or {})}]
+    template: dict[str, Any] = {"spec": {"containers": list(containers), **(pod or {})}}
+    if pod_annotations is not None:
+        template["metadata"] = {"annotations": dict(pod_annotations)}
+    meta: dict[str, Any] = {
+        "name": "app-web",
+        "namespace": "space-a",
+        "uid": "uid-1",
+        "resourceVersion": "42",
+        "creationTimestamp": CREATED,
+        "labels": {"cloudfoundry.org/app-guid": "app-1"} if labels is None else dict(labels),
+        "annotations": dict(annotations or {}),
+    }
+    if managed is not None:
+        meta["managedFields"] = list(managed)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": meta,
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": template, **spec},
+        "status": {"replicas": 1},
+    }
+
+
+def decode(manifest: Mapping[str, Any]) -> Deployment:
+    return _decode_deployment(json.dumps(manifest))
+
+
+def deployment(**fields: Any) -> Deployment:
+    """`deployment_dict`, decoded."""
+    return decode(deployment_dict(**fields))
+
+
+def namespace(name: str, labels: Mapping[str, str] | None = None) -> Namespace:
+    meta = {"name": name, "uid": f"uid-{name}", "creationTimestamp": CREATED, "labels": labels}
+    return _decode_namespace(json.dumps({"kind": "Namespace", "metadata": meta}))
+
+
+def workload(uid: str = "uid-1", **fields: Any) -> Workload:
+    """Its GUID and app GUID follow its uid, so that workloads differ without being told to."""
+    defaults: dict[str, Any] = {
+        "namespace": "space-a",
+        "name": uid,
+        "guid": f"guid-{uid}",
+        "app_guid": f"app-{uid}",
+        "type": "web",
+        "space_guid": None,
+        "created_at": CREATED_AT,
+        "changed_at": fields.get("created_at", CREATED_AT),
+        "version": "1",
+        "command": "",
+        "user": None,
+        "instances": 1,
+        "memory_in_mb": None,
+        "disk_in_mb": None,
+        "health_check": HealthCheck("process"),
+        "readiness_health_check": HealthCheck("process"),
+        "revision_guid": None,
+        "registry_credential_guid": None,
+        "pull_secret_guid": None,
+        "registry_credential_last_synced_at": None,
+    }
+    return Workload(uid=uid, **{**defaults, **fields})
+
+
+def metadata(app_guid: str = "app-uid-1", process_type: str = "web", **fields: Any) -> Metadata:
+    return Metadata(app_guid=app_guid, type=process_type, **fields)
+
+
+def index_of(workloads: Iterable[Workload], rows: Iterable[Metadata] = ()) -> Index:
+    index = Index()
+    for row in rows:
+        index.put_metadata(row)
+    for each in workloads:
+        index.put_workload(each)
+    return index
+
+
+

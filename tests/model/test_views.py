@@ -1,0 +1,153 @@
+"""SortedView against a sorted list of everything."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.model.views import SortedView, Visible
+
+NAMESPACES = [f"n{number}" for number in range(9)]
+STRANGERS = [f"stranger-{number}" for number in range(12)]
+
+KEYS = st.integers(-3, 12)
+
+
+@dataclass(frozen=True)
+class Item:
+    namespace: str
+    key: int
+    guid: str
+
+
+@dataclass
+class Case:
+    view: SortedView
+    items: list[Item]
+    """What the view should hold, sorted."""
+
+    def seen(self, visible: Visible) -> list[str]:
+        return [item.guid for item in self.items if visible is None or item.namespace in visible]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A view after adds and removes in a random interleaving."""
+    namespaces = NAMESPACES[: draw(st.integers(1, len(NAMESPACES)))]
+    placed = draw(
+        st.lists(
+            st.tuples(st.sampled_from(namespaces), KEYS, st.integers(0, 99), st.booleans()),
+            max_size=60,
+            unique_by=lambda item: item[2],
+        )
+    )
+    view = SortedView()
+    held: list[Item] = []
+    for namespace, key, number, remove_one in placed:
+        item = Item(namespace, key, f"g{number:02}")
+        view.add(item.namespace, (item.key, item.guid))
+        held.append(item)
+        if remove_one:
+            gone = held.pop(draw(st.integers(0, len(held) - 1)))
+            view.remove(gone.namespace, (gone.key, gone.guid))
+    return Case(view, sorted(held, key=lambda item: (item.key, item.guid)))
+
+
+some = st.frozensets(st.sampled_from(NAMESPACES))
+visibles: st.SearchStrategy[Visible] = st.one_of(
+    st.none(),
+    st.just(frozenset()),
+    st.frozensets(st.sampled_from(NAMESPACES), max_size=2),
+    some,
+    st.sampled_from(NAMESPACES).map(lambda hidden: frozenset(NAMESPACES) - {hidden}),
+    st.just(frozenset(NAMESPACES)),
+    st.builds(frozenset[str].union, some, st.frozensets(st.sampled_from(STRANGERS))),
+    st.frozensets(st.sampled_from(STRANGERS)),
+)
+
+
+@settings(max_examples=400)
+@given(
+    case=cases(),
+    visible=visibles,
+    start=st.integers(0, 70),
+    size=st.one_of(st.integers(0, 70), st.just(5000)),
+    descending=st.booleans(),
+)
+def test_a_page_is_the_slice_of_the_sorted_list(
+    case: Case, visible: Visible, start: int, size: int, descending: bool
+) -> None:
+    seen = case.seen(visible)
+    in_order = seen[::-1] if descending else seen
+    assert case.view.page(visible, start, size, descending) == in_order[start : start + size]
+
+
+@settings(max_examples=40)
+@given(case=cases(), visible=visibles, descending=st.booleans())
+def test_every_single_rank_is_found(case: Case, visible: Visible, descending: bool) -> None:
+    seen = case.seen(visible)
+    found = [case.view.page(visible, rank, 1, descending) for rank in range(len(seen) + 1)]
+    assert found == [[guid] for guid in (seen[::-1] if descending else seen)] + [[]]
+
+
+@given(case=cases(), visible=visibles)
+def test_counts_and_lists_what_is_visible(case: Case, visible: Visible) -> None:
+    seen = case.seen(visible)
+    assert case.view.count(visible) == len(seen)
+    assert sorted(case.view.guids(visible)) == sorted(seen)
+    assert set(case.view.namespaces()) == {item.namespace for item in case.items}
+
+
+@given(case=cases(), start=st.none() | KEYS, end=st.none() | KEYS)
+def test_between_includes_its_start_and_excludes_its_end(case: Case, start: int | None, end: int | None) -> None:
+    assert list(case.view.between(start, end)) == [
+        item.guid
+        for item in case.items
+        if (start is None or item.key >= start) and (end is None or item.key < end)
+    ]
+
+
+@given(case=cases(), wanted=st.frozensets(st.integers(0, 99).map("g{:02}".format)), descending=st.booleans())
+def test_within_keeps_the_order_and_nothing_else(case: Case, wanted: frozenset[str], descending: bool) -> None:
+    expected = [item.guid for item in case.items if item.guid in wanted]
+    assert case.view.within(wanted, descending) == (expected[::-1] if descending else expected)
+
+
+def test_a_page_from_an_astronomic_rank_is_empty() -> None:
+    view = SortedView()
+    view.add("n", (1, "g"))
+    assert view.page(None, 10**30, 5000, False) == []
+    assert view.page(frozenset({"n"}), 10**30, 5000, True) == []
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda view: view.remove("n", (2, "g")),
+        lambda view: view.remove("n", (1, "other")),
+        lambda view: view.remove("stranger", (1, "g")),
+    ],
+)
+def test_removing_what_is_not_there_is_an_error_and_not_silence(remove: Callable[[SortedView], None]) -> None:
+    view = SortedView()
+    view.add("n", (1, "g"))
+    with pytest.raises((KeyError, ValueError)):
+        remove(view)
+
+
+@pytest.mark.parametrize("see", [2, 30, 150, 298], ids="through {} of 300 namespaces".format)
+@pytest.mark.parametrize("descending", [False, True])
+def test_deep_pages_of_a_large_view(see: int, descending: bool) -> None:
+    view = SortedView()
+    items = [Item(f"n{number % 300}", number * 7919 % 2003, f"g{number:05}") for number in range(6000)]
+    for item in items:
+        view.add(item.namespace, (item.key, item.guid))
+    visible = frozenset(f"n{number}" for number in range(see))
+    expected = [
+        guid
+        for _, guid in sorted(((i.key, i.guid) for i in items if i.namespace in visible), reverse=descending)
+    ]
+    for start in (0, 1, len(expected) // 2, len(expected) - 3):
+        assert view.page(visible, start, 5, descending) == expected[start : start + 5]
