@@ -107,6 +107,3 @@ def index_of(workloads: Iterable[Workload], rows: Iterable[Metadata] = ()) -> In
     for each in workloads:
         index.put_workload(each)
     return index
-
-
-

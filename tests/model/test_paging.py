@@ -4,7 +4,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.model.index import NO_FILTERS, Filters, Index, Order
-from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageNumbers, PageRequest, page_numbers
+from service.model.paging import (
+    DEFAULT_PER_PAGE,
+    MAXIMUM_PAGE,
+    MAXIMUM_PER_PAGE,
+    PageNumbers,
+    PageRequest,
+    page_numbers,
+)
 from service.model.process import Process
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible

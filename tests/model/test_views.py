@@ -103,9 +103,7 @@ def test_counts_and_lists_what_is_visible(case: Case, visible: Visible) -> None:
 @given(case=cases(), start=st.none() | KEYS, end=st.none() | KEYS)
 def test_between_includes_its_start_and_excludes_its_end(case: Case, start: int | None, end: int | None) -> None:
     assert list(case.view.between(start, end)) == [
-        item.guid
-        for item in case.items
-        if (start is None or item.key >= start) and (end is None or item.key < end)
+        item.guid for item in case.items if (start is None or item.key >= start) and (end is None or item.key < end)
     ]
 
 
@@ -146,8 +144,7 @@ def test_deep_pages_of_a_large_view(see: int, descending: bool) -> None:
         view.add(item.namespace, (item.key, item.guid))
     visible = frozenset(f"n{number}" for number in range(see))
     expected = [
-        guid
-        for _, guid in sorted(((i.key, i.guid) for i in items if i.namespace in visible), reverse=descending)
+        guid for _, guid in sorted(((i.key, i.guid) for i in items if i.namespace in visible), reverse=descending)
     ]
     for start in (0, 1, len(expected) // 2, len(expected) - 3):
         assert view.page(visible, start, 5, descending) == expected[start : start + 5]

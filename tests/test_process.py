@@ -1,0 +1,162 @@
+"""`python -m service` as a process of its own: how it starts, refuses, migrates and stops."""
+
+import asyncio
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import orjson
+
+from deploy.local.stack import Stack
+from service.settings import Settings
+from service.store.database import connected
+from tests.support.kube import eventually
+
+
+async def run(*verb: str, **environ: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service", *verb, env={"PATH": "/usr/bin", **environ}, stdout=PIPE, stderr=PIPE
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def serving(settings: Settings, **environ: str) -> AsyncIterator[tuple[Process, str]]:
+    """A serving process and its URL, ready; killed in the end if it is still there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "service",
+        "serve",
+        env={
+            "PATH": "/usr/bin",
+            "DATABASE_URL": settings.database_url,
+            "KUBECONFIG": settings.kubeconfig,
+            "PORT": str(port),
+            **environ,
+        },
+        stderr=PIPE,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+
+        async def ready() -> bool:
+            try:
+                return await status(f"{url}/readyz") == 200
+            except aiohttp.ClientConnectorError:
+                return False
+
+        await eventually(ready, 30)
+        yield process, url
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def status(url: str, token: str = "") -> int:
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+        session.get(url) as response,
+    ):
+        await response.read()
+        return response.status
+
+
+async def test_wrong_settings_are_all_named_at_once_and_no_secret() -> None:
+    code, out, err = await run(
+        "serve", DATABASE_URL="mysql://user:hunter2@host/db", PORT="many", REVIEW_TTL_S="-1", LABEL_PRESET="mine"
+    )
+    assert (code, out) == (2, "")
+    assert [line.split(":")[0] for line in sorted(err.splitlines())] == [
+        "DATABASE_URL",
+        "LABEL_PRESET",
+        "PORT",
+        "REVIEW_TTL_S",
+    ]
+    assert "hunter2" not in err
+
+
+async def test_missing_cluster_is_one_clear_line(database_url: str) -> None:
+    code, _, err = await run("serve", DATABASE_URL=database_url)
+    assert code == 2
+    assert "KUBECONFIG" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    code, _, err = await run("serve", DATABASE_URL=database_url, KUBECONFIG="/no/such/file")
+    assert code == 2
+    assert "/no/such/file" in err.splitlines()[-1]
+
+
+async def test_taken_port_is_one_clear_line(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = await run(
+            "serve",
+            DATABASE_URL=settings.database_url,
+            KUBECONFIG=settings.kubeconfig,
+            PORT=str(taken.getsockname()[1]),
+        )
+    assert code == 1
+    assert "in use" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+async def test_migrate_says_what_it_did(stack: Stack, database_url: str) -> None:
+    async with connected(database_url, 5) as connection:
+        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    first = await run("migrate", DATABASE_URL=database_url)
+    assert first[:2] == (0, "applied 0001 process_metadata\n")
+    assert (await run("migrate", DATABASE_URL=database_url))[:2] == (0, "the schema is up to date\n")
+
+
+async def test_migrate_without_postgres_is_one_clear_line() -> None:
+    code, _, err = await run("migrate", DATABASE_URL="postgresql://user:hunter2@127.0.0.1:1/db")
+    assert code == 1
+    assert err.splitlines()[-1].startswith("DATABASE_URL: ")
+    assert "hunter2" not in err
+    assert "Traceback" not in err
+
+
+async def test_sigterm_finishes_what_is_under_way_and_exits_0(settings: Settings, operator_token: str) -> None:
+    async with serving(settings, DRAIN_S="1", DATABASE_TIMEOUT_S="3") as (process, url):
+        assert await status(f"{url}/v3/processes", operator_token) == 200
+        async with connected(settings.database_url, 5) as connection:
+            await connection.execute("BEGIN; LOCK TABLE process_metadata IN ACCESS EXCLUSIVE MODE")
+            under_way = asyncio.create_task(status(f"{url}/v3/processes", operator_token))
+            await asyncio.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+
+            async def not_ready() -> bool:
+                return await status(f"{url}/readyz") == 503
+
+            await eventually(not_ready, 1)
+            assert not under_way.done()
+            await asyncio.sleep(1.2)
+            await connection.execute("ROLLBACK")
+        assert await under_way == 200
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+async def test_logs_are_json_and_hold_no_token_and_no_password(settings: Settings, operator_token: str) -> None:
+    async with serving(settings, LOG_LEVEL="debug") as (process, url):
+        assert await status(f"{url}/v3/processes", operator_token) == 200
+        assert await status(f"{url}/v3/processes?page=0", operator_token) == 400
+        assert await status(f"{url}/v3/processes", "not-a-token-but-secret") == 401
+        process.send_signal(signal.SIGTERM)
+        _, err = await asyncio.wait_for(process.communicate(), 20)
+    lines = [orjson.loads(line) for line in err.splitlines()]
+    assert {"listening", "listed", "ready", "request"} <= {line["event"] for line in lines}
+    requests = [line for line in lines if line["event"] == "request" and line["route"] == "/v3/processes"]
+    assert [line["status"] for line in requests] == [200, 400, 401]
+    assert len({line["request_id"] for line in requests}) == 3
+    password = settings.database_url.split(":")[2].split("@")[0]
+    for secret in (operator_token, operator_token.split(".")[2], password, "not-a-token-but-secret"):
+        assert secret.encode() not in err
