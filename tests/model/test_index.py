@@ -300,9 +300,7 @@ class IndexMachine(RuleBasedStateMachine):
         start=st.integers(0, 4),
         size=st.sampled_from([0, 1, 2, 50]),
     )
-    def select(
-        self, filters: Filters, visible: Visible, order: Order, descending: bool, start: int, size: int
-    ) -> None:
+    def select(self, filters: Filters, visible: Visible, order: Order, descending: bool, start: int, size: int) -> None:
         check_selection(self.index, self.world.processes(), filters, visible, order, descending, start, size)
 
     @invariant()
@@ -329,7 +327,9 @@ class IndexMachine(RuleBasedStateMachine):
                 assert (found and found.workload) == by_place.get((app, kind))
         assert set(self.index.namespaces()) == {one.workload.namespace for one in seen}
         assert set(self.index.spaces()) == set(self.world.spaces)
-        assert sorted(self.index.workloads_outside({"u00", "u01"})) == sorted(self.world.workloads.keys() - {"u00", "u01"})
+        assert sorted(self.index.workloads_outside({"u00", "u01"})) == sorted(
+            self.world.workloads.keys() - {"u00", "u01"}
+        )
 
     @invariant()
     def knows_the_conflicts(self) -> None:
@@ -338,8 +338,7 @@ class IndexMachine(RuleBasedStateMachine):
     @invariant()
     def keeps_no_empty_set(self) -> None:
         for name, value in vars(self.index).items():
-            for held in value.values():
-                assert isinstance(held, msgspec.Struct | SortedView) or not hasattr(held, "__len__") or held, name
+            assert all(value.values()), name
         for by_value in self.index._labels.values():
             assert all(by_value.values())
 
@@ -362,7 +361,7 @@ def assert_empty(index: Index) -> None:
 
 
 TestIndexMachine = IndexMachine.TestCase
-TestIndexMachine.settings = settings(max_examples=60, stateful_step_count=25)
+TestIndexMachine.settings = settings(max_examples=120, stateful_step_count=30)
 
 
 @settings(max_examples=40)
@@ -435,7 +434,10 @@ def test_a_loser_takes_over_when_the_winner_claims_another_guid() -> None:
     old, young = (workload(uid, guid="g", created_at=age) for age, uid in enumerate(["old", "young"]))
     index = index_of([old, young])
     assert index.put_workload(msgspec.structs.replace(old, guid="another")) == []
-    assert (index.get("g"), index.get("another")) != (None, None)
+    assert {guid: p.workload.uid for guid in ("g", "another") if (p := index.get(guid))} == {
+        "g": "young",
+        "another": "old",
+    }
     assert not index.conflicts
 
 
@@ -472,13 +474,6 @@ def test_metadata_waits_for_its_deployment_and_outlives_it() -> None:
         assert process.metadata.labels == {"a": "b"}
         index.remove_workload("u")
         assert index.processes_of("app") == []
-
-
-def test_a_selection_never_hands_out_the_index_own_sets() -> None:
-    index = index_of([workload(f"u{n}") for n in range(5)])
-    for filters in (Filters(types=frozenset({"web"})), Filters(labels=(Requirement("a", Operator.NOT_EXISTS),))):
-        index.select(filters, None, Order.CREATED_AT, descending=False, start=0, size=2).processes.clear()
-        assert index.select(filters, None, Order.CREATED_AT, descending=False, start=0, size=2).total_results == 5
 
 
 def test_conflicts_are_told_once_each() -> None:

@@ -1,0 +1,41 @@
+# Everything a newcomer types. `make` alone explains itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench format clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(INSTALLED) ## serve the API over a real local control plane and Postgres, with a demo (PORT=8080)
+	@exec $(BIN)/python -m deploy.local run
+
+test: lint ## run the whole suite against the real parts
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## check style, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy service tests deploy/local
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED) ## measure against kube-apiserver and a bare handler, and print the table (needs wrk)
+	$(BIN)/python -m tests.bench
+
+format: $(INSTALLED) ## put the code into the style that lint checks
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what the other targets made here (caches of the control plane's programs stay)
+	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+$(INSTALLED): pyproject.toml deploy/constraints.txt
+	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 or newer with its venv module is needed: install it (Debian: apt-get install python3-venv), or name it with PYTHON=…" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the Python packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,57 @@
+"""What the README says, compared with the code."""
+
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+from service.api.routes import ROUTES
+from service.model.derive import PRESETS
+from service.settings import Settings
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text()
+
+
+def settings_table() -> str:
+    """The README's table of settings, made from the code."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for knob in fields(Settings):
+        assert knob.default is not MISSING
+        default = "" if knob.default in ("", ()) else f"`{knob.default}`"
+        rows.append(f"| `{knob.name.upper()}` | {default} | {knob.metadata['text']} |")
+    return "\n".join(rows)
+
+
+def test_settings_table_is_the_codes() -> None:
+    assert settings_table() in README, f"the README's table of settings should read:\n\n{settings_table()}\n"
+
+
+def test_every_route_is_documented_and_no_other() -> None:
+    documented = set(
+        re.findall(r"`(GET|POST|PATCH|DELETE) (/[^`]*)`", README.split("## What is served")[1].split("##")[0])
+    )
+    assert documented == {(route.method, route.path) for route in ROUTES}
+
+
+def test_every_label_key_of_the_default_preset_is_documented() -> None:
+    text = README.split("## Labels")[1].split("\n## ")[0]
+    for key in vars(PRESETS["default"]).values():
+        prefix, name = key.split("/")
+        assert f"`{key}`" in text or f"`{name}`" in text, key
+        assert prefix == "cloudfoundry.org"
+
+
+def test_every_file_linked_is_there() -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (REPOSITORY / link).exists(), link
+
+
+def test_every_make_target_mentioned_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z]+)\b", README)) <= targets
+
+
+def test_modules_stay_small() -> None:
+    """Of 400 lines at most: a module that wants more is two."""
+    for file in (REPOSITORY / "service").rglob("*.py"):
+        assert len(file.read_text().splitlines()) <= 400, file
