@@ -4,6 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.model.process import Metadata
+from service.store.database import connected
+from service.store.metadata import write
+
 from .control_plane import ControlPlane
 from .errors import LocalStackError
 from .processes import wait_until
@@ -28,23 +32,40 @@ _SPACES = {
     TELEMETRY: ("d4b8f6a2-7e1c-4f9d-b3a5-5c6d7e8f9a66", GLOBEX),
 }
 
-METADATA: list[tuple[str, str, dict[str, str], dict[str, str], int]] = [
-    (SHOP, "web", {"tier": "frontend", "environment": "production"}, {"contact": "shop@acme.example"}, 1_048_576),
-    (SHOP, "worker", {"tier": "backend", "environment": "production"}, {"contact": "shop@acme.example"}, -1),
-    (SEARCH, "web", {"tier": "backend", "environment": "production"}, {}, -1),
-    (
-        INVOICES,
-        "web",
-        {"tier": "frontend", "environment": "staging"},
-        {"runbook": "https://wiki.acme.example/bills"},
-        -1,
+METADATA = [
+    Metadata(
+        app_guid=SHOP,
+        type="web",
+        labels={"tier": "frontend", "environment": "production"},
+        annotations={"contact": "shop@acme.example"},
+        log_rate_limit_in_bytes_per_second=1_048_576,
     ),
-    (REPORTS, "web", {"tier": "backend", "deprecated": "true"}, {"contact": "nobody"}, 65_536),
-    (COLLECTOR, "worker", {"tier": "backend", "team.globex.example/owner": "ingest"}, {}, -1),
+    Metadata(
+        app_guid=SHOP,
+        type="worker",
+        labels={"tier": "backend", "environment": "production"},
+        annotations={"contact": "shop@acme.example"},
+    ),
+    Metadata(app_guid=SEARCH, type="web", labels={"tier": "backend", "environment": "production"}),
+    Metadata(
+        app_guid=INVOICES,
+        type="web",
+        labels={"tier": "frontend", "environment": "staging"},
+        annotations={"runbook": "https://wiki.acme.example/bills"},
+    ),
+    Metadata(
+        app_guid=REPORTS,
+        type="web",
+        labels={"tier": "backend", "deprecated": "true"},
+        annotations={"contact": "nobody"},
+        log_rate_limit_in_bytes_per_second=65_536,
+    ),
+    Metadata(app_guid=COLLECTOR, type="worker", labels={"tier": "backend", "team.globex.example/owner": "ingest"}),
 ]
-"""What Kubernetes does not hold: (app guid, process type, labels, annotations, log rate limit in bytes per second)."""
+"""What Kubernetes does not hold."""
 
 _PODS_S = 60.0
+_DATABASE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -275,5 +296,6 @@ def _binding(kind: str, metadata: dict[str, str], role: str, service_account: st
 
 
 async def load_metadata(database_url: str) -> None:
-    """Store METADATA in a migrated database, through the service's own store."""
-    raise NotImplementedError
+    """Store METADATA in a migrated database."""
+    async with connected(database_url, _DATABASE_S) as connection:
+        await write(connection, METADATA)

@@ -31,6 +31,13 @@ def environment(directory: Path, **extra: str) -> dict[str, str]:
     return inherited | {MARKER: str(directory)} | extra
 
 
+class Recorded(subprocess.Popen[bytes]):
+    """A process that its record ends, so that dropping the handle of a running one is no mistake to warn of."""
+
+    def __del__(self) -> None:
+        self.poll()
+
+
 def spawn(
     argv: Sequence[str | Path],
     *,
@@ -39,13 +46,13 @@ def spawn(
     output: IO[bytes] | None = None,
     cwd: Path | None = None,
     user: tuple[int, int] | None = None,
-) -> subprocess.Popen[bytes]:
+) -> Recorded:
     """Start a recorded process in a session of its own: a Ctrl-C in the terminal must reach only the one who stops it.
 
     `output` takes stdout and stderr (None: ours). `user` is (uid, gid) to run as.
     """
     uid, gid = user or (None, None)
-    return subprocess.Popen(
+    return Recorded(
         ["/bin/sh", "-c", _RECORD_AND_BECOME, "sh", str(pid_file), *map(str, argv)],
         env=env,
         cwd=cwd,

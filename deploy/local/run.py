@@ -1,5 +1,6 @@
 """`make run`: the stack, the demo in it and the service over it, until a signal or the service's end."""
 
+import asyncio
 import contextlib
 import http.client
 import os
@@ -50,7 +51,9 @@ def run() -> None:
             HOST="127.0.0.1",
             PORT=str(port),
         )
-        _prepare_database(env)
+        _migrate(env)
+        if served.control_plane:
+            asyncio.run(demo.load_metadata(served.database_url))
         service = spawn(
             [sys.executable, "-m", "service", "serve"], pid_file=_DIRECTORY / SERVICE_PID, env=env, cwd=_REPOSITORY
         )
@@ -102,8 +105,7 @@ def _served(port: int) -> Iterator[_Served]:
         yield _Served(kubeconfig, database_url, control_plane)
 
 
-def _prepare_database(env: dict[str, str]) -> None:
-    """Migrate; the place to load the demo's metadata from."""
+def _migrate(env: dict[str, str]) -> None:
     migrated = subprocess.run([sys.executable, "-m", "service", "migrate"], cwd=_REPOSITORY, env=env, check=False)
     if migrated.returncode:
         raise LocalStackError(f"the service's migrations failed ({migrated.returncode})")

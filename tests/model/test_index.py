@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from service.model.index import NO_FILTERS, Filters, Index, Order
 from service.model.process import Metadata, Process, Space, Workload
 from service.model.selectors import Operator, Range, Requirement
-from service.model.views import SortedView, Visible
+from service.model.views import Visible
 from tests.model.builders import index_of, metadata, workload
 
 NAMESPACES = ["n0", "n1", "n2", "n3"]

@@ -75,8 +75,36 @@ def test_any_text_is_an_amount_or_a_value_error(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", ".", "-1", "-1Mi", "--1", "++1", "1 Mi", " 1", "1Mi ", "1mi", "1K", "1KI", "1B", "1_0", "0x10", "1e"]
-    + ["1e1.5", "1e999", "1E5Mi", "1.2.3", "NaN", "Infinity", "∞", "٣", "64Mi\n", "1" * 31, "unlimited"],
+    [
+        "",
+        " ",
+        ".",
+        "-1",
+        "-1Mi",
+        "--1",
+        "++1",
+        "1 Mi",
+        " 1",
+        "1Mi ",
+        "1mi",
+        "1K",
+        "1KI",
+        "1B",
+        "1_0",
+        "0x10",
+        "1e",
+        "1e1.5",
+        "1e999",
+        "1E5Mi",
+        "1.2.3",
+        "NaN",
+        "Infinity",
+        "∞",
+        "٣",
+        "64Mi\n",
+        "1" * 31,
+        "unlimited",
+    ],
 )
 def test_refuses_what_is_no_amount(text: str) -> None:
     with pytest.raises(ValueError, match="is not an amount of bytes"):

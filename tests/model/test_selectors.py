@@ -1,5 +1,6 @@
 """Label selectors and timestamp ranges, parsed from text."""
 
+import contextlib
 import string
 import time
 from collections.abc import Mapping
@@ -68,9 +69,7 @@ def written(keys: st.SearchStrategy[str], values: st.SearchStrategy[str]) -> st.
     return st.one_of(
         st.builds(Written, st.sampled_from(["k", "!k"]), keys),
         st.builds(Written, st.sampled_from(["=", "==", "!="]), keys, st.tuples(values | st.just(""))),
-        st.builds(
-            Written, st.sampled_from(["in", "notin"]), keys, st.lists(values, min_size=1, max_size=4).map(tuple)
-        ),
+        st.builds(Written, st.sampled_from(["in", "notin"]), keys, st.lists(values, min_size=1, max_size=4).map(tuple)),
     )
 
 
@@ -137,8 +136,7 @@ def test_selects_the_processes_whose_labels_match(requirements: list[Written], l
 def test_any_text_is_a_selector_or_malformed(text: str) -> None:
     try:
         requirements = parse_label_selector(text)
-    except Malformed as error:
-        assert str(error)
+    except Malformed:
         return
     assert 0 < len(requirements) <= MAXIMUM_REQUIREMENTS
     for requirement in requirements:
@@ -153,7 +151,25 @@ LONGEST = 8190
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "a.", "a-", "a,", "a/", "(", ")", "()", "!", "=", "!=", " ", " in ", "a in (", "a in (b),", "a notin (a,", "é"],
+    [
+        "a",
+        "a.",
+        "a-",
+        "a,",
+        "a/",
+        "(",
+        ")",
+        "()",
+        "!",
+        "=",
+        "!=",
+        " ",
+        " in ",
+        "a in (",
+        "a in (b),",
+        "a notin (a,",
+        "é",
+    ],
 )
 def test_the_longest_text_is_judged_at_once(piece: str) -> None:
     text = (piece * LONGEST)[:LONGEST]
@@ -165,21 +181,93 @@ def test_the_longest_text_is_judged_at_once(piece: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ",", "k,", ",k", "k,,j", " ", " k", "k ", "k, j", "k =v", "k= v", "k=v ", "k = v"]
-    + ["!", "!!k", "! k", "!k=v", "=v", "==v", "!=v", "k===v", "k=!v", "k=v=w", "k>1", "k<1"]
-    + ["k in", "k in ", "k in()", "k in(a)", "k in ()", "k in (a", "k in a)", "k in a", "k in (a,)", "k in (,a)"]
-    + ["k in (,)", "k  in (a)", "k in  (a)", "k in (a, b)", "k in (a b)", "k IN (a)", "k not in (a)", "k notin ()"]
-    + ["k in (a)(b)", "k in ((a))", "!k in (a)", "in (a)", "k in (a) ", "k exists", "(k)", "k=(v)"]
-    + ["-k", "k-", ".k", "k_", "k" * 64, "k=-v", "k=v.", f"k={'v' * 64}", "k in (-v)", "ключ", "k=é", "k\n", "k=v\n"]
-    + ["/k", "a.b/", "a/k", "a.b/c/k", "a..b/k", "-a.b/k", "a.b-/k", "a_b.c/k", f"{'a' * 64}.b/k", f"{'ab.' * 84}cd/k"]
-    + ["cloudfoundry.org/k", "CloudFoundry.ORG/k"],
+    [
+        "",
+        ",",
+        "k,",
+        ",k",
+        "k,,j",
+        " ",
+        " k",
+        "k ",
+        "k, j",
+        "k =v",
+        "k= v",
+        "k=v ",
+        "k = v",
+        "!",
+        "!!k",
+        "! k",
+        "!k=v",
+        "=v",
+        "==v",
+        "!=v",
+        "k===v",
+        "k=!v",
+        "k=v=w",
+        "k>1",
+        "k<1",
+        "k in",
+        "k in ",
+        "k in()",
+        "k in(a)",
+        "k in ()",
+        "k in (a",
+        "k in a)",
+        "k in a",
+        "k in (a,)",
+        "k in (,a)",
+        "k in (,)",
+        "k  in (a)",
+        "k in  (a)",
+        "k in (a, b)",
+        "k in (a b)",
+        "k IN (a)",
+        "k not in (a)",
+        "k notin ()",
+        "k in (a)(b)",
+        "k in ((a))",
+        "!k in (a)",
+        "in (a)",
+        "k in (a) ",
+        "k exists",
+        "(k)",
+        "k=(v)",
+        "-k",
+        "k-",
+        ".k",
+        "k_",
+        "k" * 64,
+        "k=-v",
+        "k=v.",
+        f"k={'v' * 64}",
+        "k in (-v)",
+        "ключ",
+        "k=é",
+        "k\n",
+        "k=v\n",
+        "/k",
+        "a.b/",
+        "a/k",
+        "a.b/c/k",
+        "a..b/k",
+        "-a.b/k",
+        "a.b-/k",
+        "a_b.c/k",
+        f"{'a' * 64}.b/k",
+        f"{'ab.' * 84}cd/k",
+        "cloudfoundry.org/k",
+        "CloudFoundry.ORG/k",
+    ],
 )
 def test_refuses_what_is_no_selector(text: str) -> None:
     with pytest.raises(Malformed):
         parse_label_selector(text)
 
 
-@pytest.mark.parametrize("key", ["k" * 63, "a.b/k", f"{'ab.' * 84}c/k", "A.B/k", "x.cloudfoundry.org/k", "1/2".join(["a.", ""])])
+@pytest.mark.parametrize(
+    "key", ["k" * 63, "a.b/k", f"{'ab.' * 84}c/k", "A.B/k", "x.cloudfoundry.org/k", "1/2".join(["a.", ""])]
+)
 def test_takes_every_key_within_the_limits(key: str) -> None:
     check_label_key(key)
     assert parse_label_selector(key) == (Requirement(key, Operator.EXISTS),)
@@ -218,10 +306,27 @@ def test_a_written_second_is_its_time(moment: datetime) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "now", "2024-01-02", "2024-01-02T03:04:05", "2024-01-02T03:04:05z", "2024-01-02t03:04:05Z"]
-    + ["2024-01-02 03:04:05Z", "2024-01-02T03:04Z", "2024-01-02T03:04:05.0Z", "2024-01-02T03:04:05+00:00"]
-    + ["2024-01-02T03:04:05+01:00", "2024-1-2T03:04:05Z", "20240102T030405Z", "+2024-01-02T03:04:05Z"]
-    + [" 2024-01-02T03:04:05Z", "2024-01-02T03:04:05Z\n", "٢٠٢٤-01-02T03:04:05Z", "02024-01-02T03:04:05Z", "1704164645"],
+    [
+        "",
+        "now",
+        "2024-01-02",
+        "2024-01-02T03:04:05",
+        "2024-01-02T03:04:05z",
+        "2024-01-02t03:04:05Z",
+        "2024-01-02 03:04:05Z",
+        "2024-01-02T03:04Z",
+        "2024-01-02T03:04:05.0Z",
+        "2024-01-02T03:04:05+00:00",
+        "2024-01-02T03:04:05+01:00",
+        "2024-1-2T03:04:05Z",
+        "20240102T030405Z",
+        "+2024-01-02T03:04:05Z",
+        " 2024-01-02T03:04:05Z",
+        "2024-01-02T03:04:05Z\n",
+        "٢٠٢٤-01-02T03:04:05Z",
+        "02024-01-02T03:04:05Z",
+        "1704164645",
+    ],
 )
 def test_refuses_times_of_another_form(text: str) -> None:
     with pytest.raises(Malformed, match="is not a time of the form YYYY-MM-DDThh:mm:ssZ"):
@@ -230,9 +335,20 @@ def test_refuses_times_of_another_form(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2024-02-30T00:00:00Z", "2023-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2024-13-01T00:00:00Z"]
-    + ["2024-00-01T00:00:00Z", "2024-01-00T00:00:00Z", "2024-04-31T00:00:00Z", "2024-01-01T24:00:00Z"]
-    + ["2024-01-01T00:60:00Z", "2016-12-31T23:59:60Z", "2016-12-31T23:59:61Z", "0000-01-01T00:00:00Z"],
+    [
+        "2024-02-30T00:00:00Z",
+        "2023-02-29T00:00:00Z",
+        "1900-02-29T00:00:00Z",
+        "2024-13-01T00:00:00Z",
+        "2024-00-01T00:00:00Z",
+        "2024-01-00T00:00:00Z",
+        "2024-04-31T00:00:00Z",
+        "2024-01-01T24:00:00Z",
+        "2024-01-01T00:60:00Z",
+        "2016-12-31T23:59:60Z",
+        "2016-12-31T23:59:61Z",
+        "0000-01-01T00:00:00Z",
+    ],
 )
 def test_refuses_times_that_do_not_exist(text: str) -> None:
     with pytest.raises(Malformed, match="is not a time that exists"):
@@ -241,10 +357,8 @@ def test_refuses_times_that_do_not_exist(text: str) -> None:
 
 @given(st.text("0123456789-:TZ", max_size=25))
 def test_any_text_is_a_time_or_malformed(text: str) -> None:
-    try:
+    with contextlib.suppress(Malformed):
         assert parse_timestamp(text) % SECOND == 0
-    except Malformed:
-        pass
 
 
 MOMENT = 1_704_164_645 * SECOND

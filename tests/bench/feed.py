@@ -1,0 +1,96 @@
+"""The part of kube-apiserver the service watches, at any size: `python -m tests.bench.feed`.
+
+http://…/COUNT/NAMESPACES is a cluster of so many processes: as the `server` of a kubeconfig it streams their Deployments
+and Namespaces, then bookmarks. POST /expire ends every watch with the 410 that makes its client list anew. Prints its
+address and serves until it is ended.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+import orjson
+import uvloop
+from aiohttp import web
+
+from service.cluster.watch import INITIAL_EVENTS_END
+from tests.bench import population
+
+_BATCH = 64
+"""Events a write: about what one read of the socket gives the client anyway."""
+_BOOKMARK_S = 5.0
+_EXPIRED = orjson.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}) + b"\n"
+
+
+class Feed:
+    def __init__(self) -> None:
+        self._expired = asyncio.Event()
+
+    async def watch(self, request: web.Request) -> web.StreamResponse:
+        count, namespaces = int(request.match_info["count"]), int(request.match_info["namespaces"])
+        stream = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await stream.prepare(request)
+        if "sendInitialEvents" in request.query:
+            for batch in _batches(_initial(request.match_info["path"], count, namespaces)):
+                await stream.write(batch)
+            await stream.write(_bookmark(count, {INITIAL_EVENTS_END: "true"}))
+        expired = self._expired
+        while True:
+            try:
+                await asyncio.wait_for(expired.wait(), _BOOKMARK_S)
+            except TimeoutError:
+                await stream.write(_bookmark(count))
+            else:
+                await stream.write(_EXPIRED)
+                return stream
+
+    async def expire(self, request: web.Request) -> web.Response:
+        self._expired.set()
+        self._expired = asyncio.Event()
+        return web.Response(status=204)
+
+
+def _initial(path: str, count: int, namespaces: int) -> Iterator[bytes]:
+    if path.endswith("/deployments"):
+        yield from population.added(count, namespaces)
+    elif path.endswith("/namespaces"):
+        for number in range(namespaces):
+            name = f"space-{number:04}"
+            meta = {
+                "name": name,
+                "uid": f"uid-{name}",
+                "resourceVersion": str(number),
+                "creationTimestamp": "2024-01-01T00:00:00Z",
+                "labels": population.namespace_labels(name),
+            }
+            yield orjson.dumps({"type": "ADDED", "object": {"metadata": meta}}) + b"\n"
+
+
+def _batches(events: Iterable[bytes]) -> Iterator[bytes]:
+    batch = []
+    for event in events:
+        batch.append(event)
+        if len(batch) == _BATCH:
+            yield b"".join(batch)
+            batch.clear()
+    yield b"".join(batch)
+
+
+def _bookmark(version: int, annotations: dict[str, str] | None = None) -> bytes:
+    meta = {"resourceVersion": str(version + 1), **({"annotations": annotations} if annotations else {})}
+    return orjson.dumps({"type": "BOOKMARK", "object": {"metadata": meta}}) + b"\n"
+
+
+async def _serve() -> None:
+    feed = Feed()
+    app = web.Application()
+    app.router.add_post("/expire", feed.expire)
+    app.router.add_get(r"/{count:\d+}/{namespaces:\d+}/{path:.*}", feed.watch)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve())

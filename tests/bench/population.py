@@ -1,0 +1,140 @@
+"""The apps everything is measured with: n-th of a number of processes, the same in a real cluster and in the feed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from tests.support.kube import KEYS, deployment
+
+FIRST_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
+# Coprime to every population: a permutation, so that no order is the one in which objects arrive.
+_STRIDE, _OTHER_STRIDE = 7919, 104_729
+
+
+def app_guid(n: int) -> str:
+    """Nine of ten processes are their app's only one; the tenth is the worker of the app before."""
+    return f"{n - (n % 10 == 9):08x}-5eed-4000-8000-000000000000"
+
+
+def process_type(n: int) -> str:
+    return "worker" if n % 10 == 9 else "web"
+
+
+def namespace(n: int, namespaces: int) -> str:
+    """Ten in a row share one, so that an app is in one place."""
+    return f"space-{n // 10 % namespaces:04}"
+
+
+def namespace_labels(name: str) -> dict[str, str]:
+    number = int(name.rpartition("-")[2])
+    return {KEYS.space_guid: space_guid(name), KEYS.organization_guid: f"{number // 10:08x}-0000-4000-8000-000000000000"}
+
+
+def space_guid(name: str) -> str:
+    return f"{int(name.rpartition('-')[2]):08x}-5bac-4000-8000-000000000000"
+
+
+def created(n: int, count: int) -> datetime:
+    return FIRST_CREATED + timedelta(seconds=n * _STRIDE % count)
+
+
+def manifest(n: int, namespaces: int) -> dict[str, Any]:
+    """What a deployment tool would write of the n-th process; it runs no instance, so it needs no node."""
+    return _manifest(f"app-{n:06}-{process_type(n)}", namespace(n, namespaces), app_guid(n), process_type(n))
+
+
+def _manifest(name: str, space: str, app: str, kind: str) -> dict[str, Any]:
+    probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10, "timeoutSeconds": 2}
+    return deployment(
+        name,
+        space,
+        app,
+        kind,
+        labels={"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "platform"},
+        annotations={KEYS.version: "5f0c4a0e-9c1b-4d3e-8a53-3f1f0a6c2b77"},
+        image="registry.example.org/shop/storefront@sha256:" + "0123456789abcdef" * 4,
+        command=["/bin/sh", "-c", "exec bundle exec puma --bind tcp://0.0.0.0:8080 --threads 5:5 --workers 2"],
+        ports=[{"containerPort": 8080, "name": "http"}],
+        env=[
+            {"name": "RAILS_ENV", "value": "production"},
+            {"name": "PORT", "value": "8080"},
+            {"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": "database", "key": "url"}}},
+        ],
+        resources={
+            "limits": {"memory": "512Mi", "ephemeral-storage": "1Gi"},
+            "requests": {"memory": "512Mi", "cpu": "100m"},
+        },
+        livenessProbe=probe,
+        readinessProbe=probe,
+        startupProbe={**probe, "failureThreshold": 30},
+    )
+
+
+def added(count: int, namespaces: int) -> Iterator[bytes]:
+    """The ADDED events of all processes, as a watch of Deployments streams them."""
+    template = _event_template()
+    for n in range(count):
+        kind, app = process_type(n), app_guid(n)
+        yield template % {
+            b"number": n,
+            b"name": f"app-{n:06}-{kind}".encode(),
+            b"namespace": namespace(n, namespaces).encode(),
+            b"app": app.encode(),
+            b"kind": kind.encode(),
+            b"created": _zulu(created(n, count)),
+            b"updated": _zulu(FIRST_CREATED + timedelta(days=30, seconds=n * _OTHER_STRIDE % count)),
+        }
+
+
+def _zulu(moment: datetime) -> bytes:
+    return moment.isoformat()[:19].encode() + b"Z"
+
+
+def _event_template() -> bytes:
+    """One event as kube-apiserver sends it, defaults and managedFields included, for bytes formatting."""
+    body = _manifest("%(name)b", "%(namespace)b", "%(app)b", "%(kind)b")
+    (container,) = body["spec"]["template"]["spec"]["containers"]
+    container |= {
+        "imagePullPolicy": "IfNotPresent",
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+    }
+    body["spec"] |= {"progressDeadlineSeconds": 600, "revisionHistoryLimit": 10, "strategy": {"type": "RollingUpdate"}}
+    body["spec"]["template"]["spec"] |= {"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "x"}
+    body["metadata"] |= {
+        "uid": "%(number)08x-de91-4000-8000-000000000000",
+        "resourceVersion": "%(number)d",
+        "generation": 1,
+        "creationTimestamp": "%(created)b",
+        "managedFields": [
+            {
+                "manager": "platform",
+                "operation": "Apply",
+                "apiVersion": "apps/v1",
+                "time": "%(updated)b",
+                "fieldsType": "FieldsV1",
+                "fieldsV1": _field_names({"metadata": {"labels": {}, "annotations": {}}, "spec": body["spec"]}),
+            },
+            {
+                "manager": "kube-controller-manager",
+                "operation": "Update",
+                "apiVersion": "apps/v1",
+                "time": "%(updated)b",
+                "fieldsType": "FieldsV1",
+                "fieldsV1": {"f:status": {"f:conditions": {".": {}}, "f:observedGeneration": {}}},
+                "subresource": "status",
+            },
+        ],
+    }
+    body["status"] = {"observedGeneration": 1}
+    return orjson.dumps({"type": "ADDED", "object": body}) + b"\n"
+
+
+def _field_names(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {f"f:{name}": _field_names(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return {f"k:{i}": _field_names(inner) for i, inner in enumerate(value)}
+    return {}
