@@ -34,6 +34,13 @@ async def kube(stack: Stack) -> AsyncIterator[Kube]:
     await client.close()
 
 
+@pytest.fixture(scope="session")
+async def fragile_kube(fragile_stack: Stack) -> AsyncIterator[Kube]:
+    client = await Kube.of(str(fragile_stack.kubeconfig))
+    yield client
+    await client.close()
+
+
 @asynccontextmanager
 async def new_database(server_url: str) -> AsyncIterator[str]:
     """The URL of an empty database, dropped afterwards."""

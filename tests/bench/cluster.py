@@ -5,10 +5,8 @@ import random
 import statistics
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import aiohttp
 import orjson
@@ -18,12 +16,11 @@ from service.model.derive import process_guid
 from tests.bench import population, programs, stalls
 from tests.bench.load import CONNECTIONS, Target, in_turns, wrk
 from tests.bench.programs import Service, get, serving
-from tests.bench.report import Row, at_least, at_most, within
+from tests.bench.report import Row, compared, limited
 from tests.support.kube import KEYS, Kube, eventually
 
-COUNT, NAMESPACES = 5_000, 50
-NODES = 2
-ROUNDS = 5
+COUNT, NAMESPACES, NODES = 5_000, 50, 2
+_ROUNDS = 5
 _CREATORS = 32
 _STARTS = 3
 _CHANGES = 200
@@ -31,6 +28,7 @@ _APPS = 500
 """So many different apps are asked for in turn: neither side answers from having just answered the same."""
 _DEPLOYMENTS = "/apis/apps/v1/deployments"
 _LIST = "/v3/processes?per_page=50"
+_EVERYTHING = "/v3/processes?per_page=5000"
 
 
 @dataclass(frozen=True)
@@ -49,31 +47,26 @@ class _Bench:
 
 
 async def measure(stack: Stack, seconds: int) -> AsyncIterator[Row]:
-    """All findings, each as soon as it is made."""
-    kube = await Kube.of(str(stack.kubeconfig))
-    try:
+    """Findings, each as soon as it is made."""
+    async with AsyncExitStack() as resources:
+        kube = await Kube.of(str(stack.kubeconfig))
+        resources.push_async_callback(kube.close)
         yield await _populate(kube)
-        bench = _Bench(
-            stack,
-            kube,
-            await kube.token_of_new_user(cluster_roles=("processes-operator",)),
-            {
-                "KUBECONFIG": str(stack.service_kubeconfig),
-                "DATABASE_URL": await programs.create_database(stack.database_url),
-            },
-            seconds,
-        )
-        async with _started(bench) as (service, start):
-            yield start
+        environ = {
+            "KUBECONFIG": str(stack.service_kubeconfig),
+            "DATABASE_URL": await programs.create_database(stack.database_url),
+        }
+        token = await kube.token_of_new_user(cluster_roles=("processes-operator",))
+        bench = _Bench(stack, kube, token, environ, seconds)
+        yield await _start_to_ready(bench)
+        async with serving(stack.directory, environ) as service:
+            # First, so that no review expires meanwhile.
             yield await _reviews(bench, service)
-            for comparison in (_one_app, _first_page, _bare):
-                for row in await comparison(bench, service):
-                    yield row
+            for row in [*await _one_app(bench, service), *await _pages(bench, service)]:
+                yield row
             yield await _freshness(bench, service)
         async for row in _stalls(bench):
             yield row
-    finally:
-        await kube.close()
 
 
 async def _populate(kube: Kube) -> Row:
@@ -88,26 +81,21 @@ async def _populate(kube: Kube) -> Row:
             await kube.create(population.manifest(n, NAMESPACES))
 
     await asyncio.gather(*(create() for _ in range(_CREATORS)))
-    return Row(f"{COUNT:,} Deployments created", f"{time.perf_counter() - started:.0f} s")
+    return Row(f"creating {COUNT:,} Deployments", f"{time.perf_counter() - started:.0f} s")
 
 
-@asynccontextmanager
-async def _started(bench: _Bench) -> AsyncIterator[tuple[Service, Row]]:
-    """The service, and how long it took to be ready: the median of a few starts, the last of which stays."""
+async def _start_to_ready(bench: _Bench) -> Row:
     starts = []
-    for _ in range(_STARTS - 1):
+    for _ in range(_STARTS):
         async with serving(bench.stack.directory, bench.environ) as service:
             starts.append(service)
-    async with serving(bench.stack.directory, bench.environ) as service:
-        starts.append(service)
-        ready_s = statistics.median(s.ready_after_s for s in starts)
-        total_s = statistics.median(s.listening_after_s + s.ready_after_s for s in starts)
-        measured = f"{ready_s:.2f} s; {total_s:.2f} s from the start of the process"
-        yield service, Row(f"listening → ready, {COUNT:,} Deployments", measured, **within(ready_s, 2, "s"))
+    ready_s = statistics.median(s.ready_after_s for s in starts)
+    total_s = statistics.median(s.listening_after_s + s.ready_after_s for s in starts)
+    measured = f"{ready_s:.2f} s; {total_s:.2f} s from the start of the process"
+    return limited(f"listening → ready, {COUNT:,} Deployments", ready_s, 2, "s", measured=measured)
 
 
 async def _reviews(bench: _Bench, service: Service) -> Row:
-    """Right after the start, so that no review kept expires meanwhile."""
     targets = [bench.ours(service, *_app_paths()), bench.ours(service, _LIST)]
     for target in targets:
         await wrk(target, 1, 1)
@@ -119,34 +107,116 @@ async def _reviews(bench: _Bench, service: Service) -> Row:
     return Row("load put on kube-apiserver by reads", measured, bar="0", met=asked == 0)
 
 
-def _app_paths() -> list[str]:
-    return [f"/v3/apps/{population.app_guid(n)}/processes" for n in _sample()]
-
-
 def _sample() -> list[int]:
     return random.Random(1).sample(range(COUNT), _APPS)
 
 
+def _app_paths() -> list[str]:
+    return [f"/v3/apps/{population.app_guid(n)}/processes" for n in _sample()]
+
+
 async def _one_app(bench: _Bench, service: Service) -> list[Row]:
-    selector = f"labelSelector={KEYS.app_guid.replace('/', '%2F')}%3D"
-    manifests = [population.manifest(n, NAMESPACES)["metadata"] for n in _sample()]
+    by_label = f"{_DEPLOYMENTS}?labelSelector={KEYS.app_guid.replace('/', '%2F')}%3D"
+    metas = [population.manifest(n, NAMESPACES)["metadata"] for n in _sample()]
     targets = {
         "ours": bench.ours(service, *_app_paths()),
-        "selector": bench.theirs(*(f"{_DEPLOYMENTS}?{selector}{population.app_guid(n)}" for n in _sample())),
-        "name": bench.theirs(
-            *(f"/apis/apps/v1/namespaces/{m['namespace']}/deployments/{m['name']}" for m in manifests)
-        ),
+        "label": bench.theirs(*(by_label + population.app_guid(n) for n in _sample())),
+        "name": bench.theirs(*(f"/apis/apps/v1/namespaces/{m['namespace']}/deployments/{m['name']}" for m in metas)),
     }
-    rows = []
-    what = "GET /v3/apps/{guid}/processes"
-    for connections in (CONNECTIONS, 1):
-        samples = await in_turns(targets, bench.seconds, ROUNDS, connections)
-        ours, selector_, name = samples["ours"], samples["selector"], samples["name"]
-        at = "" if connections == CONNECTIONS else ", 1 connection"
-        speedup, faster = ours.per_s / selector_.per_s, selector_.p50_ms / ours.p50_ms
-        bars = (at_least(speedup, 15), at_least(faster, 8)) if connections == CONNECTIONS else ({}, {})
-        rows += [
-            Row(f"{what}: requests/s{at}", f"{ours.per_s:,.0f}", f"kube-apiserver, by label {selector_.per_s:,.0f}",
-                **(bars[0] or {"ratio": f"{speedup:.2f}×"})),
-        ]
-    return rows
+    what, label, name = "one app's processes", "kube-apiserver, by label", "kube-apiserver, one by name"
+    many = await in_turns(targets, bench.seconds, _ROUNDS)
+    one = await in_turns(targets, bench.seconds, _ROUNDS, connections=1)
+    return [
+        _per_s(what, many["ours"].per_s, label, many["label"].per_s, 15),
+        _p50(what, many["ours"].p50_ms, label, many["label"].p50_ms, 8),
+        _per_s(what, many["ours"].per_s, name, many["name"].per_s, 3),
+        _p50(f"{what}, 1 connection", one["ours"].p50_ms, label, one["label"].p50_ms),
+        _p50(f"{what}, 1 connection", one["ours"].p50_ms, name, one["name"].p50_ms),
+    ]
+
+
+async def _pages(bench: _Bench, service: Service) -> list[Row]:
+    """A page of all processes, and one app's, beside kube-apiserver and beside the least that could send them."""
+    bodies = []
+    for number, path in enumerate((_LIST, _app_paths()[0])):
+        bodies.append(bench.stack.directory / f"body-{number}")
+        bodies[-1].write_bytes(await get(service.url + path, bench.token))
+    async with programs.running("tests.bench.bare", *map(str, bodies)) as bare:
+        url = await programs.first_line(bare)
+        page, app = await _in_turns_beside_bare(bench, service, url)
+    what, of_app = "a page of 50 of all", "one app's processes"
+    handler = "bare aiohttp handler, same bytes"
+    return [
+        _per_s(what, page["ours"], "kube-apiserver, limit=50", page["theirs"], 8),
+        _per_s(what, page["ours"], handler, page["bare"], 0.5),
+        _per_s(of_app, app["ours"], handler, app["bare"], 0.5),
+    ]
+
+
+async def _in_turns_beside_bare(
+    bench: _Bench, service: Service, bare: str
+) -> tuple[dict[str, float], dict[str, float]]:
+    targets = {
+        ("page", "ours"): bench.ours(service, _LIST),
+        ("page", "bare"): Target(bare, ["/0"], bench.token),
+        ("page", "theirs"): bench.theirs(f"{_DEPLOYMENTS}?limit=50"),
+        ("app", "ours"): bench.ours(service, _app_paths()[0]),
+        ("app", "bare"): Target(bare, ["/1"], bench.token),
+    }
+    samples = await in_turns(targets, bench.seconds, _ROUNDS)
+    page, app = ({side: s.per_s for (of, side), s in samples.items() if of == wanted} for wanted in ("page", "app"))
+    return page, app
+
+
+def _per_s(what: str, ours: float, other: str, theirs: float, bar: float) -> Row:
+    return compared(f"{what}: requests/s", f"{ours:,.0f}", f"{other}: {theirs:,.0f}", ours / theirs, at_least=bar)
+
+
+def _p50(what: str, ours: float, other: str, theirs: float, bar: float | None = None) -> Row:
+    return compared(
+        f"{what}: p50 (ratio: how many times faster)",
+        f"{ours:.2f} ms",
+        f"{other}: {theirs:.2f} ms",
+        theirs / ours,
+        at_least=bar,
+    )
+
+
+async def _freshness(bench: _Bench, service: Service) -> Row:
+    """Scale up one Deployment after the other; from the answer to the PATCH until the API shows it."""
+    took_ms = []
+    headers = {"Authorization": f"Bearer {bench.token}"}
+    async with aiohttp.ClientSession(service.url, headers=headers) as session:
+        for n in random.Random(2).sample(range(COUNT), _CHANGES):
+            meta = population.manifest(n, NAMESPACES)["metadata"]
+            guid = process_guid(population.app_guid(n), population.process_type(n))
+            await bench.kube.patch(meta["namespace"], meta["name"], {"spec": {"replicas": 1}})
+            patched = time.perf_counter()
+            while True:
+                async with session.get(f"/v3/processes/{guid}") as response:
+                    if orjson.loads(await response.read())["instances"] == 1:
+                        break
+            took_ms.append((time.perf_counter() - patched) * 1000)
+    cuts = statistics.quantiles(took_ms, n=100, method="inclusive")
+    measured = f"p99 {cuts[98]:.1f} ms, p50 {cuts[49]:.1f} ms, longest {max(took_ms):.1f} ms of {_CHANGES}"
+    return limited("change in the cluster → visible", cuts[98], 100, "ms", measured=measured)
+
+
+async def _stalls(bench: _Bench) -> AsyncIterator[Row]:
+    async with stalls.watched(bench.stack.directory, bench.environ) as service:
+        yield stalls.row(f"first list, {COUNT:,}", await service.phase())
+
+        meta = population.manifest(0, NAMESPACES)["metadata"]
+        await service.mark("relist")
+
+        async def relisted() -> bool:
+            watch = orjson.loads(await get(f"{service.url}/readyz"))["watches"]["deployments"]
+            return bool(watch["relists"] and watch["connected"])
+
+        await bench.kube.patch(meta["namespace"], meta["name"], {"metadata": {"annotations": {"touched": "yes"}}})
+        await eventually(relisted, 30)
+        yield stalls.row(f"relist, {COUNT:,}", await service.mark())
+
+        for what, path in (("of 50", _LIST), ("of 5,000", _EVERYTHING)):
+            await wrk(Target(service.url, [path], bench.token), bench.seconds * 2)
+            yield stalls.row(f"{CONNECTIONS} connections, pages {what}", await service.mark())

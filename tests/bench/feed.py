@@ -1,8 +1,8 @@
 """The part of kube-apiserver the service watches, at any size: `python -m tests.bench.feed`.
 
-http://…/COUNT/NAMESPACES is a cluster of so many processes: as the `server` of a kubeconfig it streams their Deployments
-and Namespaces, then bookmarks. POST /expire ends every watch with the 410 that makes its client list anew. Prints its
-address and serves until it is ended.
+http://…/COUNT/NAMESPACES is a cluster of so many processes: as the `server` of a kubeconfig it streams their
+Deployments and Namespaces, then bookmarks. POST /expire ends every watch with the 410 that makes its client list anew.
+Prints its address and serves until it is ended.
 """
 
 import asyncio

@@ -29,7 +29,10 @@ def namespace(n: int, namespaces: int) -> str:
 
 def namespace_labels(name: str) -> dict[str, str]:
     number = int(name.rpartition("-")[2])
-    return {KEYS.space_guid: space_guid(name), KEYS.organization_guid: f"{number // 10:08x}-0000-4000-8000-000000000000"}
+    return {
+        KEYS.space_guid: space_guid(name),
+        KEYS.organization_guid: f"{number // 10:08x}-0000-4000-8000-000000000000",
+    }
 
 
 def space_guid(name: str) -> str:

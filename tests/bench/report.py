@@ -23,19 +23,27 @@ class Row:
     met: bool | None = None
 
 
-def at_least(ratio: float, bar: float) -> dict[str, str | bool]:
-    """The last columns of a row whose ratio must not be below the bar."""
-    return {"ratio": f"{ratio:.2f}×", "bar": f"≥ {bar:g}×", "met": ratio >= bar}
+def compared(
+    what: str,
+    measured: str,
+    other: str,
+    ratio: float,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Row:
+    """A finding that is a ratio."""
+    written = f"{ratio:.2f}×"
+    if at_least is not None:
+        return Row(what, measured, other, written, f"≥ {at_least:g}×", ratio >= at_least)
+    if at_most is not None:
+        return Row(what, measured, other, written, f"≤ {at_most:g}×", ratio <= at_most)
+    return Row(what, measured, other, written)
 
 
-def at_most(ratio: float, bar: float) -> dict[str, str | bool]:
-    """The last columns of a row whose ratio must not be above the bar."""
-    return {"ratio": f"{ratio:.2f}×", "bar": f"≤ {bar:g}×", "met": ratio <= bar}
-
-
-def within(value: float, bar: float, unit: str) -> dict[str, str | bool]:
-    """The last columns of a row whose measured value must not be above the bar."""
-    return {"bar": f"≤ {bar:g} {unit}", "met": value <= bar}
+def limited(what: str, value: float, most: float, unit: str, *, measured: str = "", note: str = "") -> Row:
+    """A finding that is one value; `measured` says it where more than the value is to be said."""
+    return Row(what, measured or f"{value:.1f} {unit}", note, bar=f"≤ {most:g} {unit}", met=value <= most)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -62,8 +70,10 @@ def conditions(load_at_start: tuple[float, float, float], connections: int, seco
             f"Python {platform.python_version()}; {libraries}",
             f"wrk, 1 thread, {connections} connections unless a row says otherwise, {seconds} s a measurement; everything "
             "on this machine, over loopback; kube-apiserver over https as it is served, the service over http",
-            "load average at start " + " ".join(f"{value:.2f}" for value in load_at_start)
-            + ", at the end " + " ".join(f"{value:.2f}" for value in os.getloadavg()),
+            "load average at start "
+            + " ".join(f"{value:.2f}" for value in load_at_start)
+            + ", at the end "
+            + " ".join(f"{value:.2f}" for value in os.getloadavg()),
         )
     )
 

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -26,6 +25,7 @@ from service.api.keys import HEALTH
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.watch import Gone
 from tests.bench import programs
+from tests.bench.report import Row, limited
 from tests.support.api import running
 
 TICK_S = 0.001
@@ -149,13 +149,14 @@ class Watched:
         self.url = url
 
     async def phase(self) -> Phase:
-        """The phase that has ended with the last `mark`, or the first."""
+        """The first phase, as soon as it is over."""
         return msgspec.json.decode(await programs.first_line(self._process), type=Phase)
 
-    def mark(self, line: str = "next") -> None:
-        """End the phase."""
+    async def mark(self, line: str = "next") -> Phase:
+        """End a phase."""
         assert self._process.stdin
         self._process.stdin.write(f"{line}\n".encode())
+        return await self.phase()
 
 
 @asynccontextmanager
@@ -166,10 +167,10 @@ async def watched(directory: Path, environ: Mapping[str, str]) -> AsyncIterator[
         yield Watched(process, await programs.first_line(process))
 
 
-def describe(phase: Phase) -> dict[str, Any]:
-    """The columns of a row about this phase."""
-    parts = [f"{phase.stall_ms:.1f} ms ({phase.cpu_ms:.1f} of CPU, gc ≤ {phase.gc_ms:.1f}; {phase.over_bar} over)"]
-    return {"measured": parts[0], "compared": phase.where, "bar": f"≤ {BAR_MS:g} ms", "met": phase.stall_ms <= BAR_MS}
+def row(what: str, phase: Phase) -> Row:
+    """The finding of a phase."""
+    measured = f"{phase.stall_ms:.1f} ms ({phase.cpu_ms:.1f} of CPU, gc ≤ {phase.gc_ms:.1f}; {phase.over_bar} over)"
+    return limited(f"longest stall: {what}", phase.stall_ms, BAR_MS, "ms", measured=measured, note=phase.where)
 
 
 if __name__ == "__main__":

@@ -102,52 +102,53 @@ async def test_chunked_list_does_as_well_where_lists_cannot_be_streamed(
         await shows(objects, {"chunk-late"})
 
 
-async def test_apiserver_away_and_back_loses_nothing_and_keeps_no_ghost(fragile_stack: Stack) -> None:
-    kube = await Kube.of(str(fragile_stack.kubeconfig))
-    space = await kube.create_namespace()
-    await kube.create(deployment("stays", space, "app"))
-    await kube.create(deployment("goes", space, "app"))
+async def test_apiserver_away_and_back_loses_nothing_and_keeps_no_ghost(
+    fragile_stack: Stack, fragile_kube: Kube
+) -> None:
+    space, suffix = await fragile_kube.create_namespace(), uuid4().hex[:8]
+    stays, goes, comes = (f"{word}-{suffix}" for word in ("stays", "goes", "comes"))
+    await fragile_kube.create(deployment(stays, space, "app"))
+    await fragile_kube.create(deployment(goes, space, "app"))
     async with following(fragile_stack.service_kubeconfig) as (reflector, objects):
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, fragile_stack.control_plane.stop_apiserver)
 
-        async def noticed() -> bool:
-            return not reflector.state.connected
+        def ours() -> set[str]:
+            return {name for name in objects.names.values() if name.endswith(suffix)}
 
-        await eventually(noticed)
-        assert set(objects.names.values()) == {"stays", "goes"}
-        assert reflector.state.failure
-        await loop.run_in_executor(None, fragile_stack.control_plane.start_apiserver)
+        async with without_apiserver(fragile_stack):
+
+            async def noticed() -> bool:
+                return not reflector.state.connected
+
+            await eventually(noticed)
+            assert ours() == {stays, goes}
+            assert reflector.state.failure
 
         async def back() -> bool:
             return reflector.state.connected
 
         await eventually(back, 30)
-        await kube.delete(space, "goes")
-        await kube.create(deployment("comes", space, "app"))
+        await fragile_kube.delete(space, goes)
+        await fragile_kube.create(deployment(comes, space, "app"))
 
         async def settled() -> bool:
-            return set(objects.names.values()) == {"stays", "comes"}
+            return ours() == {stays, comes}
 
         await eventually(settled)
-    await kube.close()
 
 
-async def test_version_compacted_away_means_a_new_list_without_ghosts(fragile_stack: Stack) -> None:
-    kube = await Kube.of(str(fragile_stack.kubeconfig))
-    space = await kube.create_namespace()
-    await kube.create(deployment("doomed", space, "app"))
-    await kube.create(deployment("lasting", space, "app"))
+async def test_version_compacted_away_means_a_new_list_without_ghosts(fragile_stack: Stack, fragile_kube: Kube) -> None:
+    space, suffix = await fragile_kube.create_namespace(), uuid4().hex[:8]
+    doomed, lasting = f"doomed-{suffix}", f"lasting-{suffix}"
+    await fragile_kube.create(deployment(doomed, space, "app"))
+    await fragile_kube.create(deployment(lasting, space, "app"))
     async with following(fragile_stack.service_kubeconfig) as (reflector, objects):
-        await shows(objects, {"doomed", "lasting"})
+        await shows(objects, {doomed, lasting})
         relists = reflector.state.relists
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, fragile_stack.control_plane.stop_apiserver)
-        # Deleted behind its back: by the time the apiserver returns, this is before what can be resumed from.
-        reflector.state.resource_version = "1"
-        await loop.run_in_executor(None, fragile_stack.control_plane.compact)
-        await loop.run_in_executor(None, fragile_stack.control_plane.start_apiserver)
-        await kube.delete(space, "doomed")
+        async with without_apiserver(fragile_stack):
+            # What it would resume from is dropped while nobody can tell it of the deletion that follows.
+            reflector.state.resource_version = "1"
+            await asyncio.to_thread(fragile_stack.control_plane.compact)
+        await fragile_kube.delete(space, doomed)
 
         async def relisted() -> bool:
             return reflector.state.connected and reflector.state.relists > relists
@@ -155,8 +156,16 @@ async def test_version_compacted_away_means_a_new_list_without_ghosts(fragile_st
         await eventually(relisted, 30)
 
         async def settled() -> bool:
-            return "doomed" not in objects.names.values()
+            return doomed not in objects.names.values()
 
         await eventually(settled)
-        assert "lasting" in objects.names.values()
-    await kube.close()
+        assert lasting in objects.names.values()
+
+
+@asynccontextmanager
+async def without_apiserver(stack: Stack) -> AsyncIterator[None]:
+    await asyncio.to_thread(stack.control_plane.stop_apiserver)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(stack.control_plane.start_apiserver)

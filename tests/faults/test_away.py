@@ -1,7 +1,7 @@
 """Postgres or kube-apiserver really stopped, under a service that goes on answering."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import uuid4
 
@@ -30,17 +30,6 @@ async def fragile_settings(fragile_stack: Stack) -> AsyncIterator[Settings]:
         )
 
 
-@pytest.fixture
-async def fragile_kube(fragile_stack: Stack) -> AsyncIterator[Kube]:
-    client = await Kube.of(str(fragile_stack.kubeconfig))
-    yield client
-    await client.close()
-
-
-async def off_loop(work: Callable[[], object]) -> None:
-    await asyncio.get_running_loop().run_in_executor(None, work)
-
-
 async def an_app(api: Api, kube: Kube) -> tuple[str, str]:
     """A namespace and the GUID of an app in it whose web process the service shows."""
     space, app = await kube.create_namespace(), str(uuid4())
@@ -66,7 +55,7 @@ async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
         fresh = await api.get(path)
         assert fresh.json["resources"][0]["metadata"]["labels"] == {"kept": "yes"}
         assert "Warning" not in fresh.headers
-        await off_loop(fragile_stack.postgres.stop)
+        await asyncio.to_thread(fragile_stack.postgres.stop)
         try:
 
             async def marked() -> bool:
@@ -88,7 +77,7 @@ async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
             assert report["status"] == "ready"
             assert report["metadata"]["connected"] is False
         finally:
-            await off_loop(fragile_stack.postgres.start)
+            await asyncio.to_thread(fragile_stack.postgres.start)
 
         async def healed() -> bool:
             return "Warning" not in (await api.get(path)).headers
@@ -108,7 +97,7 @@ async def test_reads_go_on_marked_while_kube_apiserver_is_away_and_heal(
         space, app = await an_app(api, fragile_kube)
         path = f"/v3/apps/{app}/processes"
         assert (await api.get(path)).status == 200
-        await off_loop(fragile_stack.control_plane.stop_apiserver)
+        await asyncio.to_thread(fragile_stack.control_plane.stop_apiserver)
         try:
             # Well past the time for which answers of reviews are kept.
             async def marked() -> bool:
@@ -128,7 +117,7 @@ async def test_reads_go_on_marked_while_kube_apiserver_is_away_and_heal(
             assert report["status"] == "ready"
             assert report["watches"]["deployments"]["age_s"] > 0
         finally:
-            await off_loop(fragile_stack.control_plane.start_apiserver)
+            await asyncio.to_thread(fragile_stack.control_plane.start_apiserver)
 
         async def healed() -> bool:
             reply = await api.get(path)
@@ -149,7 +138,7 @@ async def test_no_grace_means_callers_are_refused_as_soon_as_they_cannot_be_revi
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
     async with running(replace(fragile_settings, review_grace_s=0), token=token) as api:
         assert (await api.get("/v3/processes")).status == 200
-        await off_loop(fragile_stack.control_plane.stop_apiserver)
+        await asyncio.to_thread(fragile_stack.control_plane.stop_apiserver)
         try:
 
             async def refused() -> bool:
@@ -157,7 +146,7 @@ async def test_no_grace_means_callers_are_refused_as_soon_as_they_cannot_be_revi
 
             await eventually(refused)
         finally:
-            await off_loop(fragile_stack.control_plane.start_apiserver)
+            await asyncio.to_thread(fragile_stack.control_plane.start_apiserver)
 
         async def healed() -> bool:
             return (await api.get("/v3/processes")).status == 200
@@ -169,8 +158,8 @@ async def test_starts_with_both_away_says_what_is_missing_and_heals(
     fragile_stack: Stack, fragile_settings: Settings, fragile_kube: Kube
 ) -> None:
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
-    await off_loop(fragile_stack.control_plane.stop_apiserver)
-    await off_loop(fragile_stack.postgres.stop)
+    await asyncio.to_thread(fragile_stack.control_plane.stop_apiserver)
+    await asyncio.to_thread(fragile_stack.postgres.stop)
     stopped = True
     try:
         async with running(fragile_settings, token=token, ready=False) as api:
@@ -186,8 +175,8 @@ async def test_starts_with_both_away_says_what_is_missing_and_heals(
             assert (await api.get("/livez")).status == 200
             refused = await api.get("/v3/processes")
             assert_cf_error(refused, 503, 10015, "CF-ServiceUnavailable")
-            await off_loop(fragile_stack.postgres.start)
-            await off_loop(fragile_stack.control_plane.start_apiserver)
+            await asyncio.to_thread(fragile_stack.postgres.start)
+            await asyncio.to_thread(fragile_stack.control_plane.start_apiserver)
             stopped = False
 
             async def ready() -> bool:
@@ -197,5 +186,5 @@ async def test_starts_with_both_away_says_what_is_missing_and_heals(
             assert (await api.get("/v3/processes")).status == 200
     finally:
         if stopped:
-            await off_loop(fragile_stack.postgres.start)
-            await off_loop(fragile_stack.control_plane.start_apiserver)
+            await asyncio.to_thread(fragile_stack.postgres.start)
+            await asyncio.to_thread(fragile_stack.control_plane.start_apiserver)

@@ -361,7 +361,7 @@ def assert_empty(index: Index) -> None:
 
 
 TestIndexMachine = IndexMachine.TestCase
-TestIndexMachine.settings = settings(max_examples=120, stateful_step_count=30)
+TestIndexMachine.settings = settings(max_examples=200, stateful_step_count=30)
 
 
 @settings(max_examples=40)

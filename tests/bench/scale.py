@@ -1,0 +1,204 @@
+"""At 1,000, 10,000 and 100,000 processes, fed by tests.bench.feed, with a real Postgres: what must not grow, and what does."""
+
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import orjson
+
+from deploy.local.keeper import keep
+from deploy.local.ports import PortBlock
+from deploy.local.postgres import Postgres
+from service.store.database import connected, migrate
+from tests.bench import population, programs, stalls
+from tests.bench.load import CONNECTIONS, Target, in_turns, wrk
+from tests.bench.programs import Service, get, serving
+from tests.bench.report import Row, compared, limited
+from tests.support.kube import eventually
+
+COUNTS = (1_000, 10_000, 100_000)
+SMALL, LARGE = COUNTS[0], COUNTS[-1]
+_ROUNDS = 3
+_PER_PAGE = 50
+_DIFFERENT_PAGES = 2_000
+_ORDERS = ("created_at", "-created_at", "updated_at", "-updated_at")
+
+
+@contextlib.contextmanager
+def database(directory: Path) -> Iterator[str]:
+    """The URL of a Postgres for the length of a block."""
+    with keep(directory), contextlib.closing(PortBlock()) as ports:
+        server = Postgres(directory, ports.take())
+        server.create()
+        yield server.url
+
+
+def _namespaces(count: int) -> int:
+    return max(10, count // 100)
+
+
+@dataclass(frozen=True)
+class _Bench:
+    directory: Path
+    database_url: str
+    feed: str
+    seconds: int
+
+    async def environ(self, count: int) -> dict[str, str]:
+        """Of a service that sees `count` processes and has a database of its own."""
+        kubeconfig = self.directory / f"kubeconfig-{count}"
+        kubeconfig.write_text(_kubeconfig(f"{self.feed}/{count}/{_namespaces(count)}"))
+        return {
+            "KUBECONFIG": str(kubeconfig),
+            "DATABASE_URL": await programs.create_database(self.database_url),
+            "AUTHENTICATION": "none",
+        }
+
+
+def _kubeconfig(server: str) -> str:
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "feed",
+            "contexts": [{"name": "feed", "context": {"cluster": "feed", "user": "feed"}}],
+            "clusters": [{"name": "feed", "cluster": {"server": server}}],
+            "users": [{"name": "feed", "user": {}}],
+        }
+    )
+
+
+async def measure(directory: Path, database_url: str, seconds: int) -> AsyncIterator[Row]:
+    """Findings, each as soon as it is made."""
+    async with programs.running("tests.bench.feed") as feed:
+        bench = _Bench(directory, database_url, await programs.first_line(feed), seconds)
+        async with AsyncExitStack() as stack:
+            empty = await stack.enter_async_context(serving(directory, await bench.environ(0)))
+            services = {
+                count: await stack.enter_async_context(serving(directory, await bench.environ(count)))
+                for count in COUNTS
+            }
+            loaded_mib = {count: service.rss_mib() for count, service in services.items()}
+            for count, service in services.items():
+                yield Row(f"listening → ready, {count:,}", f"{service.ready_after_s:.2f} s")
+            for row in [*await _same_pages(bench, services), *await _different_pages(bench, services)]:
+                yield row
+            for count, service in services.items():
+                for row in _memory(count, empty.rss_mib(), loaded_mib[count], service.rss_mib()):
+                    yield row
+        async for row in _filters(bench):
+            yield row
+
+
+def _path(order: str, page: int) -> str:
+    return f"/v3/processes?per_page={_PER_PAGE}&order_by={order}&page={page}"
+
+
+def _pages(count: int) -> dict[str, int]:
+    last = count // _PER_PAGE
+    return {"first": 1, "middle": last // 2, "last": last}
+
+
+async def _same_pages(bench: _Bench, services: dict[int, Service]) -> list[Row]:
+    """One page again and again."""
+    rows = []
+    for order in _ORDERS:
+        for place in _pages(SMALL):
+            targets = {count: Target(s.url, [_path(order, _pages(count)[place])]) for count, s in services.items()}
+            rows.append(await _compare(f"page by {order}, {place}", bench, targets))
+    return rows
+
+
+async def _different_pages(bench: _Bench, services: dict[int, Service]) -> list[Row]:
+    """Another page with each request: at 100,000 they are more than the service keeps encoded."""
+    rows = []
+    for order in _ORDERS:
+        targets = {}
+        for count, service in services.items():
+            pages = random.Random(3).choices(range(1, count // _PER_PAGE + 1), k=_DIFFERENT_PAGES)
+            targets[count] = Target(service.url, [_path(order, page) for page in pages])
+        rows.append(await _compare(f"page by {order}, at random", bench, targets))
+    return rows
+
+
+async def _compare(what: str, bench: _Bench, targets: dict[int, Target]) -> Row:
+    samples = await in_turns(targets, bench.seconds, _ROUNDS)
+    others = ", ".join(f"at {count:,}: {samples[count].p50_ms:.2f} ms" for count in COUNTS[:-1])
+    ours = samples[LARGE].p50_ms
+    return compared(f"{what}: p50 at {LARGE:,}", f"{ours:.2f} ms", others, ours / samples[SMALL].p50_ms, at_most=1.3)
+
+
+def _memory(count: int, empty_mib: float, loaded_mib: float, read_mib: float) -> Iterator[Row]:
+    each_kib = (loaded_mib - empty_mib) * 1024 / count
+    note = f"empty service: {empty_mib:.0f} MiB"
+    measured = f"{each_kib:.2f} KiB; {(read_mib - empty_mib) * 1024 / count:.2f} KiB after reading"
+    # Below that, what any service takes for its first page outweighs the processes.
+    if count == LARGE:
+        yield limited(f"memory a process, {count:,}", each_kib, 2, "KiB", measured=measured, note=note)
+        measured = f"{loaded_mib:.0f} MiB; {read_mib:.0f} MiB after reading"
+        yield limited(f"RSS, {count:,}", read_mib, 300, "MiB", measured=measured, note=note)
+    else:
+        yield Row(f"memory a process, {count:,}", measured, note)
+        yield Row(f"RSS, {count:,}", f"{loaded_mib:.0f} MiB; {read_mib:.0f} MiB after reading", note)
+
+
+async def _filters(bench: _Bench) -> AsyncIterator[Row]:
+    """Filtered lists, first list, and relist at 100,000, with metadata of a tenth of the processes."""
+    environ = await bench.environ(LARGE)
+    await _store_metadata(environ["DATABASE_URL"])
+    async with stalls.watched(bench.directory, environ) as service:
+        yield stalls.row(f"first list, {LARGE:,}", await service.phase())
+        yield stalls.row(f"relist, {LARGE:,}", await _relist(bench, service))
+        for query in _queries():
+            target = Target(service.url, [f"/v3/processes?per_page={_PER_PAGE}{query}"])
+            alone = await wrk(target, bench.seconds, connections=1)
+            await service.mark()
+            await wrk(target, bench.seconds)
+            phase = await service.mark()
+            yield Row(f"filtered list, {LARGE:,}, {query or 'no filter'}: p50, 1 connection", f"{alone.p50_ms:.2f} ms")
+            yield stalls.row(f"{query or 'no filter'}, {CONNECTIONS} connections", phase)
+
+
+def _queries() -> list[str]:
+    middle = population.FIRST_CREATED + timedelta(seconds=LARGE // 2)
+    return [
+        "",
+        "&types=web",
+        "&label_selector=tier=x",
+        "&label_selector=!tier",
+        f"&created_ats[gt]={middle:%Y-%m-%dT%H:%M:%SZ}",
+        f"&space_guids={population.space_guid('space-0007')}",
+    ]
+
+
+async def _relist(bench: _Bench, service: stalls.Watched) -> stalls.Phase:
+    await service.mark()
+    async with aiohttp.ClientSession() as session, session.post(f"{bench.feed}/expire") as response:
+        response.raise_for_status()
+
+    async def relisted() -> bool:
+        watch = orjson.loads(await get(f"{service.url}/readyz"))["watches"]["deployments"]
+        return bool(watch["relists"] and watch["connected"])
+
+    await eventually(relisted, 60)
+    return await service.mark()
+
+
+async def _store_metadata(database_url: str) -> None:
+    """Rows of every tenth process, each written by a transaction of its own, as callers do."""
+    async with connected(database_url, timeout_s=30) as connection:
+        await migrate(connection)
+        await connection.executemany(
+            "INSERT INTO process_metadata (app_guid, type, labels, updated_at, stamp) VALUES ($1, $2, $3, now(), $4)",
+            [
+                (population.app_guid(n), population.process_type(n), {"tier": "x"}, stamp)
+                for stamp, n in enumerate(range(0, LARGE, 10), 1)
+            ],
+        )
+        await connection.execute("UPDATE metadata_counter SET value = $1", LARGE // 10)
