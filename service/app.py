@@ -1,8 +1,9 @@
 """The composition root: makes the parts, joins them, starts them in order and stops them in the reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 from aiohttp import web
 
@@ -11,7 +12,7 @@ from service.api.middlewares import envelop_errors, identify, limit_concurrency
 from service.api.presenters import Rows
 from service.api.routes import add_routes
 from service.cluster.access import Access, ClusterAccess, Unrestricted
-from service.cluster.client import Client, load_configuration
+from service.cluster.client import Client
 from service.cluster.feeds import DeploymentFeed, NamespaceFeed
 from service.cluster.watch import Reflector
 from service.health import Health
@@ -44,7 +45,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     settings, health = app[keys.SETTINGS], app[keys.HEALTH]
     async with AsyncExitStack() as stack:
         index = Index()
-        client = Client(await load_configuration(settings.kubeconfig, settings.kube_context), settings.kube_timeout_s)
+        client = await Client.connect(settings.kubeconfig, settings.kube_context, timeout_s=settings.kube_timeout_s)
         stack.push_async_callback(client.close)
 
         access: Access = Unrestricted()
@@ -53,11 +54,13 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
                 client,
                 ttl_s=settings.review_ttl_s,
                 grace_s=settings.review_grace_s,
+                timeout_s=settings.kube_timeout_s,
                 concurrency=settings.review_concurrency,
             )
             stack.push_async_callback(reviews.close)
 
         mirror = Mirror(settings.database_url, index, timeout_s=settings.database_timeout_s, on_change=health.changed)
+        deployments = DeploymentFeed(index, settings.keys)
         watches = {
             "namespaces": Reflector(
                 client,
@@ -69,22 +72,27 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             "deployments": Reflector(
                 client,
                 DEPLOYMENTS,
-                DeploymentFeed(index, settings.keys),
+                deployments,
                 label_selector=settings.keys.app_guid,
                 inactivity_s=settings.watch_inactivity_s,
                 on_change=health.changed,
             ),
         }
-        health.follow({name: watch.state for name, watch in watches.items()}, mirror.state)
+        health.follow(
+            {name: watch.state for name, watch in watches.items()},
+            mirror.state,
+            lambda: {"processes": len(index), "conflicts": len(index.conflicts), "skipped": len(deployments.skipped)},
+        )
         app[keys.ACCESS] = access
         app[keys.PROCESSES] = Processes(index, access, mirror, health)
         for name, work in (("mirror", mirror.run()), *((name, watch.run()) for name, watch in watches.items())):
-            _start(stack, name, work)
+            _start(stack, name, work, health)
         yield
 
 
-def _start(stack: AsyncExitStack, name: str, work: "asyncio._CoroutineLike[None]") -> None:
+def _start(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None], health: Health) -> None:
     task = asyncio.create_task(work, name=name)
+    task.add_done_callback(lambda ended: None if ended.cancelled() else health.break_down(name))
 
     async def stop() -> None:
         task.cancel()

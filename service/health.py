@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from service.cluster.watch import WatchState
@@ -12,21 +12,33 @@ from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-GRACE_S = 1.0
-"""A watch may be away for so long, as it is at each routine reconnect, before replies carry a warning."""
-
 
 class Health:
     def __init__(self) -> None:
         self._watches: dict[str, WatchState] = {}
         self._mirror = MirrorState()
+        self._counts: Callable[[], Mapping[str, int]] = dict
+        self._broken: str | None = None
         self._stopping = False
         self._was_ready = False
 
-    def follow(self, watches: Mapping[str, WatchState], mirror: MirrorState) -> None:
-        """Name the states to report on. Until then nothing is ready."""
+    def follow(
+        self, watches: Mapping[str, WatchState], mirror: MirrorState, counts: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """Name the states to report on, and what is held in memory. Until then nothing is ready."""
         self._watches = dict(watches)
         self._mirror = mirror
+        self._counts = counts
+
+    def break_down(self, part: str) -> None:
+        """A part that must run for ever has ended: only a restart helps, and /livez asks for it."""
+        self._broken = part
+        log.critical("a part of the service has ended", part=part)
+        self.changed()
+
+    @property
+    def alive(self) -> bool:
+        return self._broken is None
 
     def stop(self) -> None:
         """From now on not ready: whoever routes requests here should stop."""
@@ -40,7 +52,7 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        return self.loaded and not self._stopping
+        return self.loaded and self.alive and not self._stopping
 
     def require_loaded(self) -> None:
         """Raises ServiceUnavailable while an answer could miss what exists."""
@@ -48,7 +60,7 @@ class Health:
             raise ServiceUnavailable("The service has not finished loading yet", retry_after_s=1)
 
     def cluster_age_s(self) -> float:
-        """Seconds by which the oldest watch may be behind; 0 while all are connected."""
+        """Seconds by which the oldest watch may be behind; 0 while all are in step."""
         now = time.monotonic()
         return max((watch.age_s(now) for watch in self._watches.values()), default=0.0)
 
@@ -56,7 +68,8 @@ class Health:
         """The body of /readyz: what is there, what is missing and why."""
         now = time.monotonic()
         return {
-            "status": "ready" if self.ready else "stopping" if self._stopping else "loading",
+            "status": self._status(),
+            "held": self._counts(),
             "watches": {
                 name: {
                     "synced": watch.synced,
@@ -74,6 +87,13 @@ class Health:
                 "failure": self._mirror.failure or None,
             },
         }
+
+    def _status(self) -> str:
+        if self._broken:
+            return f"broken: {self._broken}"
+        if self._stopping:
+            return "stopping"
+        return "ready" if self.loaded else "loading"
 
     def changed(self) -> None:
         """Called whenever a state has changed."""

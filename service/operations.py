@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 
 from service.cluster.access import Access, Caller
 from service.errors import ResourceNotFound
-from service.health import GRACE_S, Health
+from service.health import Health
 from service.model.index import NO_FILTERS, Filters, Index, Order, Selection
 from service.model.paging import PageRequest
 from service.model.process import Process
+from service.model.views import Visible
+from service.pacing import Pace
 from service.store.mirror import Mirror
 
 FIRST_PAGE = PageRequest()
@@ -42,7 +44,7 @@ class Processes:
         """A page of all the caller sees. Raises ServiceUnavailable."""
         freshness = await self._catch_up()
         visible = await self._access.visible(caller, self._index.namespaces())
-        return self._select(request, request.filters, visible), freshness
+        return await self._select(request, request.filters, visible), freshness
 
     async def list_of_app(self, caller: Caller, app_guid: str, request: ListRequest) -> tuple[Selection, Freshness]:
         """A page of one app's processes. Raises ResourceNotFound for an app without any the caller sees."""
@@ -51,7 +53,9 @@ class Processes:
         visible = await self._access.visible(caller, namespaces) if namespaces else frozenset()
         if visible is not None and not namespaces & visible:
             raise ResourceNotFound("App not found")
-        return self._select(request, replace(request.filters, app_guids=frozenset((app_guid,))), visible), freshness
+        return await self._select(
+            request, replace(request.filters, app_guids=frozenset((app_guid,))), visible
+        ), freshness
 
     async def get(self, caller: Caller, guid: str) -> tuple[Process, Freshness]:
         """One process. Raises ResourceNotFound, also for one the caller may not see."""
@@ -75,15 +79,20 @@ class Processes:
     async def _catch_up(self) -> Freshness:
         self._health.require_loaded()
         current = await self._mirror.catch_up()
-        age_s = self._health.cluster_age_s()
-        return Freshness(age_s if age_s > GRACE_S else 0.0, current)
+        return Freshness(self._health.cluster_age_s(), current)
 
-    def _select(self, request: ListRequest, filters: Filters, visible: frozenset[str] | None) -> Selection:
-        return self._index.select(
-            filters,
-            visible,
-            request.order,
-            descending=request.descending,
-            start=request.page.offset,
-            size=request.page.per_page,
+    async def _select(self, request: ListRequest, filters: Filters, visible: Visible) -> Selection:
+        start, size = request.page.offset, request.page.per_page
+        if filters == NO_FILTERS:
+            return self._index.page(visible, request.order, descending=request.descending, start=start, size=size)
+        search = self._index.search(
+            filters, visible, request.order, descending=request.descending, start=start, size=size
         )
+        pace = Pace()
+        while True:
+            try:
+                next(search)
+            except StopIteration as found:
+                selection: Selection = found.value
+                return selection
+            await pace.breathe()

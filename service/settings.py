@@ -164,10 +164,8 @@ def _cross_check(settings: Settings) -> list[str]:
         complaints.append("DATABASE_URL: is required, such as postgresql://user:password@host:5432/database")
     elif not _is_database_url(settings.database_url):
         complaints.append("DATABASE_URL: must be of the form postgresql://user:password@host:5432/database")
-    if settings.external_url:
-        url = urlsplit(settings.external_url)
-        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
-            complaints.append("EXTERNAL_URL: must be http:// or https:// with a host, and no query")
+    if settings.external_url and not _is_base_url(settings.external_url):
+        complaints.append("EXTERNAL_URL: must be http:// or https:// with a host, and no query")
     for network in settings.trusted_proxies:
         try:
             ipaddress.ip_network(network)
@@ -187,7 +185,16 @@ def _cross_check(settings: Settings) -> list[str]:
 def _is_database_url(text: str) -> bool:
     try:
         url = urlsplit(text)
-        return url.scheme in ("postgresql", "postgres") and (url.port is None or url.port > 0)
+        return url.scheme in ("postgresql", "postgres") and url.port != 0
+    except ValueError:
+        return False
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        plain = not url.query and not url.fragment and not url.username and url.port != 0
+        return url.scheme in ("http", "https") and bool(url.hostname) and plain
     except ValueError:
         return False
 

@@ -7,13 +7,18 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import orjson
+import pytest
 
 from deploy.local.stack import Stack
 from service.settings import Settings
 from service.store.database import connected
+from tests.support.api import running
 from tests.support.kube import eventually
 
 
@@ -94,6 +99,46 @@ async def test_missing_cluster_is_one_clear_line(database_url: str) -> None:
     code, _, err = await run("serve", DATABASE_URL=database_url, KUBECONFIG="/no/such/file")
     assert code == 2
     assert "/no/such/file" in err.splitlines()[-1]
+
+
+async def test_broken_kubeconfig_is_one_clear_line(database_url: str, tmp_path: Path) -> None:
+    for text in ("{", "", "[]", "users: [{name: u, user: {client-key-data: 'hunter2=='}}]"):
+        broken = tmp_path / "kubeconfig"
+        broken.write_text(text)
+        code, _, err = await run("serve", DATABASE_URL=database_url, KUBECONFIG=str(broken))
+        assert code == 2, text
+        assert err.splitlines()[-1].startswith("KUBECONFIG: "), text
+        assert "Traceback" not in err
+        assert "hunter2" not in err
+
+
+async def test_token_file_with_a_newline_that_is_replaced_goes_on_working(
+    settings: Settings, operator_token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.cluster.client.CREDENTIALS_TTL_S", 0.1)
+    kubeconfig = orjson.loads(Path(settings.kubeconfig).read_text())
+    user = kubeconfig["users"][0]["user"]
+    token = tmp_path / "token"
+    token.write_text(user.pop("token") + "\n")
+    user["tokenFile"] = str(token)
+    (tmp_path / "kubeconfig").write_bytes(orjson.dumps(kubeconfig))
+    async with running(replace(settings, kubeconfig=str(tmp_path / "kubeconfig")), token=operator_token) as api:
+        assert (await api.get("/v3/processes")).status == 200
+        good = token.read_text()
+        token.write_text("no token\n")
+
+        async def refused() -> bool:
+            newcomer = api.as_user(f"{operator_token}{uuid4().hex}")
+            return (await newcomer.get("/v3/processes")).status == 503
+
+        await eventually(refused)
+        token.write_text(good)
+
+        async def accepted() -> bool:
+            newcomer = api.as_user(f"{operator_token}{uuid4().hex}")
+            return (await newcomer.get("/v3/processes")).status == 401
+
+        await eventually(accepted)
 
 
 async def test_taken_port_is_one_clear_line(settings: Settings) -> None:

@@ -1,15 +1,17 @@
 """One handler an operation: locate, authorize, parse, operate, present."""
 
+from urllib.parse import quote
+
 import orjson
 from aiohttp import hdrs, web
 
 from service.api.keys import ACCESS, HEALTH, PROCESSES, ROWS
 from service.api.presenters import present_list, present_process, present_root
 from service.api.responses import answer, base_url
-from service.api.schemas import check_single, parse_list
+from service.api.schemas import ParsedList, check_single, parse_list
 from service.cluster.access import Caller
 from service.model.index import Selection
-from service.operations import Freshness, ListRequest
+from service.operations import Freshness
 
 
 async def list_processes(request: web.Request) -> web.Response:
@@ -17,15 +19,17 @@ async def list_processes(request: web.Request) -> web.Response:
     caller = await _authenticate(request)
     parsed = parse_list(_query(request), "processes")
     selection, freshness = await request.app[PROCESSES].list(caller, parsed.request)
-    return await _present_list(request, parsed.request, parsed.kept, selection, freshness)
+    return await _present_list(request, "/v3/processes", parsed, selection, freshness)
 
 
 async def list_app_processes(request: web.Request) -> web.Response:
     """GET /v3/apps/{guid}/processes"""
     caller = await _authenticate(request)
     parsed = parse_list(_query(request), "app")
-    selection, freshness = await request.app[PROCESSES].list_of_app(caller, request.match_info["guid"], parsed.request)
-    return await _present_list(request, parsed.request, parsed.kept, selection, freshness)
+    app_guid = request.match_info["guid"]
+    selection, freshness = await request.app[PROCESSES].list_of_app(caller, app_guid, parsed.request)
+    path = f"/v3/apps/{quote(app_guid, safe='')}/processes"
+    return await _present_list(request, path, parsed, selection, freshness)
 
 
 async def get_process(request: web.Request) -> web.Response:
@@ -47,8 +51,9 @@ async def root(request: web.Request) -> web.Response:
 
 
 async def livez(request: web.Request) -> web.Response:
-    """GET /livez: the process runs and its event loop turns."""
-    return web.json_response({"status": "alive"})
+    """GET /livez: 200 while the event loop turns and all background work goes on."""
+    alive = request.app[HEALTH].alive
+    return web.json_response({"status": "alive" if alive else "broken"}, status=200 if alive else 503)
 
 
 async def readyz(request: web.Request) -> web.Response:
@@ -63,15 +68,14 @@ async def _authenticate(request: web.Request) -> Caller:
 
 async def _present_list(
     request: web.Request,
-    asked: ListRequest,
-    kept: tuple[tuple[str, str], ...],
+    path: str,
+    parsed: ParsedList,
     selection: Selection,
     freshness: Freshness,
 ) -> web.Response:
     base = base_url(request)
     rows = await request.app[ROWS].encode(selection.processes, base)
-    path = request.raw_path.partition("?")[0]
-    body, etag = present_list(rows, selection, asked.page, base + path, kept)
+    body, etag = present_list(rows, selection, parsed.request.page, base + path, parsed.kept)
     return answer(request, body, freshness, etag=etag)
 
 

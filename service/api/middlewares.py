@@ -53,7 +53,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 async def envelop_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every failure leaves in the API's error shape: ours, aiohttp's own, and defects, whose text nobody sees."""
     try:
-        check_decodable(request.raw_path)
+        check_decodable(request.raw_path.partition("?")[0])
         return await handler(request)
     except CloudFoundryError as error:
         if error.status >= 500:

@@ -1,6 +1,5 @@
 """From domain records to the bytes on the wire. Policy of what is shown to whom sits here."""
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import orjson
 from service.model.index import Selection
 from service.model.paging import PageRequest, page_numbers
 from service.model.process import HealthCheck, Process, timestamp
+from service.pacing import Pace
 
 HIDDEN_COMMAND = "[PRIVATE DATA HIDDEN IN LISTS]"
 API_VERSION = "3.220.0"
@@ -118,36 +118,38 @@ class Row:
 class Rows:
     """Encoded rows kept by base URL and GUID, oldest out first; a row is good while its process is the same object."""
 
-    BREATH = 100
-    """Rows encoded before others get the event loop."""
-
-    def __init__(self, capacity: int = 10_000) -> None:
+    def __init__(self, capacity: int = 64 << 20) -> None:
+        """`capacity` is in bytes of encoded rows."""
         self._capacity = capacity
+        self._size = 0
         self._kept: dict[tuple[str, str], Row] = {}
 
     async def encode(self, processes: Sequence[Process], base: str) -> list[Row]:
         """A row for each process, in their order."""
         rows = []
-        encoded = 0
+        pace = Pace()
         for process in processes:
             row = self._kept.get((base, process.workload.guid))
             if row is None or row.process is not process:
                 row = self._encode(process, base)
-                encoded += 1
-                if encoded % self.BREATH == 0:
-                    await asyncio.sleep(0)
+                await pace.breathe()
             rows.append(row)
         return rows
 
     def _encode(self, process: Process, base: str) -> Row:
         encoded = orjson.dumps(present_process(process, base, command=HIDDEN_COMMAND))
         row = Row(process, encoded, hashlib.blake2b(encoded, digest_size=12).digest())
-        key = (base, process.workload.guid)
-        self._kept.pop(key, None)
-        self._kept[key] = row
-        if len(self._kept) > self._capacity:
-            del self._kept[next(iter(self._kept))]
+        self._drop((base, process.workload.guid))
+        self._kept[base, process.workload.guid] = row
+        self._size += len(encoded)
+        while self._size > self._capacity:
+            self._drop(next(iter(self._kept)))
         return row
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        row = self._kept.pop(key, None)
+        if row is not None:
+            self._size -= len(row.encoded)
 
 
 def present_list(

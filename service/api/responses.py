@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import quote_plus
 
 import orjson
@@ -18,6 +19,8 @@ WORTH_COMPRESSING = 1400
 _COMPRESS_ELSEWHERE = 32 * 1024
 """Bytes from which compressing is a thread's work, so as not to hold up the event loop."""
 
+# A weight of 0 means "anything but".
+_ACCEPTS_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))|,|$)", re.IGNORECASE)
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
 
 
@@ -40,13 +43,20 @@ def _is_trusted(remote: str | None, networks: tuple[str, ...]) -> bool:
         address = ipaddress.ip_address(remote or "")
     except ValueError:
         return False
-    return any(address in ipaddress.ip_network(network) for network in networks)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        # How a socket that listens on :: shows a peer that came over IPv4.
+        address = address.ipv4_mapped
+    return any(address in _network(network) for network in networks)
+
+
+_network = lru_cache(maxsize=256)(ipaddress.ip_network)
 
 
 def answer(request: web.Request, body: bytes, freshness: Freshness, *, etag: str | None = None) -> web.Response:
     """200 with a body, or 304 when the caller has it already. `etag` is computed from the body unless given."""
     tag = etag or hashlib.blake2b(body, digest_size=16).hexdigest()
-    compress = len(body) >= WORTH_COMPRESSING and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower()
+    accepted = request.headers.get(hdrs.ACCEPT_ENCODING, "")
+    compress = len(body) >= WORTH_COMPRESSING and _ACCEPTS_GZIP.search(accepted) is not None
     # A strong ETag names bytes, and the compressed ones are others.
     tagged = f'"{tag}-gzip"' if compress else f'"{tag}"'
     headers: dict[str, str] = {

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 
 from service.api import handlers
 
@@ -28,7 +28,13 @@ ROUTES = (
 
 def add_routes(app: web.Application) -> None:
     for route in ROUTES:
-        if route.method == "GET":
-            app.router.add_get(route.path, route.handler, allow_head=True)
-        else:
-            app.router.add_route(route.method, route.path, route.handler)
+        methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+        resource = app.router.add_resource(route.path)
+        for method in methods:
+            resource.add_route(method, route.handler, expect_handler=_expect)
+
+
+async def _expect(request: web.Request) -> None:
+    """aiohttp's own refuses any other expectation before the error envelope could; to ignore it is allowed."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

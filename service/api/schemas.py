@@ -17,6 +17,10 @@ from service.operations import ListRequest
 
 MAXIMUM_VALUES = 5000
 """Values of one list parameter: as many as a page can hold."""
+MAXIMUM_TIMES = 100
+"""Times of one equality list."""
+LONGEST_KEPT = 512
+"""Characters of a query whose parse is kept: dashboards repeat short ones, and long ones would fill the memory."""
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ORDERS = {"created_at": Order.CREATED_AT, "updated_at": Order.UPDATED_AT}
@@ -98,9 +102,11 @@ class _Times(fields.Field[tuple[Range, ...]]):
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> tuple[Range, ...]:
-        texts = value.split(",") if self._operator == "eq" else [value]
+        texts = value.split(",", MAXIMUM_TIMES) if self._operator == "eq" else [value]
+        if len(texts) > MAXIMUM_TIMES:
+            raise ValidationError(f"has more than {MAXIMUM_TIMES} values")
         try:
-            return tuple(parse_range(self._operator, text) for text in texts)
+            return tuple(dict.fromkeys(parse_range(self._operator, text) for text in texts))
         except Malformed as error:
             raise ValidationError(str(error)) from error
 
@@ -139,9 +145,12 @@ _PROCESS_QUERY = ProcessQuery()
 _SCHEMAS: dict[str, Schema] = {"processes": ProcessListQuery(), "app": AppProcessListQuery()}
 
 
-@lru_cache(maxsize=1024)
 def parse_list(query: str, of: Literal["processes", "app"]) -> ParsedList:
     """The raw query string of a list. Raises BadQueryParameter with every complaint, InvalidRequest."""
+    return _parse_short(query, of) if len(query) <= LONGEST_KEPT else _parse(query, of)
+
+
+def _parse(query: str, of: Literal["processes", "app"]) -> ParsedList:
     schema = _SCHEMAS[of]
     pairs, values = _load(query, schema)
     order_by = values["order_by"]
@@ -164,6 +173,9 @@ def parse_list(query: str, of: Literal["processes", "app"]) -> ParsedList:
     return ParsedList(request, tuple(kept))
 
 
+_parse_short = lru_cache(maxsize=1024)(_parse)
+
+
 def check_single(query: str) -> None:
     """The raw query string of a single read, which takes no parameter. Raises BadQueryParameter, InvalidRequest."""
     if query:
@@ -172,6 +184,7 @@ def check_single(query: str) -> None:
 
 def _load(query: str, schema: Schema) -> tuple[dict[str, str], dict[str, Any]]:
     """The pairs of a query as sent, and what the schema makes of them."""
+    check_decodable(query)
     try:
         # As Rack does: of a parameter sent twice the last counts.
         pairs = dict(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=1000))
@@ -180,7 +193,7 @@ def _load(query: str, schema: Schema) -> tuple[dict[str, str], dict[str, Any]]:
     try:
         return pairs, schema.load(pairs)
     except ValidationError as error:
-        raise BadQueryParameter(_complaints(error, schema)) from error
+        raise BadQueryParameter(_complaints(pairs, error, schema)) from error
 
 
 def _conditions(values: Mapping[str, Any], name: str) -> tuple[tuple[Range, ...], ...]:
@@ -188,15 +201,12 @@ def _conditions(values: Mapping[str, Any], name: str) -> tuple[tuple[Range, ...]
     return tuple(ranges for ranges in found if ranges is not None)
 
 
-def _complaints(error: ValidationError, schema: Schema) -> str:
-    unknown = []
-    complaints = []
-    for name, messages in dict(error.messages_dict).items():
-        if name in {field.data_key or key for key, field in schema.fields.items()}:
-            complaints += [f"'{name}' {message}" for message in messages]
-        else:
-            unknown.append(f"'{name[:80]}'")
-    if unknown:
-        valid = ", ".join(f"'{field.data_key or key}'" for key, field in schema.fields.items()) or "none"
-        complaints.insert(0, f"Unknown query parameter(s): {', '.join(unknown[:20])}. Valid parameters are: {valid}")
+def _complaints(pairs: Mapping[str, str], error: ValidationError, schema: Schema) -> str:
+    """Every complaint, in the order in which the parameters were sent."""
+    valid = [field.data_key or name for name, field in schema.fields.items()]
+    messages = error.messages_dict
+    complaints = [f"'{name}' {text}" for name in pairs if name in valid for text in messages.get(name, ())]
+    if unknown := [f"'{name[:80]}'" for name in pairs if name not in valid]:
+        accepted = ", ".join(f"'{name}'" for name in valid) or "none"
+        complaints.insert(0, f"Unknown query parameter(s): {', '.join(unknown[:20])}. Valid parameters are: {accepted}")
     return ", ".join(complaints)

@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from service.api.middlewares import REQUEST_ID
+from service.api.middlewares import REQUEST_ID, SERVER
 from service.api.responses import error_response
 from service.errors import InvalidRequest, UnknownError
 from service.telemetry import get_logger, new_request_id
@@ -36,15 +37,17 @@ class _Protocol(RequestHandler):
             error = UnknownError()
             response = error_response(error)
         else:
-            response = error_response(
-                InvalidRequest(
-                    f"The request is not valid HTTP, its first line is longer than {MAXIMUM_LINE} bytes "
-                    f"or a header longer than {MAXIMUM_FIELD}"
-                )
-            )
+            response = error_response(InvalidRequest(_complaint(exc)))
         response.headers[REQUEST_ID] = new_request_id(None)
+        response.headers[hdrs.SERVER] = SERVER
         response.force_close()
         return response
+
+
+def _complaint(error: BaseException | None) -> str:
+    if isinstance(error, LineTooLong):
+        return f"The request line is longer than {MAXIMUM_LINE} bytes, or a header longer than {MAXIMUM_FIELD}"
+    return "The request is not valid HTTP"
 
 
 class _Server(web.Server):

@@ -30,6 +30,7 @@ API_PATH = "/v3/processes"
 MAXIMUM_TOKEN = 16_384
 MAXIMUM_WAITING = 1024
 """Reviews under way and waiting; beyond, callers are told to come back."""
+REFUSED_TOKEN_TTL_S = 10.0
 _SIGHT_S = 1.0
 
 
@@ -87,20 +88,26 @@ class ClusterAccess:
         *,
         ttl_s: float,
         grace_s: float,
+        timeout_s: float,
         concurrency: int,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
+        self._timeout_s = timeout_s
+        self._concurrency = concurrency
+        self._clock = clock
         self._wall_clock = wall_clock
         self._slots = asyncio.Semaphore(concurrency)
         self._waiting = 0
+        # A token that is not accepted is soon asked about again: it may belong to an account made this minute.
         self._callers: ReviewCache[Caller | None] = ReviewCache(
-            ttl_s=ttl_s, grace_s=grace_s, positive=lambda caller: caller is not None, clock=clock
+            ttl_s=ttl_s, negative_ttl_s=REFUSED_TOKEN_TTL_S, grace_s=grace_s, clock=clock
         )
-        self._permissions: ReviewCache[bool] = ReviewCache(ttl_s=ttl_s, grace_s=grace_s, positive=bool, clock=clock)
+        self._permissions: ReviewCache[bool] = ReviewCache(
+            ttl_s=ttl_s, negative_ttl_s=ttl_s, grace_s=grace_s, clock=clock
+        )
         self._sights: LRUCache[bytes, _Sight] = LRUCache(4096)
-        self._clock = clock
 
     async def close(self) -> None:
         await self._callers.close()
@@ -128,12 +135,23 @@ class ClusterAccess:
         if sight.seen is None:
             self._sights[caller.key] = sight
             return None
-        if unknown := sorted(namespaces - sight.asked):
-            answers = await asyncio.gather(*(self._may(caller, "list", name) for name in unknown))
-            allowed = [name for name, answer in zip(unknown, answers, strict=True) if answer]
+        if unknown := namespaces - sight.asked:
+            allowed = await self._listable(caller, unknown)
             sight = _Sight(sight.seen.union(allowed), sight.asked.union(unknown), sight.until)
             self._sights[caller.key] = sight
         return sight.seen
+
+    async def _listable(self, caller: Caller, namespaces: Set[str]) -> set[str]:
+        """Those of the namespaces whose Deployments the caller may list."""
+        kept = {name: self._permissions.peek((caller.key, "list", name), None) for name in namespaces}
+        allowed = {name for name, answer in kept.items() if answer}
+        unanswered = [name for name, answer in kept.items() if answer is None]
+        # No more at a time than there are slots: one caller's many namespaces must not fill the queue for everyone.
+        for start in range(0, len(unanswered), self._concurrency):
+            batch = unanswered[start : start + self._concurrency]
+            answers = await asyncio.gather(*(self._may(caller, "list", name) for name in batch))
+            allowed.update(name for name, answer in zip(batch, answers, strict=True) if answer)
+        return allowed
 
     async def _may(self, caller: Caller, verb: str, namespace: str) -> bool:
         attributes = {"group": "apps", "resource": "deployments", "verb": verb, "namespace": namespace}
@@ -171,9 +189,11 @@ class ClusterAccess:
             raise ServiceUnavailable("Too many callers are waiting to be authorized", retry_after_s=1)
         self._waiting += 1
         try:
-            async with self._slots:
+            async with asyncio.timeout(self._timeout_s), self._slots:
                 answer = await self._client.create(f"/apis/{path}", {"spec": spec})
             return msgspec.json.decode(answer, type=kind).status
+        except TimeoutError as error:
+            raise ClusterUnreachable(f"{path}: no review within {self._timeout_s} s") from error
         except UnexpectedStatus as error:
             # Our own account may not ask: callers can do nothing about it, the operator must see why.
             log.error("review refused", path=path, reason=str(error))

@@ -5,13 +5,14 @@ as bytes, because its models cost a hundred times what decoding the needed field
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from urllib.parse import urlencode
 
 import aiohttp
 import orjson
+import yaml
 from kubernetes_asyncio.client import ApiClient, Configuration
 from kubernetes_asyncio.config import ConfigException, load_kube_config
 from kubernetes_asyncio.config.incluster_config import (
@@ -21,8 +22,12 @@ from kubernetes_asyncio.config.incluster_config import (
 )
 
 from service.errors import ServiceUnavailable
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
+CREDENTIALS_TTL_S = 60.0
 
 
 class ClusterUnreachable(ServiceUnavailable):
@@ -62,7 +67,7 @@ async def load_configuration(kubeconfig: str, context: str) -> Configuration:
     configuration = Configuration()
     try:
         if kubeconfig:
-            if not os.path.isfile(kubeconfig):  # noqa: ASYNC240 - at start, when nothing else runs
+            if not os.path.isfile(kubeconfig):  # noqa: ASYNC240 - a small local file
                 raise NoCluster(f"KUBECONFIG: there is no file {kubeconfig}")
             await load_kube_config(
                 config_file=kubeconfig,
@@ -72,25 +77,37 @@ async def load_configuration(kubeconfig: str, context: str) -> Configuration:
             )
         elif "KUBERNETES_SERVICE_HOST" in os.environ:
             InClusterConfigLoader(SERVICE_TOKEN_FILENAME, SERVICE_CERT_FILENAME).load_and_set(configuration)
-            configuration.refresh_api_key_hook = _read_projected_token
         else:
             raise NoCluster("KUBECONFIG: is not set, and this is not a Pod with a service account")
-    except ConfigException as error:
-        raise NoCluster(f"KUBECONFIG: {error}") from error
+    except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # The loader trips over a broken file in all these ways; what it says may quote the file, secrets included.
+        reason = str(error) if isinstance(error, ConfigException) else type(error).__name__
+        raise NoCluster(f"KUBECONFIG: cannot be used: {reason}") from error
     return configuration
-
-
-def _read_projected_token(configuration: Configuration) -> None:
-    # Read anew each time: the kubelet rotates the file, and a read costs less than a clock to get wrong. The strip is
-    # not cosmetic: a newline at the end of the file would make every request an invalid one.
-    configuration.api_key["BearerToken"] = "Bearer " + Path(SERVICE_TOKEN_FILENAME).read_text().strip()
 
 
 class Client:
     """Requests to one kube-apiserver. Close it."""
 
-    def __init__(self, configuration: Configuration, timeout_s: float) -> None:
+    @classmethod
+    async def connect(cls, kubeconfig: str, context: str, *, timeout_s: float) -> "Client":
+        """A client of the cluster that is configured; nothing is asked yet. Raises NoCluster."""
+
+        async def load() -> Configuration:
+            return await load_configuration(kubeconfig, context)
+
+        return cls(await load(), timeout_s, reload=load)
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        timeout_s: float,
+        *,
+        reload: Callable[[], Awaitable[Configuration]] | None = None,
+    ) -> None:
         self._configuration = configuration
+        self._reload = reload
+        self._reload_at = time.monotonic() + CREDENTIALS_TTL_S
         self._api = ApiClient(configuration)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
 
@@ -137,8 +154,7 @@ class Client:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "cf-processes"}
         try:
-            for setting in (await self._configuration.auth_settings()).values():
-                headers[setting["key"]] = setting["value"]
+            headers.update(await self._credentials())
             response = await self._api.rest_client.pool_manager.request(
                 method,
                 f"{self._configuration.host}{path}" + ("?" + urlencode(query) if query else ""),
@@ -155,3 +171,15 @@ class Client:
             if response.status == 429 or response.status >= 500:
                 raise ClusterUnreachable(f"{method} {path}: HTTP {response.status}")
             yield response
+
+    async def _credentials(self) -> dict[str, str]:
+        """The header that says who we are. Tokens are rotated under us, in files and by plugins: they are read anew."""
+        if self._reload is not None and time.monotonic() >= self._reload_at:
+            self._reload_at = time.monotonic() + CREDENTIALS_TTL_S
+            try:
+                self._configuration.api_key = (await self._reload()).api_key
+            except NoCluster as error:
+                log.warning("credentials could not be read anew", reason=str(error))
+        settings = (await self._configuration.auth_settings()).values()
+        # A newline at the end of a token's file is no part of the token, and would make every request invalid.
+        return {setting["key"]: setting["value"].strip() for setting in settings}

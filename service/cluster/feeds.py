@@ -1,6 +1,6 @@
 """From watched objects to the index: what each kind of object means for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -46,12 +46,12 @@ class DeploymentFeed:
         """By Deployment uid."""
         return self._skipped
 
-    def put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
+    def put(self, uid: str, raw: bytes | msgspec.Raw) -> Iterable[None]:
         try:
             workload = derive_workload(self._decode(raw), self._keys)
-        except (Unparsable, msgspec.ValidationError, ValueError, OverflowError) as error:
+        except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             self._skip(uid, raw, str(error))
-            return
+            return ()
         self._skipped.pop(uid, None)
         for conflict in self._index.put_workload(workload):
             log.warning(
@@ -63,14 +63,17 @@ class DeploymentFeed:
                 app_guid=conflict.workload.app_guid,
                 process_type=conflict.workload.type,
             )
+        return ()
 
-    def delete(self, uid: str) -> None:
+    def delete(self, uid: str) -> Iterable[None]:
         self._skipped.pop(uid, None)
         self._index.remove_workload(uid)
+        return ()
 
-    def retain(self, uids: set[str]) -> None:
-        for uid in [*self._index.workloads_outside(uids), *(self._skipped.keys() - uids)]:
-            self.delete(uid)
+    def retain(self, uids: set[str]) -> Iterator[None]:
+        for uid in self._skipped.keys() - uids:
+            del self._skipped[uid]
+        yield from self._index.retain_workloads(uids)
 
     def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
         # What it said before is out of date: an old state must not stay in the lists under its name.
@@ -92,17 +95,21 @@ class NamespaceFeed:
         self._names: dict[str, str] = {}
         """By uid: a deletion names the uid."""
 
-    def put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
-        space = derive_space(self._decode(raw), self._keys)
+    def put(self, uid: str, raw: bytes | msgspec.Raw) -> Iterator[None]:
+        try:
+            space = derive_space(self._decode(raw), self._keys)
+        except msgspec.DecodeError as error:
+            log.warning("Namespace skipped", namespace=_decode_name(raw).metadata.name, reason=str(error))
+            return
         self._names[uid] = space.namespace
-        self._index.put_space(space)
+        yield from self._index.put_space(space)
 
-    def delete(self, uid: str) -> None:
+    def delete(self, uid: str) -> Iterator[None]:
         name = self._names.pop(uid, None)
         # A namespace deleted and made again may be reported new before it is reported gone.
         if name is not None and name not in self._names.values():
-            self._index.remove_space(name)
+            yield from self._index.remove_space(name)
 
-    def retain(self, uids: set[str]) -> None:
+    def retain(self, uids: set[str]) -> Iterator[None]:
         for uid in self._names.keys() - uids:
-            self.delete(uid)
+            yield from self.delete(uid)

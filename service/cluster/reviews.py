@@ -1,10 +1,12 @@
 """Answers of reviews, kept for a while.
 
-Callers who ask the same at the same time share one review. While kube-apiserver cannot be asked, a positive answer goes
-on being used for a longer, bounded time, so that reading goes on; a negative one does not.
+Callers who ask the same at the same time share one review. While kube-apiserver cannot be asked, or is slow, an answer
+goes on being used for a longer, bounded time, so that reading goes on: a yes is what the caller had before, and a no
+that is out of date errs on the safe side.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -13,14 +15,14 @@ from cachetools import LRUCache
 
 from service.errors import ServiceUnavailable
 
-CAPACITY = 50_000
-NEGATIVE_TTL_S = 10.0
+CAPACITY = 100_000
 PATIENCE_S = 1.0
 """How long whoever could go on with an older answer waits for a new one."""
 RETRY_S = 5.0
 """How long after a failure an older answer is used without asking again."""
 
 _Answer = TypeVar("_Answer")
+_Default = TypeVar("_Default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,22 @@ class _Kept(Generic[_Answer]):
 
 
 class ReviewCache(Generic[_Answer]):
-    """Answers by key, each asked for once at a time."""
+    """Answers by key, each asked for once at a time. A false answer is a negative one."""
 
     def __init__(
-        self, *, ttl_s: float, grace_s: float, positive: Callable[[_Answer], bool], clock: Callable[[], float]
+        self, *, ttl_s: float, negative_ttl_s: float, grace_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._ttl_s = ttl_s
+        self._negative_ttl_s = min(ttl_s, negative_ttl_s)
         self._grace_s = grace_s
-        self._positive = positive
         self._clock = clock
         self._kept: LRUCache[Hashable, _Kept[_Answer]] = LRUCache(CAPACITY)
         self._under_way: dict[Hashable, asyncio.Task[_Answer]] = {}
+
+    def peek(self, key: Hashable, default: _Default) -> _Answer | _Default:
+        """The answer kept, if it is fresh."""
+        kept = self._kept.get(key)
+        return default if kept is None or self._clock() >= kept.fresh_until else kept.answer
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer kept or a new one. Raises what `ask` raises; ServiceUnavailable only past the grace period."""
@@ -54,9 +61,10 @@ class ReviewCache(Generic[_Answer]):
             task = self._under_way[key] = asyncio.create_task(self._ask(key, ask))
             task.add_done_callback(lambda done: self._finish(key, done))
         if kept is not None and now < kept.usable_until:
-            # Slow is as good as away: whoever may go on with the old answer does not wait for long.
+            # Slow is as good as away: whoever can go on with the old answer does not wait for long, or again soon.
             await asyncio.wait({task}, timeout=PATIENCE_S)
             if not task.done():
+                self._prolong(key, kept)
                 return kept.answer
         # The review is everyone's who waits for it: one who goes away must not take it along.
         return await asyncio.shield(task)
@@ -72,18 +80,17 @@ class ReviewCache(Generic[_Answer]):
             answer = await ask()
         except ServiceUnavailable:
             kept = self._kept.get(key)
-            now = self._clock()
-            if kept is None or now >= kept.usable_until:
+            if kept is None or self._clock() >= kept.usable_until:
                 raise
-            self._kept[key] = _Kept(kept.answer, min(now + RETRY_S, kept.usable_until), kept.usable_until)
+            self._prolong(key, kept)
             return kept.answer
-        now = self._clock()
-        if self._positive(answer):
-            self._kept[key] = _Kept(answer, now + self._ttl_s, now + self._ttl_s + self._grace_s)
-        else:
-            ttl_s = min(self._ttl_s, NEGATIVE_TTL_S)
-            self._kept[key] = _Kept(answer, now + ttl_s, now + ttl_s)
+        fresh_until = self._clock() + (self._ttl_s if answer else self._negative_ttl_s)
+        self._kept[key] = _Kept(answer, fresh_until, fresh_until + self._grace_s)
         return answer
+
+    def _prolong(self, key: Hashable, kept: _Kept[_Answer]) -> None:
+        fresh_until = min(self._clock() + RETRY_S, kept.usable_until)
+        self._kept[key] = _Kept(kept.answer, fresh_until, kept.usable_until)
 
     async def close(self) -> None:
         """Give up what is under way."""

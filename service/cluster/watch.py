@@ -10,7 +10,7 @@ growing pause; a silent connection is given up. Nothing in here raises: the stat
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +19,7 @@ import aiohttp
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.pacing import Pace
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -27,27 +28,33 @@ LIST_CHUNK = 500
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 WATCH_DURATION_S = (290, 580)
 """A watch asks to be ended within this span, at random, so that reconnects of many replicas spread out."""
-BREATH_S = 0.003
-"""How long to work on objects that are there already before others get the event loop."""
+GRACE_S = 1.0
+"""Routine reconnects take less. A connection held open for longer, if silent, is a watch with nothing to tell."""
+LASTING_S = 5.0
+"""A watch that ends before is trouble, and the pauses grow; one that ends after has worked."""
 MAXIMUM_LINE = 16 << 20
 """Bytes of one event; etcd's own limit of an object is 1.5 MiB."""
 
 
 class Consumer(Protocol):
-    """Where objects go. Methods are called in the order of the cluster's changes and must not raise for odd objects."""
+    """Where objects go, in the order of the cluster's changes.
 
-    def put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
+    Each method begins its work when it is called and returns the steps that are left of it, if any: they are taken
+    before the next call, with others let onto the event loop in between.
+    """
+
+    def put(self, uid: str, raw: bytes | msgspec.Raw) -> Iterable[None]:
         """The object is new or has changed."""
 
-    def delete(self, uid: str) -> None:
+    def delete(self, uid: str) -> Iterable[None]:
         """The object is gone."""
 
-    def retain(self, uids: set[str]) -> None:
+    def retain(self, uids: set[str]) -> Iterable[None]:
         """A list is complete: all objects but these are gone."""
 
 
 class Gone(Exception):
-    """The resourceVersion to resume from is too old (410)."""
+    """The resourceVersion to resume from cannot be used any more: too old (410), or ended by an error."""
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -95,17 +102,46 @@ class WatchState:
     synced: bool = False
     """A complete list has been consumed, once."""
     connected: bool = False
-    last_heard: float = 0.0
-    """When the last byte came, bookmarks included."""
     resource_version: str = ""
     relists: int = 0
     restarts: int = 0
     failure: str = "not started"
     """Why it is not connected now; empty while it is."""
+    last_heard: float = 0.0
+    """When the cluster last told us something, bookmarks included."""
+    _opened_at: float = 0.0
+    _lost_at: float | None = None
+    """Since when nothing proves that we are in step; None: we are."""
+
+    def opened(self, now: float) -> None:
+        """A watch has been accepted. That proves little yet: a proxy's page is accepted too."""
+        self.connected, self.failure = True, ""
+        self._opened_at = now
+
+    def heard(self, now: float) -> None:
+        """Something well-formed has come."""
+        self.last_heard = now
+        self._lost_at = None
+
+    def closed(self, now: float) -> None:
+        if self.connected and self._held(now):
+            self._lost_at = None
+        if self._lost_at is None:
+            self._lost_at = now
+        self.connected = False
+
+    def lasted(self, now: float) -> bool:
+        """Whether the watch that is open has been so for long enough to call it working."""
+        return self.connected and now - self._opened_at >= LASTING_S
 
     def age_s(self, now: float) -> float:
-        """Seconds by which what we hold may be out of date: 0 while connected, else since the last word."""
-        return 0.0 if self.connected else max(0.0, now - self.last_heard)
+        """Seconds by which what we hold may be out of date; 0 while in step, and within the grace of a reconnect."""
+        if self._lost_at is None or self._held(now) or now - self._lost_at <= GRACE_S:
+            return 0.0
+        return now - max(self.last_heard, 0.0)
+
+    def _held(self, now: float) -> bool:
+        return self.connected and now - self._opened_at > GRACE_S
 
 
 class Reflector:
@@ -128,20 +164,21 @@ class Reflector:
         self._inactivity_s = inactivity_s
         self._on_change = on_change
         self._streams_lists = True
-        self._last_breath = 0.0
-        self._heard = False
-        """Whether anything has come on the connection of the moment."""
+        self._pace = Pace()
         self.state = WatchState()
 
     async def run(self) -> None:
         """Follow until cancelled."""
         pause = FIRST_PAUSE_S
         while True:
-            self._heard = False
+            lasted = False
             try:
                 await self._follow()
-                pause = FIRST_PAUSE_S
-                continue
+                if not self.state.connected or (lasted := self.state.lasted(time.monotonic())):
+                    # A list that is now to be watched, or a watch that ended as it should, after minutes.
+                    pause = FIRST_PAUSE_S if lasted else pause
+                    continue
+                self.state.failure = "the watch ended at once"
             except Gone:
                 self.state.resource_version = ""
                 self.state.failure = "the watch was too old to resume"
@@ -150,9 +187,10 @@ class Reflector:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 self.state.failure = f"{type(error).__name__} while reading"
             except UnexpectedStatus as error:
-                self.state.failure = str(error)
+                self.state.failure = f"HTTP {error.status}"
+                log.warning("watch refused", path=self._path, reason=str(error))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                # Not what kube-apiserver sends: a proxy's page, a cut line. What was in it is unknown: list anew.
+                # Not what kube-apiserver sends: a proxy's page, say. What was in it is unknown: list anew.
                 self.state.resource_version = ""
                 self.state.failure = f"{type(error).__name__}: the answer is not a watch"
             except Exception as error:
@@ -161,11 +199,11 @@ class Reflector:
                 self.state.failure = f"{type(error).__name__} in the service"
                 log.exception("watch failed", path=self._path)
             finally:
-                if self.state.connected:
-                    self.state.connected = False
-                    self._on_change()
-            if self._heard:
-                pause = FIRST_PAUSE_S
+                now = time.monotonic()
+                if self.state.lasted(now):
+                    pause = FIRST_PAUSE_S
+                self.state.closed(now)
+                self._on_change()
             log.warning("watch interrupted", path=self._path, reason=self.state.failure, pause_s=round(pause, 2))
             self.state.restarts += 1
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -198,16 +236,15 @@ class Reflector:
                     raise Gone from error
                 raise
             chunk = _decode_list(answer)
-            self._hear()
+            self.state.heard(time.monotonic())
             for item in chunk.items:
                 uid = _decode_head(item).metadata.uid
                 uids.add(uid)
-                self._consumer.put(uid, item)
-                await self._breathe()
+                await self._take(self._consumer.put(uid, item))
             token = chunk.metadata.token
             if not token:
                 break
-        self._listed(uids, chunk.metadata.resourceVersion)
+        await self._listed(uids, chunk.metadata.resourceVersion)
 
     async def _watch(self, query: dict[str, str], *, listing: set[str] | None) -> None:
         """Consume one watch; `listing` collects the uids of a streamed list until the bookmark that ends it."""
@@ -221,67 +258,59 @@ class Reflector:
         try:
             async with self._client.stream(self._path, query, inactivity_s=self._inactivity_s) as response:
                 if listing is None:
-                    self._connected()
+                    self._opened()
                 async with aclosing(_lines(response)) as lines:
                     async for line in lines:
-                        self._hear()
                         event = _decode_event(line)
                         if event.type == "ERROR":
-                            status = _decode_status(event.object)
-                            if status.code == 410:
-                                raise Gone
-                            raise ClusterUnreachable(f"watch of {self._path} ended: {status.message[:200]}")
+                            raise _error(event.object, self._path)
                         head = _decode_head(event.object).metadata
+                        self.state.heard(time.monotonic())
                         if event.type == "BOOKMARK":
                             if listing is not None and (head.annotations or {}).get(INITIAL_EVENTS_END) == "true":
-                                self._listed(listing, head.resourceVersion)
-                                self._connected()
+                                await self._listed(listing, head.resourceVersion)
+                                self._opened()
                                 listing = None
                         elif event.type == "DELETED":
-                            self._consumer.delete(head.uid)
+                            await self._take(self._consumer.delete(head.uid))
                             if listing is not None:
                                 listing.discard(head.uid)
                         else:
-                            self._consumer.put(head.uid, event.object)
+                            await self._take(self._consumer.put(head.uid, event.object))
                             if listing is not None:
                                 listing.add(head.uid)
                         if listing is None:
                             self.state.resource_version = head.resourceVersion
-                        await self._breathe()
         except UnexpectedStatus as error:
             if error.status == 410:
                 raise Gone from error
             raise
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
-        if not self._heard:
-            # An orderly end comes after minutes and several bookmarks; resuming at once from this one could spin.
-            raise ClusterUnreachable(f"the watch of {self._path} ended without a word")
 
-    def _listed(self, uids: set[str], resource_version: str) -> None:
-        self._consumer.retain(uids)
+    async def _listed(self, uids: set[str], resource_version: str) -> None:
+        await self._take(self._consumer.retain(uids))
         self.state.resource_version = resource_version
         self.state.relists += self.state.synced
         self.state.synced = True
         log.info("listed", path=self._path, objects=len(uids), resource_version=resource_version)
         self._on_change()
 
-    def _hear(self) -> None:
-        self._heard = True
-        self.state.last_heard = time.monotonic()
-
-    def _connected(self) -> None:
-        self.state.connected = True
-        self.state.last_heard = time.monotonic()
-        self.state.failure = ""
+    def _opened(self) -> None:
+        self.state.opened(time.monotonic())
         self._on_change()
 
-    async def _breathe(self) -> None:
-        # Awaiting data that is there already does not let go of the loop.
-        now = time.monotonic()
-        if now - self._last_breath > BREATH_S:
-            await asyncio.sleep(0)
-            self._last_breath = time.monotonic()
+    async def _take(self, steps: Iterable[None]) -> None:
+        await self._pace.through(steps)
+        await self._pace.breathe()
+
+
+def _error(raw: msgspec.Raw, path: str) -> Exception:
+    """What an ERROR event means. Whatever it is, the watch cannot be resumed where it was."""
+    status = _decode_status(raw)
+    if status.code != 410:
+        log.warning("watch ended by an error", path=path, code=status.code, reason=status.message[:500])
+    return Gone()
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:

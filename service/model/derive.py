@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Annotated
 from uuid import UUID, uuid5
 
 import msgspec
@@ -80,15 +81,18 @@ PRESETS: Mapping[str, Keys] = {
 # null or of another shape is the API server's to send: absent and null are equal here, another shape fails decoding.
 
 
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class ManagedFields(msgspec.Struct, gc=False):
-    time: datetime | None = None
+    time: Time | None = None
     subresource: str | None = None
 
 
 class ObjectMeta(msgspec.Struct, gc=False):
     name: str
     uid: str
-    creationTimestamp: datetime
+    creationTimestamp: Time
     namespace: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
@@ -305,6 +309,6 @@ def _moment(text: str | None) -> int | None:
     if not text:
         return None
     try:
-        return microseconds(msgspec.convert(text, datetime))
-    except (msgspec.ValidationError, TypeError):
+        return microseconds(msgspec.convert(text, Time))
+    except (msgspec.ValidationError, OverflowError):
         return None

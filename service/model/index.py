@@ -6,12 +6,15 @@ over the sets of GUIDs it names, then one pass or one small sort.
 
 One Deployment is one process. Where several claim the same (app, type), or the same GUID, the oldest is the process
 and the others are conflicts: known, counted, never merged.
+
+What may take long is a generator of steps. It must be exhausted; between steps others may use and change the index.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Generator, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import Enum
 
+from service.model.claims import Claims, Conflict
 from service.model.derive import merge
 from service.model.process import Metadata, Process, Space, Workload
 from service.model.selectors import Operator, Range, Requirement
@@ -41,14 +44,6 @@ NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True)
-class Conflict:
-    """A Deployment that claims what an older one already is."""
-
-    workload: Workload
-    winner: Workload
-
-
-@dataclass(frozen=True)
 class Selection:
     """One page of what matched, and how much matched in all."""
 
@@ -56,31 +51,28 @@ class Selection:
     processes: list[Process]
 
 
-# Sorting m GUIDs alone beats one pass over all n in order as long as m is a small part of n.
-_SMALL_PART = 50
+SMALL_PART = 50
+"""Sorting m GUIDs alone beats one pass over all n in order as long as m is a smaller part of n than this."""
+STEP = 5_000
+"""GUIDs looked at in one step of a search."""
 
 
 class Index:
     def __init__(self) -> None:
-        self._workloads: dict[str, Workload] = {}
-        """By Deployment uid: conflicts included."""
+        self._claims = Claims()
         self._spaces: dict[str, Space] = {}
         """By namespace."""
         self._metadata: dict[str, dict[str, Metadata]] = {}
         """By app GUID and type."""
-        self._by_app: dict[str, tuple[str, ...]] = {}
-        """App GUID → uids of the workloads that claim it."""
-        self._by_guid: dict[str, tuple[str, ...]] = {}
-        """Process GUID → uids of the workloads that claim it."""
         self._processes: dict[str, Process] = {}
         """What is served, by process GUID."""
-        self._conflicts: dict[str, Conflict] = {}
-        """By the uid of the Deployment that lost."""
         self._views = {order: SortedView() for order in Order}
         self._types: dict[str, set[str]] = {}
         self._space_guids: dict[str, set[str]] = {}
         self._organization_guids: dict[str, set[str]] = {}
         self._labels: dict[str, dict[str, set[str]]] = {}
+        self._labelled: dict[str, set[str]] = {}
+        """Label key → GUIDs that have it, whatever its value."""
 
     # Reading
 
@@ -89,39 +81,41 @@ class Index:
         return len(self._processes)
 
     @property
-    def conflicts(self) -> Mapping[str, Conflict]:
-        return self._conflicts
+    def conflicts(self) -> Mapping[str, Workload]:
+        """Workloads that are no process because an older one is, by their uid."""
+        return self._claims.losers
 
     def get(self, guid: str) -> Process | None:
         return self._processes.get(guid)
 
     def find(self, app_guid: str, process_type: str) -> Process | None:
-        return next((p for p in self.processes_of(app_guid) if p.workload.type == process_type), None)
+        workload = self._claims.winner(app_guid, process_type)
+        return None if workload is None else self._processes[workload.guid]
 
     def processes_of(self, app_guid: str) -> list[Process]:
         """The processes of one app, in no particular order."""
-        served = (self._served(self._workloads[uid]) for uid in self._by_app.get(app_guid, ()))
-        return [process for process in served if process is not None]
+        return [self._processes[workload.guid] for workload in self._claims.winners(app_guid)]
 
     def namespaces(self) -> Set[str]:
         """Those that hold a process."""
         return self._views[Order.CREATED_AT].namespaces()
 
-    def select(
-        self, filters: Filters, visible: Visible, order: Order, *, descending: bool, start: int, size: int
-    ) -> Selection:
-        """`size` processes from rank `start` of those that match, in total order (sort key, then GUID)."""
+    def page(self, visible: Visible, order: Order, *, descending: bool, start: int, size: int) -> Selection:
+        """`size` processes from rank `start` of all that is visible, in total order (sort key, then GUID)."""
         view = self._views[order]
-        if filters == NO_FILTERS:
-            total = view.count(visible)
-            guids = view.page(visible, start, size, descending)
-        else:
-            matching = self._matching(filters, visible)
-            total = len(matching)
-            guids = self._in_order(matching, order, descending)[start : start + size]
-        return Selection(total, [self._processes[guid] for guid in guids])
+        guids = view.page(visible, start, size, descending)
+        return Selection(view.count(visible), [self._processes[guid] for guid in guids])
 
-    def _matching(self, filters: Filters, visible: Visible) -> Set[str]:
+    def search(
+        self, filters: Filters, visible: Visible, order: Order, *, descending: bool, start: int, size: int
+    ) -> Generator[None, None, Selection]:
+        """The same, of those that match the filters. What enters or leaves meanwhile may or may not be in it."""
+        matching = yield from self._matching(filters, visible)
+        guids = yield from self._in_order(matching, order, descending)
+        there = [guid for guid in guids if guid in self._processes]
+        return Selection(len(there), [self._processes[guid] for guid in there[start : start + size]])
+
+    def _matching(self, filters: Filters, visible: Visible) -> Generator[None, None, Set[str]]:
         sets: list[Set[str]] = []
         excluded: list[Set[str]] = []
         if filters.guids is not None:
@@ -135,75 +129,84 @@ class Index:
         ):
             if wanted is not None:
                 sets.append(_union(known.get(value) for value in wanted))
+                yield
         for requirement in filters.labels:
-            values = self._labels.get(requirement.key, {})
             if requirement.operator in (Operator.EXISTS, Operator.NOT_EXISTS):
-                having = _union(values.values())
+                having: Set[str] = self._labelled.get(requirement.key, frozenset())
             else:
+                values = self._labels.get(requirement.key, {})
                 having = _union(values.get(value) for value in requirement.values)
             (sets if requirement.operator in (Operator.EXISTS, Operator.IN) else excluded).append(having)
+            yield
         for order, conditions in ((Order.CREATED_AT, filters.created_at), (Order.UPDATED_AT, filters.updated_at)):
             for ranges in conditions:
                 sets.append({guid for r in ranges for guid in self._views[order].between(r.start, r.end)})
-        matching = self._visible(sets, visible)
-        return matching.difference(*excluded) if excluded else matching
+                yield
+        matching = yield from self._visible(sets, visible)
+        return matching.difference(*excluded)
 
-    def _visible(self, sets: list[Set[str]], visible: Visible) -> frozenset[str] | set[str]:
+    def _visible(self, sets: list[Set[str]], visible: Visible) -> Generator[None, None, frozenset[str]]:
         """The intersection of the sets, as far as it is visible; without sets, all that is visible."""
         view = self._views[Order.CREATED_AT]
         if not sets:
-            return set(view.guids(visible))
+            return frozenset(view.guids(visible))
         smallest, *others = sorted(sets, key=len)
         matching = frozenset(smallest).intersection(*others)
+        yield
         if visible is None:
             return matching
         if view.count(visible) < len(matching):
             return matching.intersection(view.guids(visible))
-        return {guid for guid in matching if self._processes[guid].workload.namespace in visible}
+        namespaces = ((guid, self._processes.get(guid)) for guid in matching)
+        return frozenset(guid for guid, process in namespaces if process and process.workload.namespace in visible)
 
-    def _in_order(self, guids: Set[str], order: Order, descending: bool) -> list[str]:
-        if len(guids) * _SMALL_PART > len(self._processes) and len(guids) > _SMALL_PART:
-            return self._views[order].within(guids, descending)
-        positions = sorted((_position(self._processes[guid], order) for guid in guids), reverse=descending)
-        return [guid for _, guid in positions]
+    def _in_order(self, guids: Set[str], order: Order, descending: bool) -> Generator[None, None, list[str]]:
+        yield
+        if len(guids) <= SMALL_PART or len(guids) * SMALL_PART <= len(self._processes):
+            processes = (self._processes.get(guid) for guid in guids)
+            positions = sorted((_position(p, order) for p in processes if p is not None), reverse=descending)
+            return [position[1] for position in positions]
+        everything = self._views[order].positions()
+        if descending:
+            everything.reverse()
+        found: list[str] = []
+        for start in range(0, len(everything), STEP):
+            yield
+            found += [position[1] for position in everything[start : start + STEP] if position[1] in guids]
+        return found
 
-    # Writing: one event at a time, each leaves the index whole
+    # Writing: each event, and each step, leaves the index whole
 
     def put_workload(self, workload: Workload) -> list[Conflict]:
         """Add a Deployment or replace its former state. Returns the conflicts that this brought about."""
-        former = self._workloads.get(workload.uid)
-        if former == workload:
+        if self._claims.get(workload.uid) == workload:
             return []
-        if former is not None:
-            self._unclaim(former)
-        self._workloads[workload.uid] = workload
-        self._by_app[workload.app_guid] = (*self._by_app.get(workload.app_guid, ()), workload.uid)
-        self._by_guid[workload.guid] = (*self._by_guid.get(workload.guid, ()), workload.uid)
-        return self._settle({workload.uid, *self._rivals(workload), *(self._rivals(former) if former else ())})
+        verdict = self._claims.put(workload)
+        self._apply(verdict.losers, verdict.winners)
+        return verdict.conflicts
 
     def remove_workload(self, uid: str) -> None:
         """Forget a Deployment. An unknown uid is no error."""
-        workload = self._workloads.pop(uid, None)
-        if workload is not None:
-            self._unclaim(workload)
-            self._settle(self._rivals(workload))
+        if self._claims.get(uid) is not None:
+            verdict = self._claims.remove(uid)
+            self._apply(verdict.losers, verdict.winners)
 
-    def workloads_outside(self, uids: Set[str]) -> list[str]:
-        """The uids of workloads not among `uids`: the ones a complete list no longer holds."""
-        return [uid for uid in self._workloads if uid not in uids]
+    def retain_workloads(self, uids: Set[str]) -> Iterator[None]:
+        """Forget all Deployments but these, step by step."""
+        for uid in self._claims.uids() - uids:
+            self.remove_workload(uid)
+            yield
 
-    def put_space(self, space: Space) -> None:
+    def put_space(self, space: Space) -> Iterator[None]:
+        """Add or replace a namespace, and step by step move its processes to the space it is now."""
         if self._spaces.get(space.namespace) != space:
             self._spaces[space.namespace] = space
-            self._refresh_namespace(space.namespace)
+            yield from self._refresh_namespace(space.namespace)
 
-    def remove_space(self, namespace: str) -> None:
+    def remove_space(self, namespace: str) -> Iterator[None]:
+        """Forget a namespace, step by step."""
         if self._spaces.pop(namespace, None) is not None:
-            self._refresh_namespace(namespace)
-
-    def spaces(self) -> Set[str]:
-        """The namespaces known."""
-        return self._spaces.keys()
+            yield from self._refresh_namespace(namespace)
 
     def put_metadata(self, metadata: Metadata) -> None:
         """Add or replace a row. It is kept whether or not a Deployment claims its (app, type) now."""
@@ -212,121 +215,98 @@ class Index:
             types[metadata.type] = metadata
             self._refresh(metadata.app_guid, metadata.type)
 
-    def retain_metadata(self, keys: Set[tuple[str, str]]) -> None:
-        """Forget the rows of other (app GUID, type) than these."""
-        gone = [(app, kind) for app, types in self._metadata.items() for kind in types if (app, kind) not in keys]
-        for app_guid, process_type in gone:
-            del self._metadata[app_guid][process_type]
-            if not self._metadata[app_guid]:
-                del self._metadata[app_guid]
-            self._refresh(app_guid, process_type)
+    def retain_metadata(self, keys: Set[tuple[str, str]]) -> Iterator[None]:
+        """Forget the rows of other (app GUID, type) than these, step by step."""
+        for app_guid in list(self._metadata):
+            for process_type in [kind for kind in self._metadata[app_guid] if (app_guid, kind) not in keys]:
+                del self._metadata[app_guid][process_type]
+                if not self._metadata[app_guid]:
+                    del self._metadata[app_guid]
+                self._refresh(app_guid, process_type)
+            yield
 
-    def _rivals(self, workload: Workload) -> set[str]:
-        """Uids that claim the same (app, type) or GUID; the workload's own among them while it is known."""
-        of_type = (u for u in self._by_app.get(workload.app_guid, ()) if self._workloads[u].type == workload.type)
-        return {*of_type, *self._by_guid.get(workload.guid, ())}
-
-    def _settle(self, uids: set[str]) -> list[Conflict]:
-        """Decide anew which of these are processes. Losers leave before winners enter, as they share GUIDs."""
-        winners = []
-        conflicts = []
-        for uid in uids:
-            workload = self._workloads[uid]
-            winner = min((self._workloads[rival] for rival in self._rivals(workload)), key=_age)
-            if winner.uid == uid:
-                winners.append(workload)
-                self._conflicts.pop(uid, None)
-                continue
-            self._unserve(workload)
-            known = self._conflicts.get(uid)
-            self._conflicts[uid] = conflict = Conflict(workload, winner)
-            if known is None or known.winner.uid != winner.uid:
-                conflicts.append(conflict)
+    def _apply(self, losers: Iterable[Workload], winners: Iterable[Workload]) -> None:
+        # Losers leave before winners enter: they may share a GUID.
+        for workload in losers:
+            process = self._processes.get(workload.guid)
+            if process is not None and process.workload.uid == workload.uid:
+                self._remove(process)
         for workload in winners:
             self._serve(workload)
-        return conflicts
-
-    def _unclaim(self, workload: Workload) -> None:
-        self._unserve(workload)
-        self._conflicts.pop(workload.uid, None)
-        for claims, claim in ((self._by_app, workload.app_guid), (self._by_guid, workload.guid)):
-            left = tuple(uid for uid in claims[claim] if uid != workload.uid)
-            if left:
-                claims[claim] = left
-            else:
-                del claims[claim]
-
-    def _served(self, workload: Workload) -> Process | None:
-        process = self._processes.get(workload.guid)
-        return process if process is not None and process.workload.uid == workload.uid else None
 
     def _refresh(self, app_guid: str, process_type: str) -> None:
         if (process := self.find(app_guid, process_type)) is not None:
             self._serve(process.workload)
 
-    def _refresh_namespace(self, namespace: str) -> None:
+    def _refresh_namespace(self, namespace: str) -> Iterator[None]:
         for guid in list(self._views[Order.CREATED_AT].guids(frozenset((namespace,)))):
-            self._serve(self._processes[guid].workload)
+            process = self._processes.get(guid)
+            if process is not None and process.workload.namespace == namespace:
+                self._serve(process.workload)
+            yield
 
     def _serve(self, workload: Workload) -> None:
         """Put the workload's process, merged as of now, in every place where it is looked up."""
         metadata = self._metadata.get(workload.app_guid, {}).get(workload.type)
         process = merge(workload, metadata, self._spaces.get(workload.namespace))
         former = self._processes.get(workload.guid)
-        if former is not None and former.workload.namespace != workload.namespace:
-            self._remove(former)
-            former = None
+        if former is None:
+            self._add(process)
+            return
         self._processes[workload.guid] = process
-        guid = process.guid
         for order, view in self._views.items():
-            position = _position(process, order)
-            if former is None:
-                view.add(workload.namespace, position)
-            elif (old := _position(former, order)) != position:
-                view.remove(workload.namespace, old)
-                view.add(workload.namespace, position)
-        old_places, places = _places(former) if former else None, _places(process)
-        for i, known in enumerate((self._types, self._space_guids, self._organization_guids)):
-            if old_places is None or old_places[i] != places[i]:
-                if old_places is not None:
-                    _discard(known, old_places[i], guid)
-                _add(known, places[i], guid)
-        if former is None or former.metadata is not process.metadata:
-            for key, value in former.metadata.labels.items() if former else ():
-                self._discard_label(key, value, guid)
-            for key, value in process.metadata.labels.items():
-                _add(self._labels.setdefault(key, {}), value, guid)
+            if (old := _position(former, order)) != (new := _position(process, order)):
+                view.remove(old)
+                view.add(new)
+        if _places(former) != _places(process):
+            self._displace(former)
+            self._place(process)
+        if former.metadata is not process.metadata:
+            self._unlabel(former)
+            self._label(process)
 
-    def _unserve(self, workload: Workload) -> None:
-        process = self._served(workload)
-        if process is not None:
-            self._remove(process)
+    def _add(self, process: Process) -> None:
+        self._processes[process.guid] = process
+        for order, view in self._views.items():
+            view.add(_position(process, order))
+        self._place(process)
+        self._label(process)
 
     def _remove(self, process: Process) -> None:
-        guid = process.guid
-        del self._processes[guid]
+        del self._processes[process.guid]
         for order, view in self._views.items():
-            view.remove(process.workload.namespace, _position(process, order))
-        for known, value in zip(
-            (self._types, self._space_guids, self._organization_guids), _places(process), strict=True
-        ):
-            _discard(known, value, guid)
+            view.remove(_position(process, order))
+        self._displace(process)
+        self._unlabel(process)
+
+    def _place(self, process: Process) -> None:
+        for known, value in self._places_of(process):
+            known.setdefault(value, set()).add(process.guid)
+
+    def _displace(self, process: Process) -> None:
+        for known, value in self._places_of(process):
+            _discard(known, value, process.guid)
+
+    def _places_of(self, process: Process) -> list[tuple[dict[str, set[str]], str]]:
+        maps = (self._types, self._space_guids, self._organization_guids)
+        return [(known, value) for known, value in zip(maps, _places(process), strict=True) if value is not None]
+
+    def _label(self, process: Process) -> None:
         for key, value in process.metadata.labels.items():
-            self._discard_label(key, value, guid)
+            self._labels.setdefault(key, {}).setdefault(value, set()).add(process.guid)
+            self._labelled.setdefault(key, set()).add(process.guid)
 
-    def _discard_label(self, key: str, value: str, guid: str) -> None:
-        _discard(self._labels[key], value, guid)
-        if not self._labels[key]:
-            del self._labels[key]
-
-
-def _age(workload: Workload) -> tuple[int, str]:
-    return workload.created_at, workload.uid
+    def _unlabel(self, process: Process) -> None:
+        for key, value in process.metadata.labels.items():
+            _discard(self._labels[key], value, process.guid)
+            if not self._labels[key]:
+                del self._labels[key]
+            _discard(self._labelled, key, process.guid)
 
 
 def _position(process: Process, order: Order) -> Position:
     key = process.workload.created_at if order is Order.CREATED_AT else process.updated_at
-    return key, process.workload.guid
+    return key, process.workload.guid, process.workload.namespace
 
 
 def _places(process: Process) -> tuple[str, str, str | None]:
@@ -338,13 +318,7 @@ def _union(sets: Iterable[Set[str] | None]) -> Set[str]:
     return found[0] if len(found) == 1 else frozenset().union(*found)
 
 
-def _add(known: dict[str, set[str]], value: str | None, guid: str) -> None:
-    if value is not None:
-        known.setdefault(value, set()).add(guid)
-
-
-def _discard(known: dict[str, set[str]], value: str | None, guid: str) -> None:
-    if value is not None:
-        known[value].discard(guid)
-        if not known[value]:
-            del known[value]
+def _discard(known: dict[str, set[str]], value: str, guid: str) -> None:
+    known[value].discard(guid)
+    if not known[value]:
+        del known[value]

@@ -11,18 +11,19 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 SECOND = 1_000_000
 """One second in the unit of every time in the model."""
 
 
 def microseconds(moment: datetime) -> int:
-    """The model's time of an aware datetime."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    """The model's time of an aware datetime. Raises OverflowError for one that is not in the years 1 to 9999 of UTC."""
+    return (moment.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
 
 
 def timestamp(moment: int) -> str:
     """`2006-01-02T15:04:05Z`: whole seconds, cut off and not rounded, as the API writes times."""
-    return (EPOCH + timedelta(seconds=moment // SECOND)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (_NAIVE_EPOCH + timedelta(seconds=moment // SECOND)).isoformat() + "Z"
 
 
 class HealthCheck(msgspec.Struct, frozen=True, gc=False):

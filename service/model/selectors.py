@@ -12,6 +12,8 @@ import msgspec
 from service.model.process import SECOND, microseconds
 
 MAXIMUM_REQUIREMENTS = 50
+MAXIMUM_VALUES = 500
+"""Values of one set."""
 RESERVED_PREFIX = "cloudfoundry.org"
 
 
@@ -77,10 +79,10 @@ def check_label_value(value: str) -> None:
 
 def parse_label_selector(text: str) -> tuple[Requirement, ...]:
     """`k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)`, `k notin (a,b)`, joined by commas. Raises Malformed."""
-    requirements = tuple(_requirement(part) for part in _split(text))
-    if len(requirements) > MAXIMUM_REQUIREMENTS:
-        raise Malformed(f"has {len(requirements)} requirements, the most is {MAXIMUM_REQUIREMENTS}")
-    return requirements
+    parts = _split(text)
+    if len(parts) > MAXIMUM_REQUIREMENTS:
+        raise Malformed(f"has {len(parts)} requirements, the most is {MAXIMUM_REQUIREMENTS}")
+    return tuple(dict.fromkeys(_requirement(part) for part in parts))
 
 
 def _split(text: str) -> list[str]:
@@ -100,7 +102,9 @@ def _split(text: str) -> list[str]:
 def _requirement(text: str) -> Requirement:
     if match := _SET.fullmatch(text):
         operator = Operator.IN if match["operator"] == "in" else Operator.NOT_IN
-        values = match["values"].split(",")
+        values = match["values"].split(",", MAXIMUM_VALUES)
+        if len(values) > MAXIMUM_VALUES:
+            raise Malformed(f"requirement '{text[:80]}' has more than {MAXIMUM_VALUES} values")
         if "" in values:
             raise Malformed(f"requirement '{text[:80]}' has an empty value in its set")
     elif match := _EQUALITY.fullmatch(text):

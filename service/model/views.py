@@ -4,26 +4,31 @@ A view keeps every process in one sorted list and again in one list a namespace.
 `start`…`stop` costs, for n processes:
 
 * seen whole: O(log n) to the position, then the page;
-* seen through k namespaces: O(k log² n): bisect the whole list for the item that has `start` visible items before it,
-  counting those in the k lists (or in the other namespaces' lists, when those are fewer), then merge from there.
+* seen through k namespaces, or through all but k: O(k log² n): bisect the whole list for the item that has `start`
+  visible items before it, counting those in the k lists, then merge from there;
+* where k is large both ways: one pass over the whole list, kept until the view changes.
 
-Neither depends on how deep the page is. All names of the field (page, rank) count from 0.
+None depends on how deep the page is.
 """
 
 import heapq
-from collections.abc import Callable, Container, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import islice
 
 from sortedcontainers import SortedList
 
-Position = tuple[int, str]
-"""Where a process stands in an order: its sort key, then its GUID, which no two share.
+Position = tuple[int, str, str]
+"""Where a process stands in an order: its sort key, then its GUID, which no two share; and its namespace.
 
 A plain tuple on purpose: the garbage collector stops following exact tuples of atoms, and follows named ones for ever.
 """
 
 Visible = frozenset[str] | None
 """The namespaces a caller sees; None: all there are, now and later."""
+
+FEW = 64
+"""Lists up to which bisecting each of them costs less than a pass over everything."""
+KEPT_PASSES = 8
 
 
 class SortedView:
@@ -32,20 +37,24 @@ class SortedView:
     def __init__(self) -> None:
         self._all: SortedList[Position] = SortedList()
         self._namespaces: dict[str, SortedList[Position]] = {}
+        self._passes: dict[frozenset[str], list[Position]] = {}
+        """What a pass over everything found, for the visible sets asked about since the last change."""
 
-    def add(self, namespace: str, position: Position) -> None:
+    def add(self, position: Position) -> None:
+        self._passes.clear()
         self._all.add(position)
-        part = self._namespaces.get(namespace)
+        part = self._namespaces.get(position[2])
         if part is None:
-            part = self._namespaces[namespace] = SortedList()
+            part = self._namespaces[position[2]] = SortedList()
         part.add(position)
 
-    def remove(self, namespace: str, position: Position) -> None:
+    def remove(self, position: Position) -> None:
+        self._passes.clear()
         self._all.remove(position)
-        part = self._namespaces[namespace]
+        part = self._namespaces[position[2]]
         part.remove(position)
         if not part:
-            del self._namespaces[namespace]
+            del self._namespaces[position[2]]
 
     def namespaces(self) -> Set[str]:
         """Those that hold a process."""
@@ -59,21 +68,20 @@ class SortedView:
     def guids(self, visible: Visible) -> Iterator[str]:
         """All that is visible, in no particular order."""
         for part in [self._all] if visible is None else self._parts(visible):
-            for _, guid in part:
-                yield guid
+            for position in part:
+                yield position[1]
 
     def between(self, start: int | None, end: int | None) -> Iterator[str]:
         """GUIDs with start ≤ key < end, ascending."""
         # A position is compared as a tuple: an empty GUID stands before every real one of the same key.
-        low = None if start is None else (start, "")
-        high = None if end is None else (end, "")
-        for _, guid in self._all.irange(low, high, inclusive=(True, False)):
-            yield guid
+        low = None if start is None else (start, "", "")
+        high = None if end is None else (end, "", "")
+        for position in self._all.irange(low, high, inclusive=(True, False)):
+            yield position[1]
 
-    def within(self, guids: Container[str], descending: bool) -> list[str]:
-        """The GUIDs that are in `guids`, in order: one pass over the view, whatever the size of `guids`."""
-        everything = reversed(self._all) if descending else self._all
-        return [guid for _, guid in everything if guid in guids]
+    def positions(self) -> list[Position]:
+        """Everything in ascending order, as of now."""
+        return list(self._all)
 
     def page(self, visible: Visible, start: int, size: int, descending: bool) -> list[str]:
         """The GUIDs at ranks start … start + size of what is visible; fewer or none past the end."""
@@ -82,7 +90,7 @@ class SortedView:
         if start >= stop:
             return []
         low, high = (total - stop, total - start) if descending else (start, stop)
-        found = [guid for _, guid in self._ascending(visible, low, high)]
+        found = [position[1] for position in self._ascending(visible, low, high)]
         return found[::-1] if descending else found
 
     def _ascending(self, visible: Visible, low: int, high: int) -> Iterable[Position]:
@@ -90,12 +98,22 @@ class SortedView:
             return self._all.islice(low, high)
         if len(parts) == 1:
             return parts[0].islice(low, high)
-        if 2 * len(parts) <= len(self._namespaces):
+        if len(parts) <= FEW:
             first = self._first(low, lambda position, _: sum(part.bisect_left(position) for part in parts))
-        else:
+            return islice(heapq.merge(*(part.irange(first) for part in parts)), high - low)
+        if len(self._namespaces) - len(parts) <= FEW:
             hidden = [part for namespace, part in self._namespaces.items() if namespace not in visible]
             first = self._first(low, lambda position, rank: rank - sum(part.bisect_left(position) for part in hidden))
-        return islice(heapq.merge(*(part.irange(first) for part in parts)), high - low)
+            return islice((each for each in self._all.irange(first) if each[2] in visible), high - low)
+        return islice(self._pass(visible), low, high)
+
+    def _pass(self, visible: frozenset[str]) -> list[Position]:
+        found = self._passes.get(visible)
+        if found is None:
+            if len(self._passes) == KEPT_PASSES:
+                del self._passes[next(iter(self._passes))]
+            found = self._passes[visible] = [position for position in self._all if position[2] in visible]
+        return found
 
     def _first(self, visible_before: int, count: Callable[[Position, int], int]) -> Position:
         """The last position with at most `visible_before` visible ones before it: the page starts there."""

@@ -166,5 +166,8 @@ async def close(connection: Connection) -> None:
     """Close politely, but never wait long for a server that may not be there."""
     try:
         await connection.close(timeout=1)
-    except (*_AWAY, asyncio.CancelledError):
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise
+    except _AWAY:
         connection.terminate()

@@ -14,8 +14,14 @@ CHUNK = 200
 _COLUMNS = """app_guid, type, labels, annotations, log_rate_limit_in_bytes_per_second,
               revision_guid, registry_credential_guid, registry_credential_last_synced_at, updated_at, stamp"""
 
-_SINCE = f"""SELECT {_COLUMNS} FROM process_metadata
-             WHERE stamp > $1 ORDER BY stamp FETCH FIRST {CHUNK} ROWS WITH TIES"""  # noqa: S608 - constants
+Cursor = tuple[int, str, str]
+"""How far rows have been read: the (stamp, app_guid, type) of the last one. Later writes have a higher stamp."""
+
+START: Cursor = (0, "", "")
+
+_AFTER = f"""SELECT {_COLUMNS} FROM process_metadata
+             WHERE (stamp, app_guid, type) > ($1, $2, $3)
+             ORDER BY stamp, app_guid, type LIMIT {CHUNK}"""  # noqa: S608 - constants
 
 _UPSERT = """
 INSERT INTO process_metadata AS row (app_guid, type, labels, annotations, log_rate_limit_in_bytes_per_second,
@@ -33,15 +39,16 @@ ON CONFLICT (app_guid, type) DO UPDATE SET
 """
 
 
-async def fetch_since(connection: Connection, stamp: int) -> tuple[list[Metadata], int]:
-    """Rows written after `stamp`, oldest first, and the stamp up to which they are complete.
+async def fetch_after(connection: Connection, cursor: Cursor) -> tuple[list[Metadata], Cursor]:
+    """The next rows written, oldest first and CHUNK at most, and the cursor behind them.
 
-    About CHUNK rows at most (rows of one transaction stay together): no rows means that there are none, by the time the
-    question was answered.
+    Fewer than CHUNK: these are all there were when the question was answered.
     """
     with translated():
-        rows = await connection.fetch(_SINCE, stamp)
-    return [_metadata(row) for row in rows], rows[-1]["stamp"] if rows else stamp
+        rows = await connection.fetch(_AFTER, *cursor)
+    if rows:
+        cursor = (rows[-1]["stamp"], rows[-1]["app_guid"], rows[-1]["type"])
+    return [_metadata(row) for row in rows], cursor
 
 
 async def write(connection: Connection, rows: Iterable[Metadata]) -> int:

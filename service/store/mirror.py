@@ -10,11 +10,12 @@ When Postgres is away, reads are told so at once and go on with what is known, w
 
 import asyncio
 import random
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Protocol
 
 from service.model.process import Metadata
+from service.pacing import Pace
 from service.store import metadata
 from service.store.database import Connection, DatabaseUnavailable, SchemaMismatch, close, connect, migrate
 from service.telemetry import get_logger
@@ -32,8 +33,8 @@ class Consumer(Protocol):
     def put_metadata(self, metadata: Metadata) -> None:
         """The row is new or may have changed."""
 
-    def retain_metadata(self, keys: Set[tuple[str, str]]) -> None:
-        """All rows have been put: those of other (app GUID, type) are gone."""
+    def retain_metadata(self, keys: Set[tuple[str, str]]) -> Iterable[None]:
+        """All rows have been put: forget, step by step, those of other (app GUID, type)."""
 
 
 @dataclass
@@ -41,7 +42,6 @@ class MirrorState:
     synced: bool = False
     """All rows have been read, once."""
     connected: bool = False
-    stamp: int = 0
     failure: str = "not started"
     """Why it is not connected now; empty while it is."""
 
@@ -62,6 +62,8 @@ class Mirror:
         self._under_way: asyncio.Future[bool] | None = None
         self._next: asyncio.Future[bool] | None = None
         self._wanted = asyncio.Event()
+        self._cursor = metadata.START
+        self._pace = Pace()
         self.state = MirrorState()
 
     async def catch_up(self) -> bool:
@@ -88,6 +90,8 @@ class Mirror:
                         self._connected()
                         await self._serve(connection)
                     finally:
+                        # First of all let go those who wait: closing may take its time.
+                        self._disconnected()
                         await close(connection)
                 except DatabaseUnavailable as error:
                     self.state.failure = error.reason
@@ -97,7 +101,6 @@ class Mirror:
                     # A defect of ours must not end the mirror in silence.
                     self.state.failure = f"{type(error).__name__} in the service"
                     log.exception("metadata mirror failed")
-                self._disconnected()
                 log.warning("metadata store away", reason=self.state.failure, pause_s=round(pause, 2))
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, LONGEST_PAUSE_S)
@@ -109,8 +112,10 @@ class Mirror:
         loop = asyncio.get_running_loop()
         while True:
             idle = loop.call_later(IDLE_PROBE_S, self._wanted.set)
-            await self._wanted.wait()
-            idle.cancel()
+            try:
+                await self._wanted.wait()
+            finally:
+                idle.cancel()
             # Whoever comes from here on joins the next probe: this one may have looked before their write.
             self._wanted.clear()
             self._under_way, self._next = self._next, None
@@ -121,19 +126,20 @@ class Mirror:
 
     async def _read_all(self, connection: Connection) -> None:
         # From the start, also after a short absence: what comes back may be another database, or an older backup.
-        self.state.stamp = 0
+        self._cursor = metadata.START
         keys: set[tuple[str, str]] = set()
         await self._fetch(connection, keys)
-        self._consumer.retain_metadata(keys)
+        await self._pace.through(self._consumer.retain_metadata(keys))
 
     async def _fetch(self, connection: Connection, keys: set[tuple[str, str]] | None = None) -> None:
-        """Put every row above the stamp, and note whose they were in `keys`."""
+        """Put every row behind the cursor, and note whose they were in `keys`."""
         while True:
-            rows, self.state.stamp = await metadata.fetch_since(connection, self.state.stamp)
+            rows, self._cursor = await metadata.fetch_after(connection, self._cursor)
             for row in rows:
                 self._consumer.put_metadata(row)
                 if keys is not None:
                     keys.add((row.app_guid, row.type))
+                await self._pace.breathe()
             if len(rows) < metadata.CHUNK:
                 return
 
@@ -142,7 +148,7 @@ class Mirror:
         self.state.failure = ""
         if not self.state.synced:
             self.state.synced = True
-            log.info("metadata read", stamp=self.state.stamp)
+            log.info("metadata read", stamp=self._cursor[0])
         self._on_change()
 
     def _disconnected(self) -> None:

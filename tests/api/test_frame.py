@@ -68,6 +68,22 @@ async def test_what_is_no_valid_http_gets_the_error_shape(api: Api, request_byte
     assert_cf_error(await raw(api, request_bytes), 400, 10004, "CF-InvalidRequest")
 
 
+async def test_unknown_expectations_are_ignored(api: Api) -> None:
+    assert (await api.get("/v3/processes", headers={"Expect": "nonsense"})).status == 200
+
+
+async def test_absolute_request_target_does_not_reach_the_links(api: Api, operator_token: str) -> None:
+    host = api.url.removeprefix("http://")
+    request = f"GET http://evil.test/v3/processes HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+    reply = await raw(api, f"{request}Authorization: Bearer {operator_token}\r\n\r\n".encode())
+    assert reply.json["first"]["href"].startswith(f"{api.url}/v3/processes?")
+
+
+async def test_refusals_tell_nothing_of_what_we_are_built_with(api: Api) -> None:
+    for reply in (await api.get("/nope"), await raw(api, b"nonsense\r\n\r\n")):
+        assert "aiohttp" not in reply.headers["Server"]
+
+
 async def test_host_that_is_no_host_makes_no_links(api: Api, make_app: MakeApp) -> None:
     app = await make_app("web")
     for host in ("evil.test/path", 'a"b', "a b", "user@host", ""):

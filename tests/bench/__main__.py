@@ -57,6 +57,7 @@ def main() -> int:
         print("wrk, the load generator, is missing: apt-get install wrk", file=sys.stderr)
         return 1
     # Ended from outside, leave nothing behind either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     load_at_start = os.getloadavg()
     rows: list[Row] = []

@@ -141,8 +141,8 @@ async def _pages(bench: _Bench, service: Service) -> list[Row]:
     for number, path in enumerate((_LIST, _app_paths()[0])):
         bodies.append(bench.stack.directory / f"body-{number}")
         bodies[-1].write_bytes(await get(service.url + path, bench.token))
-    async with programs.running("tests.bench.bare", *map(str, bodies)) as bare:
-        url = await programs.first_line(bare)
+    async with programs.running(bench.stack.directory, "tests.bench.bare", *map(str, bodies)) as bare:
+        url = await bare.line()
         page, app = await _in_turns_beside_bare(bench, service, url)
     what, of_app = "a page of 50 of all", "one app's processes"
     handler = "bare aiohttp handler, same bytes"

@@ -27,6 +27,8 @@ class Target:
     base: str
     paths: Sequence[str]
     token: str | None = field(default=None, repr=False)
+    hosts: int = 1
+    """Under so many names of this host, in turn."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ _SCRIPT = """
 local paths = {%s}
 local requests, turn = {}, 0
 function init(args)
-  local headers = {%s}
-  for i, path in ipairs(paths) do requests[i] = wrk.format("GET", path, headers) end
+  local headers, hosts = {%s}, %d
+  for i, path in ipairs(paths) do
+    if hosts > 1 then headers["Host"] = "host-" .. i %% hosts end
+    requests[i] = wrk.format("GET", path, headers)
+  end
 end
 function request()
   turn = turn %% #requests + 1
@@ -66,7 +71,7 @@ async def wrk(target: Target, seconds: int, connections: int = CONNECTIONS) -> S
     if target.token:
         headers.append(f'["Authorization"]="Bearer {target.token}"')
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_SCRIPT % (paths, ",".join(headers)))
+        script.write(_SCRIPT % (paths, ",".join(headers), target.hosts))
         script.flush()
         options = ["-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={_LONGEST_ANSWER_S}s", "-s", script.name]
         process = await asyncio.create_subprocess_exec(

@@ -1,6 +1,7 @@
 """Programs a measurement needs beside it, each ended with the block that started it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ import asyncpg
 import orjson
 
 _REPOSITORY = Path(__file__).parents[2]
-_START_S = 60.0
+_PATIENCE_S = 60.0
 _END_S = 10.0
 _POLL_S = 0.005
 # What reaches a program of what we were started with: no setting of the service must slip in.
@@ -28,13 +29,42 @@ class ProgramFailed(Exception):
     """A program did not do what it was started for; the message ends with what it said last."""
 
 
+@dataclass(frozen=True)
+class Program:
+    """A Python program with pipes for its stdin and stdout; what it says on stderr goes to `log`."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+
+    async def line(self) -> str:
+        """The next line it prints. Raises ProgramFailed."""
+        assert self.process.stdout
+        try:
+            line = await asyncio.wait_for(self.process.stdout.readline(), _PATIENCE_S)
+        except TimeoutError:
+            line = b""
+        if not line:
+            raise self.failed()
+        return line.decode().strip()
+
+    def tell(self, line: str) -> None:
+        """Write a line to its stdin."""
+        assert self.process.stdin
+        self.process.stdin.write(f"{line}\n".encode())
+
+    def failed(self) -> ProgramFailed:
+        ended = f"ended with {self.process.returncode}" if self.process.returncode is not None else "does not answer"
+        return ProgramFailed(f"{self.log.stem} {ended}: {self.log.read_text()[-2000:]}")
+
+
 @asynccontextmanager
 async def running(
-    module: str, *arguments: str, environ: Mapping[str, str] | None = None, log: Path | None = None
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m module`: stdin and stdout are pipes; what it says on stderr goes to `log`."""
+    directory: Path, module: str, *arguments: str, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[Program]:
+    """`python -m module`, its log in the directory."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    with (log or Path(os.devnull)).open("ab") as stderr:
+    log = directory / f"{module}-{uuid4().hex[:8]}.log"
+    with log.open("ab") as stderr:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -47,28 +77,13 @@ async def running(
             stderr=stderr,
         )
     try:
-        yield process
+        yield Program(process, log)
     finally:
-        await _end(process)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.returncode is None:
-            process.send_signal(number)
-            try:
-                await asyncio.wait_for(process.wait(), _END_S)
-            except TimeoutError:
-                continue
-
-
-async def first_line(process: asyncio.subprocess.Process) -> str:
-    """The next line the program prints. Raises ProgramFailed."""
-    assert process.stdout
-    line = await asyncio.wait_for(process.stdout.readline(), _START_S)
-    if not line:
-        raise ProgramFailed("a program of the benchmark ended early")
-    return line.decode().strip()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if process.returncode is None:
+                process.send_signal(number)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), _END_S)
 
 
 @dataclass(frozen=True)
@@ -92,25 +107,22 @@ class Service:
 @asynccontextmanager
 async def serving(directory: Path, environ: Mapping[str, str]) -> AsyncIterator[Service]:
     """`python -m service serve`, on a port of its own, ready. Raises ProgramFailed."""
-    log = directory / f"service-{uuid4().hex[:8]}.log"
     started = time.perf_counter()
-    async with running("service", "serve", environ={**environ, "PORT": "0"}, log=log) as process:
-        deadline = started + _START_S
-        while (port := _listening_port(log)) is None:
-            _check(process, log, deadline)
+    async with running(directory, "service", "serve", environ={**environ, "PORT": "0"}) as program:
+
+        async def wait() -> None:
+            if program.process.returncode is not None or time.perf_counter() > started + _PATIENCE_S:
+                raise program.failed()
             await asyncio.sleep(_POLL_S)
+
+        while (port := _listening_port(program.log)) is None:
+            await wait()
         listening = time.perf_counter()
         url = f"http://127.0.0.1:{port}"
         async with aiohttp.ClientSession() as session:
             while not await _is_ready(session, url):
-                _check(process, log, deadline)
-                await asyncio.sleep(_POLL_S)
-        yield Service(url, process.pid, listening - started, time.perf_counter() - listening)
-
-
-def _check(process: asyncio.subprocess.Process, log: Path, deadline: float) -> None:
-    if process.returncode is not None or time.perf_counter() > deadline:
-        raise ProgramFailed(f"the service did not become ready: {log.read_text()[-2000:]}")
+                await wait()
+        yield Service(url, program.process.pid, listening - started, time.perf_counter() - listening)
 
 
 def _listening_port(log: Path) -> int | None:

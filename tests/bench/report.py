@@ -49,7 +49,10 @@ def limited(what: str, value: float, most: float, unit: str, *, measured: str = 
 def table(rows: Sequence[Row]) -> str:
     """A table as Markdown has it, its columns aligned for a terminal."""
     head = ("what", "measured", "compared with", "ratio", "bar", "met?")
-    lines = [head, *((r.what, r.measured, r.compared, r.ratio, r.bar, _verdict(r.met)) for r in rows)]
+    lines: list[tuple[str, ...]] = [
+        head,
+        *((r.what, r.measured, r.compared, r.ratio, r.bar, _verdict(r.met)) for r in rows),
+    ]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     lines.insert(1, tuple("-" * width for width in widths))
     return "\n".join(
@@ -68,8 +71,10 @@ def conditions(load_at_start: tuple[float, float, float], connections: int, seco
         (
             f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {_processor()}, {os.cpu_count()} cores; {platform.platform()}",
             f"Python {platform.python_version()}; {libraries}",
-            f"wrk, 1 thread, {connections} connections unless a row says otherwise, {seconds} s a measurement; everything "
-            "on this machine, over loopback; kube-apiserver over https as it is served, the service over http",
+            f"wrk, 1 thread, {connections} connections unless a row says otherwise, {seconds} s a measurement; "
+            "everything over loopback; kube-apiserver over https as it is served, the service over http",
+            "a stall is how long the loop's thread had a processor and did not come back to the loop; by the clock it "
+            "includes waiting for a processor",
             "load average at start "
             + " ".join(f"{value:.2f}" for value in load_at_start)
             + ", at the end "

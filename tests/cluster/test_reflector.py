@@ -1,7 +1,7 @@
 """The reflector against the real kube-apiserver: what it is fed is what the cluster holds, whatever happens between."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from deploy.local.stack import Stack
-from service.cluster.client import Client, load_configuration
+from service.cluster.client import Client
 from service.cluster.watch import Reflector
 from tests.support.kube import KEYS, Kube, deployment, eventually
 
@@ -24,19 +24,22 @@ class Objects:
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
 
-    def put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
+    def put(self, uid: str, raw: bytes | msgspec.Raw) -> Iterable[None]:
         self.names[uid] = orjson.loads(bytes(raw))["metadata"]["name"]
+        return ()
 
-    def delete(self, uid: str) -> None:
+    def delete(self, uid: str) -> Iterable[None]:
         del self.names[uid]
+        return ()
 
-    def retain(self, uids: set[str]) -> None:
+    def retain(self, uids: set[str]) -> Iterable[None]:
         self.names = {uid: name for uid, name in self.names.items() if uid in uids}
+        return ()
 
 
 @asynccontextmanager
 async def following(kubeconfig: Path, **options: object) -> AsyncIterator[tuple[Reflector, Objects]]:
-    client = Client(await load_configuration(str(kubeconfig), ""), 5)
+    client = await Client.connect(str(kubeconfig), "", timeout_s=5)
     objects = Objects()
     reflector = Reflector(client, DEPLOYMENTS, objects, label_selector=KEYS.app_guid, inactivity_s=75)
     for name, value in options.items():

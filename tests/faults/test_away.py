@@ -95,8 +95,14 @@ async def test_reads_go_on_marked_while_kube_apiserver_is_away_and_heal(
     stranger = await fragile_kube.token_of_new_user()
     async with running(fragile_settings, token=token) as api:
         space, app = await an_app(api, fragile_kube)
+        _, invisible = await an_app(api, fragile_kube)
         path = f"/v3/apps/{app}/processes"
         assert (await api.get(path)).status == 200
+        viewer = api.as_user(
+            await fragile_kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: "processes-reader"})
+        )
+        assert await viewer.guids("/v3/processes") == await api.guids(path)
+        assert (await viewer.get(f"/v3/apps/{invisible}/processes/web")).status == 404
         await asyncio.to_thread(fragile_stack.control_plane.stop_apiserver)
         try:
             # Well past the time for which answers of reviews are kept.
@@ -110,6 +116,9 @@ async def test_reads_go_on_marked_while_kube_apiserver_is_away_and_heal(
             reply = await api.get(path)
             assert (reply.status, reply.json["total_results"]) == (200, 1)
             assert "Kubernetes" in reply.headers["Warning"]
+            # Who sees one space goes on seeing it and nothing else, however long ago a no was the answer.
+            assert await viewer.guids("/v3/processes") == await api.guids(path)
+            assert (await viewer.get(f"/v3/apps/{invisible}/processes/web")).status == 404
             unknown = await api.as_user(stranger).get(path)
             assert_cf_error(unknown, 503, 10015, "CF-ServiceUnavailable")
             assert int(unknown.headers["Retry-After"]) >= 1

@@ -5,6 +5,7 @@ with what a client that saw everything would hold.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +20,7 @@ from service.cluster.client import Client
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.watch import INITIAL_EVENTS_END, Reflector
 from service.model.derive import Keys
-from service.model.index import NO_FILTERS, Index, Order
+from service.model.index import Index, Order
 from tests.cluster.test_reflector import Objects
 from tests.support.kube import deployment, eventually
 
@@ -173,14 +174,37 @@ async def empty(_: web.Request, stream: Stream) -> None:
     await stream.raw(b"")
 
 
-@pytest.mark.parametrize("trouble", [away, empty])
+async def one_bookmark(_: web.Request, stream: Stream) -> None:
+    await stream.event("BOOKMARK", "", 11)
+
+
+@pytest.mark.parametrize("trouble", [away, empty, html, one_bookmark])
 async def test_trouble_is_met_with_growing_pauses(trouble: Turn) -> None:
-    async with scripted(first_list, trouble, trouble, trouble, trouble, trouble, resumed) as (_, objects, asked):
+    async with scripted(first_list, trouble, trouble, trouble, resumed) as (_, objects, asked):
         loop = asyncio.get_running_loop()
         started = loop.time()
         await has(objects, "a", "c")
-        assert loop.time() - started > 1.0
-        assert len(asked) == 7
+        assert loop.time() - started > 0.7
+        assert len(asked) == 5
+
+
+@pytest.mark.parametrize("trouble", [html, garbage, gone_as_event, away])
+async def test_lasting_trouble_shows_as_age(trouble: Turn) -> None:
+    async with scripted(first_list, *[trouble] * 50) as (reflector, _, __):
+
+        async def aged() -> bool:
+            return reflector.state.age_s(time.monotonic()) > 1.0
+
+        await eventually(aged)
+
+
+async def test_errors_but_for_410_are_answered_with_a_new_list_too() -> None:
+    async def error(_: web.Request, stream: Stream) -> None:
+        await stream.line({"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "etcd"}})
+
+    async with scripted(first_list, error, second_list) as (_, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[2]
 
 
 async def test_silent_connection_is_given_up() -> None:
@@ -245,7 +269,7 @@ async def test_lines_longer_than_any_buffer_come_through() -> None:
 
 
 def served(index: Index) -> list[str]:
-    selection = index.select(NO_FILTERS, None, Order.CREATED_AT, descending=False, start=0, size=100)
+    selection = index.page(None, Order.CREATED_AT, descending=False, start=0, size=100)
     return [process.workload.name for process in selection.processes]
 
 
@@ -282,6 +306,7 @@ async def test_deployment_that_cannot_be_understood_is_skipped_and_its_old_state
     assert sorted(served(index)) == ["good", "late"]
     assert sorted(skipped.name for skipped in feed.skipped.values()) == ["negative", "no-spec", "turns-bad"]
     feed.delete("uid-negative")
-    feed.retain({"uid-good"})
+    for _ in feed.retain({"uid-good"}):
+        pass
     assert served(index) == ["good"]
     assert not feed.skipped

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from service.model.derive import Deployment, Namespace
-from service.model.index import Index
+from service.model.index import Filters, Index, Order, Selection
 from service.model.process import SECOND, HealthCheck, Metadata, Workload
+from service.model.views import Visible
 
 CREATED = "2024-01-02T03:04:05Z"
 CREATED_AT = 1_704_164_645 * SECOND
@@ -107,3 +108,28 @@ def index_of(workloads: Iterable[Workload], rows: Iterable[Metadata] = ()) -> In
     for each in workloads:
         index.put_workload(each)
     return index
+
+
+def select(
+    index: Index,
+    filters: Filters,
+    visible: Visible = None,
+    order: Order = Order.CREATED_AT,
+    *,
+    descending: bool = False,
+    start: int = 0,
+    size: int = 5000,
+) -> Selection:
+    """What a search comes to when nobody changes the index meanwhile."""
+    search = index.search(filters, visible, order, descending=descending, start=start, size=size)
+    while True:
+        try:
+            next(search)
+        except StopIteration as found:
+            selection: Selection = found.value
+            return selection
+
+
+def exhaust(steps: Iterable[None]) -> None:
+    for _ in steps:
+        pass

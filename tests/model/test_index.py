@@ -1,7 +1,8 @@
 """The index against an oracle that recomputes everything from what is known, and its rules one by one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -10,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.model.index import NO_FILTERS, Filters, Index, Order
+from service.model.index import NO_FILTERS, Filters, Index, Order, Selection
 from service.model.process import Metadata, Process, Space, Workload
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible
-from tests.model.builders import index_of, metadata, workload
+from tests.model.builders import exhaust, index_of, metadata, select, workload
 
 NAMESPACES = ["n0", "n1", "n2", "n3"]
 APPS = ["a0", "a1", "a2", "a3"]
@@ -134,12 +135,15 @@ def check_selection(
         key=lambda one: one.position(order),
         reverse=descending,
     )
-    found = index.select(filters, visible, order, descending=descending, start=start, size=size)
-    assert found.total_results == len(expected)
-    assert [facts(process) for process in found.processes] == [
-        (one.workload, one.space_guid, one.organization_guid, one.updated_at, dict(one.labels))
-        for one in expected[start : start + size]
-    ]
+    answers = [select(index, filters, visible, order, descending=descending, start=start, size=size)]
+    if filters == NO_FILTERS:
+        answers.append(index.page(visible, order, descending=descending, start=start, size=size))
+    for found in answers:
+        assert found.total_results == len(expected)
+        assert [facts(process) for process in found.processes] == [
+            (one.workload, one.space_guid, one.organization_guid, one.updated_at, dict(one.labels))
+            for one in expected[start : start + size]
+        ]
 
 
 def facts(process: Process) -> tuple[Workload, str, str | None, int, dict[str, str]]:
@@ -252,14 +256,9 @@ class IndexMachine(RuleBasedStateMachine):
         before = self.world.conflicts()
         self.world.workloads[put.uid] = put
         reported = self.index.put_workload(put)
-        new = {
-            uid
-            for uid, (_, winner) in self.world.conflicts().items()
-            if uid not in before or before[uid][1].uid != winner.uid
-        }
-        # A loser that changed is told of again or not: test_a_loser_that_changes_... says which.
-        assert new <= {conflict.workload.uid for conflict in reported} <= new | {put.uid}
-        assert len(reported) == len({conflict.workload.uid for conflict in reported})
+        after = self.world.conflicts()
+        assert {conflict.workload.uid for conflict in reported} == after.keys() - before.keys()
+        assert [(c.workload, c.winner) for c in reported] == [after[c.workload.uid] for c in reported]
 
     @precondition(lambda self: bool(self.world.workloads))
     @rule(data=st.data(), changed=changes)
@@ -272,15 +271,20 @@ class IndexMachine(RuleBasedStateMachine):
         self.world.workloads.pop(uid, None)
         self.index.remove_workload(uid)
 
+    @rule(uids=st.frozensets(st.sampled_from([*UIDS, UNKNOWN]), min_size=6))
+    def retain_workloads(self, uids: frozenset[str]) -> None:
+        self.world.workloads = {uid: w for uid, w in self.world.workloads.items() if uid in uids}
+        exhaust(self.index.retain_workloads(uids))
+
     @rule(space=spaces)
     def put_space(self, space: Space) -> None:
         self.world.spaces[space.namespace] = space
-        self.index.put_space(space)
+        exhaust(self.index.put_space(space))
 
     @rule(namespace=st.sampled_from([*NAMESPACES, UNKNOWN]))
     def remove_space(self, namespace: str) -> None:
         self.world.spaces.pop(namespace, None)
-        self.index.remove_space(namespace)
+        exhaust(self.index.remove_space(namespace))
 
     @rule(row=rows)
     def put_metadata(self, row: Metadata) -> None:
@@ -290,7 +294,7 @@ class IndexMachine(RuleBasedStateMachine):
     @rule(keys=st.frozensets(st.tuples(st.sampled_from([*APPS, UNKNOWN]), st.sampled_from(TYPES))))
     def retain_metadata(self, keys: frozenset[tuple[str, str]]) -> None:
         self.world.rows = {key: row for key, row in self.world.rows.items() if key in keys}
-        self.index.retain_metadata(keys)
+        exhaust(self.index.retain_metadata(keys))
 
     @rule(
         filters=filterings,
@@ -326,21 +330,16 @@ class IndexMachine(RuleBasedStateMachine):
                 found = self.index.find(app, kind)
                 assert (found and found.workload) == by_place.get((app, kind))
         assert set(self.index.namespaces()) == {one.workload.namespace for one in seen}
-        assert set(self.index.spaces()) == set(self.world.spaces)
-        assert sorted(self.index.workloads_outside({"u00", "u01"})) == sorted(
-            self.world.workloads.keys() - {"u00", "u01"}
-        )
 
     @invariant()
     def knows_the_conflicts(self) -> None:
-        assert {uid: (c.workload, c.winner) for uid, c in self.index.conflicts.items()} == self.world.conflicts()
+        assert dict(self.index.conflicts) == {uid: loser for uid, (loser, _) in self.world.conflicts().items()}
 
     @invariant()
     def keeps_no_empty_set(self) -> None:
-        for name, value in vars(self.index).items():
-            assert all(value.values()), name
-        for by_value in self.index._labels.values():
-            assert all(by_value.values())
+        for owner in owners(self.index):
+            for name, held in vars(owner).items():
+                assert not list(empties(held)), name
 
     def teardown(self) -> None:
         for uid in list(self.world.workloads):
@@ -351,13 +350,23 @@ class IndexMachine(RuleBasedStateMachine):
         assert_empty(self.index)
 
 
+def owners(index: Index) -> list[object]:
+    return [index, index._claims, *index._views.values()]
+
+
+def empties(held: object) -> Iterator[object]:
+    """The keys, at any depth, of what holds nothing any more."""
+    if isinstance(held, dict):
+        for key, value in held.items():
+            if isinstance(value, Sized) and not value:
+                yield key
+            yield from empties(value)
+
+
 def assert_empty(index: Index) -> None:
-    for name, value in vars(index).items():
-        if name == "_views":
-            for view in value.values():
-                assert {n: len(part) for n, part in vars(view).items()} == {"_all": 0, "_namespaces": 0}
-        else:
-            assert not value, name
+    for owner in owners(index):
+        for name, held in vars(owner).items():
+            assert name == "_views" or not isinstance(held, Sized) or not held, name
 
 
 TestIndexMachine = IndexMachine.TestCase
@@ -397,6 +406,73 @@ def test_selects_from_many_as_from_few(
         index.put_workload(put)
         index.put_metadata(row)
     check_selection(index, world.processes(), filters, visible, order, descending, start, 30)
+
+
+@settings(max_examples=100)
+@given(
+    before=st.lists(workloads, max_size=12),
+    events=st.lists(workloads | st.sampled_from(UIDS), max_size=10),
+    filters=filterings,
+    visible=visibles,
+    order=st.sampled_from(Order),
+    descending=st.booleans(),
+    pace=st.integers(1, 3),
+)
+def test_a_search_survives_what_happens_between_its_steps(
+    before: list[Workload],
+    events: list[Workload | str],
+    filters: Filters,
+    visible: Visible,
+    order: Order,
+    descending: bool,
+    pace: int,
+) -> None:
+    index = index_of(before)
+    steady = {p.guid: p for guid in GUIDS if (p := index.get(guid))}
+    search = index.search(filters, visible, order, descending=descending, start=0, size=100)
+    pending = iter(events)
+    while True:
+        try:
+            next(search)
+        except StopIteration as stopped:
+            found: Selection = stopped.value
+            break
+        for event in islice(pending, pace):
+            if isinstance(event, str):
+                index.remove_workload(event)
+            else:
+                index.put_workload(event)
+            steady = {guid: p for guid, p in steady.items() if index.get(guid) is p}
+    guids = [process.guid for process in found.processes]
+    assert found.total_results == len(guids) == len(set(guids))
+    assert all(index.get(process.guid) is process for process in found.processes)
+    matching = {one.workload.guid for one in world_of(steady.values()) if matches(one, filters, visible)}
+    assert {guid for guid in guids if guid in steady} == matching
+
+
+def world_of(processes: Iterable[Process]) -> list[Seen]:
+    return [Seen(*facts(process)) for process in processes]
+
+
+@pytest.mark.xfail(reason="visibility is looked at once, before others may change the index", strict=True)
+def test_a_search_never_shows_what_entered_a_hidden_namespace_meanwhile() -> None:
+    """One app moved: its GUID, derived from app and type, is the same in the namespace it moved to."""
+    index = index_of([workload("u1", app_guid="app", guid="g", namespace="mine")])
+    search = index.search(
+        Filters(types=frozenset({"web"})), frozenset({"mine"}), Order.CREATED_AT, descending=False, start=0, size=9
+    )
+    steps = 0
+    while True:
+        try:
+            next(search)
+        except StopIteration as stopped:
+            found: Selection = stopped.value
+            break
+        steps += 1
+        if steps == 3:
+            index.remove_workload("u1")
+            index.put_workload(workload("u2", app_guid="app", guid="g", namespace="theirs"))
+    assert [process.workload.namespace for process in found.processes] in ([], ["mine"])
 
 
 def test_the_oldest_deployment_is_the_process_and_the_others_are_conflicts() -> None:
@@ -444,11 +520,11 @@ def test_a_loser_takes_over_when_the_winner_claims_another_guid() -> None:
 def test_the_same_state_again_keeps_the_process_as_it_is() -> None:
     """Rows are encoded once for each process object: an event that changes nothing must not make another."""
     index = index_of([workload("u", app_guid="app")], [metadata("app", labels={"a": "b"})])
-    index.put_space(Space("space-a", "s", "o"))
+    exhaust(index.put_space(Space("space-a", "s", "o")))
     process = index.find("app", "web")
     index.put_workload(workload("u", app_guid="app"))
     index.put_metadata(metadata("app", labels={"a": "b"}))
-    index.put_space(Space("space-a", "s", "o"))
+    exhaust(index.put_space(Space("space-a", "s", "o")))
     assert process is not None
     assert index.find("app", "web") is process
 
@@ -462,7 +538,7 @@ def test_a_change_makes_another_process(kind: str) -> None:
     elif kind == "metadata":
         index.put_metadata(metadata("app", log_rate_limit_in_bytes_per_second=7))
     else:
-        index.put_space(Space("space-a", "s", "o"))
+        exhaust(index.put_space(Space("space-a", "s", "o")))
     assert index.find("app", "web") is not process
 
 
@@ -482,10 +558,9 @@ def test_conflicts_are_told_once_each() -> None:
     index = index_of([old])
     assert len(index.put_workload(workload("young", guid="g", created_at=2))) == 1
     assert index.put_workload(msgspec.structs.replace(old, instances=5)) == []
-    assert index.conflicts["young"].winner.instances == 5
+    assert set(index.conflicts) == {"young"}
 
 
-@pytest.mark.xfail(reason="a loser's own change is reported as a new conflict", strict=True)
 def test_a_loser_that_changes_is_no_new_conflict() -> None:
     young = workload("young", guid="g", created_at=2)
     index = index_of([workload("old", guid="g", created_at=1), young])

@@ -48,6 +48,7 @@ def exact(number: str) -> Fraction:
 @example("", "999999999999999999999999999999", "E")
 @example("", "0.000000000000000000000000000001", "n")
 @example("", "9007199254740993", "")
+@example("", "1.000000000000000000000000000001", "Ki")
 def test_is_the_exact_product_of_number_and_suffix_rounded_up(sign: str, number: str, suffix: str) -> None:
     assert parse_quantity(sign + number + suffix) == min(ceil(exact(number) * FACTORS[suffix]), MAXIMUM)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.model.index import Filters, Order
+from service.model.index import Filters
 from service.model.process import EPOCH, SECOND
 from service.model.selectors import (
     MAXIMUM_REQUIREMENTS,
@@ -25,7 +25,7 @@ from service.model.selectors import (
     parse_range,
     parse_timestamp,
 )
-from tests.model.builders import index_of, metadata, workload
+from tests.model.builders import index_of, metadata, select, workload
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 
@@ -97,14 +97,15 @@ few_values = st.sampled_from(["x", "in", "y.z"])
 @given(st.lists(written(keys, names), min_size=1, max_size=MAXIMUM_REQUIREMENTS))
 def test_reads_back_what_was_written(requirements: list[Written]) -> None:
     operators = {"k": Operator.EXISTS, "!k": Operator.NOT_EXISTS, "!=": Operator.NOT_IN, "notin": Operator.NOT_IN}
-    assert parse_label_selector(joined(requirements)) == tuple(
+    expected = [
         Requirement(
             one.key,
             operators.get(one.form, Operator.IN),
             frozenset() if one.form in ("=", "==") and one.values == ("",) else frozenset(one.values),
         )
         for one in requirements
-    )
+    ]
+    assert parse_label_selector(joined(requirements)) == tuple(dict.fromkeys(expected))
 
 
 @settings(max_examples=150)
@@ -117,8 +118,7 @@ def test_selects_the_processes_whose_labels_match(requirements: list[Written], l
         [workload(str(number)) for number in range(len(labelled))],
         [metadata(f"app-{number}", labels=labels) for number, labels in enumerate(labelled)],
     )
-    filters = Filters(labels=parse_label_selector(joined(requirements)))
-    found = index.select(filters, None, Order.CREATED_AT, descending=False, start=0, size=100)
+    found = select(index, Filters(labels=parse_label_selector(joined(requirements))))
     assert {int(process.workload.uid) for process in found.processes} == {
         number for number, labels in enumerate(labelled) if all(one.accepts(labels) for one in requirements)
     }
@@ -274,9 +274,16 @@ def test_takes_every_key_within_the_limits(key: str) -> None:
 
 
 def test_takes_fifty_requirements_and_no_more() -> None:
-    assert len(parse_label_selector(",".join(["k"] * 50))) == 50
+    assert len(parse_label_selector(",".join(f"k{number}" for number in range(50)))) == 50
     with pytest.raises(Malformed, match="51 requirements, the most is 50"):
         parse_label_selector(",".join(["k"] * 51))
+
+
+def test_takes_five_hundred_values_in_a_set_and_no_more() -> None:
+    (requirement,) = parse_label_selector(f"k in ({','.join(map(str, range(500)))})")
+    assert len(requirement.values) == 500
+    with pytest.raises(Malformed, match="more than 500 values"):
+        parse_label_selector(f"k notin ({','.join(['v'] * 501)})")
 
 
 def test_the_complaint_names_the_requirement_and_is_short() -> None:

@@ -1,7 +1,7 @@
 """The mirror against a real Postgres: as new as asked for, and honest about when it is not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Iterable, Set
 from contextlib import asynccontextmanager
 
 from service.model.process import Metadata
@@ -20,8 +20,9 @@ class Rows:
     def put_metadata(self, metadata: Metadata) -> None:
         self.by_key[metadata.app_guid, metadata.type] = metadata
 
-    def retain_metadata(self, keys: Set[tuple[str, str]]) -> None:
+    def retain_metadata(self, keys: Set[tuple[str, str]]) -> Iterable[None]:
         self.by_key = {key: row for key, row in self.by_key.items() if key in keys}
+        return ()
 
 
 @asynccontextmanager
@@ -96,6 +97,27 @@ async def test_readers_under_way_are_told_when_the_connection_goes(database_url:
         # The probe now hangs on the lock, until its timeout: readers must not hang with it for ever.
         assert await asyncio.wait_for(mirror.catch_up(), 10) is False
         await connection.execute("ROLLBACK")
+
+
+async def test_stopping_is_not_held_up_by_a_connection_that_will_not_close(database_url: str) -> None:
+    """The end may come while the mirror is busy closing: it must not take the cancellation for a closing error."""
+    for delay_s in (0.0, 0.3, 0.6, 0.9, 1.2):
+        async with connected(database_url, 5) as connection:
+            mirror = Mirror(database_url, Rows(), timeout_s=0.5)
+            task = asyncio.create_task(mirror.run())
+
+            async def connected_now(mirror: Mirror = mirror) -> bool:
+                return mirror.state.connected
+
+            await eventually(connected_now)
+            await connection.execute("BEGIN; LOCK TABLE process_metadata IN ACCESS EXCLUSIVE MODE")
+            waiting = asyncio.create_task(mirror.catch_up())
+            await asyncio.sleep(delay_s)
+            task.cancel()
+            done, _ = await asyncio.wait({task}, timeout=3)
+            assert done
+            assert await waiting in (True, False)
+            await connection.execute("ROLLBACK")
 
 
 async def test_older_backup_put_in_place_is_read_as_what_it_is(database_url: str) -> None:

@@ -15,7 +15,7 @@ CREATE TABLE process_metadata (
     PRIMARY KEY (app_guid, type)
 );
 
-CREATE INDEX process_metadata_stamp ON process_metadata (stamp);
+CREATE INDEX process_metadata_stamp ON process_metadata (stamp, app_guid, type);
 
 -- One row. Every write transaction increments it first; the row lock it then holds until it commits makes the order of
 -- stamps the order of commits, so that nobody who has seen stamp n can ever miss one below it.
