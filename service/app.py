@@ -1,6 +1,7 @@
 """The composition root: makes the parts, joins them, starts them in order and stops them in the reverse."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from service.api import keys
 from service.api.middlewares import envelop_errors, identify, limit_concurrency
-from service.api.presenters import Rows
+from service.api.presenters import Pages
 from service.api.routes import add_routes
 from service.cluster.access import Access, ClusterAccess, Unrestricted
 from service.cluster.client import Client
@@ -35,7 +36,7 @@ def build(settings: Settings) -> web.Application:
     )
     app[keys.SETTINGS] = settings
     app[keys.HEALTH] = Health()
-    app[keys.ROWS] = Rows()
+    app[keys.PAGES] = Pages()
     add_routes(app)
     app.cleanup_ctx.append(_parts)
     return app
@@ -85,6 +86,9 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         )
         app[keys.ACCESS] = access
         app[keys.PROCESSES] = Processes(index, access, mirror, health)
+        # What is there now stays: without this, each full collection while loading would look through all of it.
+        gc.collect()
+        gc.freeze()
         for name, work in (("mirror", mirror.run()), *((name, watch.run()) for name, watch in watches.items())):
             _start(stack, name, work, health)
         yield

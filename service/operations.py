@@ -9,7 +9,7 @@ from service.model.index import NO_FILTERS, Filters, Index, Order, Selection
 from service.model.paging import PageRequest
 from service.model.process import Process
 from service.model.views import Visible
-from service.pacing import Pace
+from service.pacing import Turns
 from service.store.mirror import Mirror
 
 FIRST_PAGE = PageRequest()
@@ -39,6 +39,7 @@ class Processes:
         self._access = access
         self._mirror = mirror
         self._health = health
+        self._turns = Turns()
 
     async def list(self, caller: Caller, request: ListRequest) -> tuple[Selection, Freshness]:
         """A page of all the caller sees. Raises ServiceUnavailable."""
@@ -88,11 +89,4 @@ class Processes:
         search = self._index.search(
             filters, visible, request.order, descending=request.descending, start=start, size=size
         )
-        pace = Pace()
-        while True:
-            try:
-                next(search)
-            except StopIteration as found:
-                selection: Selection = found.value
-                return selection
-            await pace.breathe()
+        return await self._turns.take(search)

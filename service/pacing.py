@@ -2,8 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from typing import TypeVar
 
+Result = TypeVar("Result")
+
+FIRST_S = 0.001
 BREATH_S = 0.003
 """How long to work in one go. Awaiting something that is ready does not let go of the loop; this does."""
 
@@ -25,3 +29,28 @@ class Pace:
         """Do all of the steps, breathing between them."""
         for _ in steps:
             await self.breathe()
+
+
+class Turns:
+    """Long work waits for its turn: several at once would each take their breath in the same round of the loop.
+
+    Work turns out to be long when it is not done after its first, short while. What is shorter never waits.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def take(self, work: Generator[None, None, Result]) -> Result:
+        """Do all steps of the work, and return its result."""
+        until = time.monotonic() + FIRST_S
+        try:
+            while time.monotonic() < until:
+                next(work)
+            async with self._lock:
+                pace = Pace()
+                while True:
+                    await pace.breathe()
+                    next(work)
+        except StopIteration as done:
+            result: Result = done.value
+            return result

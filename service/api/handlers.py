@@ -5,8 +5,8 @@ from urllib.parse import quote
 import orjson
 from aiohttp import hdrs, web
 
-from service.api.keys import ACCESS, HEALTH, PROCESSES, ROWS
-from service.api.presenters import present_list, present_process, present_root
+from service.api.keys import ACCESS, HEALTH, PAGES, PROCESSES
+from service.api.presenters import present_process, present_root
 from service.api.responses import answer, base_url
 from service.api.schemas import ParsedList, check_single, parse_list
 from service.cluster.access import Caller
@@ -74,9 +74,8 @@ async def _present_list(
     freshness: Freshness,
 ) -> web.Response:
     base = base_url(request)
-    rows = await request.app[ROWS].encode(selection.processes, base)
-    body, etag = present_list(rows, selection, parsed.request.page, base + path, parsed.kept)
-    return answer(request, body, freshness, etag=etag)
+    body = await request.app[PAGES].encode(selection, parsed.request.page, base, path, parsed.kept)
+    return answer(request, body.encoded, freshness, etag=body.etag)
 
 
 def _query(request: web.Request) -> str:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from service.api.presenters import Rows
+from service.api.presenters import Pages
 from service.cluster.access import Access
 from service.health import Health
 from service.operations import Processes
@@ -12,4 +12,4 @@ SETTINGS = web.AppKey("settings", Settings)
 ACCESS = web.AppKey("access", Access)
 PROCESSES = web.AppKey("processes", Processes)
 HEALTH = web.AppKey("health", Health)
-ROWS = web.AppKey("rows", Rows)
+PAGES = web.AppKey("pages", Pages)

@@ -1,19 +1,22 @@
 """From domain records to the bytes on the wire. Policy of what is shown to whom sits here."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import orjson
 
+from service.api.kept import Kept
 from service.model.index import Selection
 from service.model.paging import PageRequest, page_numbers
 from service.model.process import HealthCheck, Process, timestamp
-from service.pacing import Pace
+from service.pacing import Turns
 
 HIDDEN_COMMAND = "[PRIVATE DATA HIDDEN IN LISTS]"
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values of a query."""
 API_VERSION = "3.220.0"
 """Of the Cloud Controller API whose behaviour this is; clients choose their requests by it."""
 
@@ -115,74 +118,85 @@ class Row:
     digest: bytes
 
 
-class Rows:
-    """Encoded rows kept by base URL and GUID, oldest out first; a row is good while its process is the same object."""
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A list, encoded, with its ETag: good while the same processes stand on the page, of the same total."""
 
-    def __init__(self, capacity: int = 64 << 20) -> None:
-        """`capacity` is in bytes of encoded rows."""
-        self._capacity = capacity
-        self._size = 0
-        self._kept: dict[tuple[str, str], Row] = {}
+    selection: Selection
+    encoded: bytes
+    etag: str
 
-    async def encode(self, processes: Sequence[Process], base: str) -> list[Row]:
-        """A row for each process, in their order."""
+
+class Pages:
+    """Lists as bytes. Rows and whole bodies are kept while there is room: what stays the same is encoded once."""
+
+    def __init__(self, rows_bytes: int = 48 << 20, bodies_bytes: int = 8 << 20) -> None:
+        self._rows: Kept[tuple[str, str], Row] = Kept(rows_bytes)
+        """By base URL and GUID."""
+        self._bodies: Kept[tuple[str, PageRequest, Pairs], Body] = Kept(bodies_bytes)
+        """By what the links say."""
+        self._turns = Turns()
+
+    async def encode(self, selection: Selection, page: PageRequest, base: str, path: str, pairs: Pairs) -> Body:
+        """The body of a list at `base` + `path`; `pairs` of the query are repeated in its links."""
+        key = (base + path, page, pairs)
+        body = self._bodies.get(key)
+        if body is not None and body.selection == selection:
+            return body
+        body = await self._turns.take(self._encode(selection, page, base, path, pairs))
+        self._bodies.put(key, body, len(body.encoded))
+        return body
+
+    def _encode(
+        self, selection: Selection, page: PageRequest, base: str, path: str, pairs: Pairs
+    ) -> Generator[None, None, Body]:
         rows = []
-        pace = Pace()
-        for process in processes:
-            row = self._kept.get((base, process.workload.guid))
+        for process in selection.processes:
+            row = self._rows.get((base, process.workload.guid))
             if row is None or row.process is not process:
-                row = self._encode(process, base)
-                await pace.breathe()
+                row = self._encode_row(process, base)
+                yield
             rows.append(row)
-        return rows
+        head = orjson.dumps(_pagination(selection.total_results, page, base + path, pairs))
+        # The same six keys twice: flat as on the reference page, and under `pagination`, where clients look.
+        before, after = head[:-1] + b',"resources":[', b'],"pagination":' + head + b"}"
+        parts = [row.encoded for row in rows] or [b""]
+        parts[0] = before + parts[0]
+        parts[-1] += after
+        yield
+        digest = hashlib.blake2b(head + b"".join([row.digest for row in rows]), digest_size=16)
+        return Body(selection, b",".join(parts), digest.hexdigest())
 
-    def _encode(self, process: Process, base: str) -> Row:
+    def _encode_row(self, process: Process, base: str) -> Row:
         encoded = orjson.dumps(present_process(process, base, command=HIDDEN_COMMAND))
+        # Copied, for orjson leaves its output in a buffer of several times the size.
+        encoded = bytes(memoryview(encoded))
         row = Row(process, encoded, hashlib.blake2b(encoded, digest_size=12).digest())
-        self._drop((base, process.workload.guid))
-        self._kept[base, process.workload.guid] = row
-        self._size += len(encoded)
-        while self._size > self._capacity:
-            self._drop(next(iter(self._kept)))
+        self._rows.put((base, process.workload.guid), row, len(encoded))
         return row
 
-    def _drop(self, key: tuple[str, str]) -> None:
-        row = self._kept.pop(key, None)
-        if row is not None:
-            self._size -= len(row.encoded)
 
-
-def present_list(
-    rows: Sequence[Row], selection: Selection, page: PageRequest, url: str, kept: Sequence[tuple[str, str]]
-) -> tuple[bytes, str]:
-    """The body of a list, and its ETag. `url` is the list's own without a query, `kept` what its links repeat."""
-    numbers = page_numbers(page, selection.total_results)
-    hrefs = _Hrefs(url, kept, page.per_page)
-    head = orjson.dumps(
-        {
-            "total_results": selection.total_results,
-            "total_pages": numbers.total_pages,
-            "first": _link(hrefs.page(1)),
-            "last": _link(hrefs.page(numbers.total_pages)),
-            "next": None if numbers.next is None else _link(hrefs.page(numbers.next)),
-            "previous": None if numbers.previous is None else _link(hrefs.page(numbers.previous)),
-        }
-    )
-    # The same six keys twice: flat as on the reference page, and under `pagination`, where clients look.
-    resources = b",".join([row.encoded for row in rows])
-    body = b"".join((head[:-1], b',"resources":[', resources, b'],"pagination":', head, b"}"))
-    digest = hashlib.blake2b(head + b"".join([row.digest for row in rows]), digest_size=16)
-    return body, digest.hexdigest()
+def _pagination(total_results: int, page: PageRequest, url: str, pairs: Pairs) -> dict[str, Any]:
+    numbers = page_numbers(page, total_results)
+    hrefs = _Hrefs(url, pairs, page.per_page)
+    return {
+        "total_results": total_results,
+        "total_pages": numbers.total_pages,
+        "first": _link(hrefs.page(1)),
+        "last": _link(hrefs.page(numbers.total_pages)),
+        "next": None if numbers.next is None else _link(hrefs.page(numbers.next)),
+        "previous": None if numbers.previous is None else _link(hrefs.page(numbers.previous)),
+    }
 
 
 class _Hrefs:
     """Links to the pages of one list: query pairs in alphabetical order, form-encoded."""
 
-    def __init__(self, url: str, kept: Sequence[tuple[str, str]], per_page: int) -> None:
-        pairs = [*kept, ("page", ""), ("per_page", str(per_page))]
-        pairs.sort(key=lambda pair: pair[0])
-        at = [name for name, _ in pairs].index("page")
-        before, after = urlencode(pairs[:at]), urlencode(pairs[at + 1 :])
+    def __init__(self, url: str, pairs: Pairs, per_page: int) -> None:
+        all_pairs = [*pairs, ("page", ""), ("per_page", str(per_page))]
+        all_pairs.sort(key=lambda pair: pair[0])
+        at = [name for name, _ in all_pairs].index("page")
+        before, after = urlencode(all_pairs[:at]), urlencode(all_pairs[at + 1 :])
         self._before = f"{url}?{before}&page=" if before else f"{url}?page="
         self._after = f"&{after}"
 

@@ -2,17 +2,16 @@
 
 A Deployment claims its (app, type) and its GUID. It is the process if it is the oldest claimant of both; otherwise it
 has lost, and is served to nobody. The rule looks at nothing but the Deployments that exist, so that all replicas decide
-alike whatever they saw in whichever order. An event re-decides only the heads of the claims it touched.
+alike whatever they saw in whichever order. An event re-decides only the oldest claimants of what it touched.
 """
 
-from bisect import insort
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from service.model.process import Workload
 
-_Age = tuple[int, str]
-"""(created_at, uid): the oldest first, and no two alike."""
+_Claimants = dict[str, str | tuple[str, ...]]
+"""What is claimed → the uid that claims it; a tuple where there are several. Nearly always there is one."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,10 @@ class Claims:
     def __init__(self) -> None:
         self._workloads: dict[str, Workload] = {}
         """By Deployment uid."""
-        self._apps: dict[str, dict[str, list[_Age]]] = {}
-        """App GUID → type → claimants, oldest first."""
-        self._guids: dict[str, list[_Age]] = {}
-        """Process GUID → claimants, oldest first."""
+        self._apps: _Claimants = {}
+        """By app GUID, whatever the type."""
+        self._guids: _Claimants = {}
+        """By process GUID."""
         self._losers: dict[str, Workload] = {}
 
     @property
@@ -55,18 +54,13 @@ class Claims:
 
     def winner(self, app_guid: str, process_type: str) -> Workload | None:
         """The process of an app and type."""
-        claimants = self._apps.get(app_guid, {}).get(process_type)
-        if not claimants:
-            return None
-        head = self._workloads[claimants[0][1]]
-        # The oldest of its type may have lost its GUID to yet another.
-        return None if head.uid in self._losers else head
+        return next((workload for workload in self.winners(app_guid) if workload.type == process_type), None)
 
     def winners(self, app_guid: str) -> Iterator[Workload]:
         """The processes of an app."""
-        for process_type in self._apps.get(app_guid, {}):
-            if (workload := self.winner(app_guid, process_type)) is not None:
-                yield workload
+        for uid in _claimants(self._apps, app_guid):
+            if uid not in self._losers:
+                yield self._workloads[uid]
 
     def put(self, workload: Workload) -> Verdict:
         """Add a workload or replace its former state."""
@@ -79,50 +73,43 @@ class Claims:
             else:
                 verdict.winners.append(workload)
             return verdict
-        concerned = {workload.uid, *self._heads(workload)}
+        concerned = {workload.uid, *self._oldest(workload)}
         if former is not None:
             self._drop(former)
             # It may keep neither its GUID nor its namespace: as what it was, it goes.
             verdict.losers.append(former)
-            concerned |= self._heads(former)
+            concerned |= self._oldest(former)
         self._workloads[workload.uid] = workload
-        age = _age(workload)
-        insort(self._apps.setdefault(workload.app_guid, {}).setdefault(workload.type, []), age)
-        insort(self._guids.setdefault(workload.guid, []), age)
+        _add(self._apps, workload.app_guid, workload.uid)
+        _add(self._guids, workload.guid, workload.uid)
         self._decide(concerned, verdict)
         return verdict
 
     def remove(self, uid: str) -> Verdict:
         """Forget a workload that is known."""
-        workload = self._workloads.pop(uid)
-        self._losers.pop(uid, None)
+        workload = self._workloads[uid]
         self._drop(workload)
+        del self._workloads[uid]
+        self._losers.pop(uid, None)
         verdict = Verdict(losers=[workload])
-        self._decide(self._heads(workload), verdict)
+        self._decide(self._oldest(workload), verdict)
         return verdict
 
-    def _heads(self, workload: Workload) -> set[str]:
-        """Uids of the oldest claimants of what this workload claims."""
-        of_type = self._apps.get(workload.app_guid, {}).get(workload.type, ())
-        of_guid = self._guids.get(workload.guid, ())
-        return {claimants[0][1] for claimants in (of_type, of_guid) if claimants}
+    def _oldest(self, workload: Workload) -> set[str]:
+        """Uids of the oldest claimant of its (app, type) and of its GUID."""
+        of_app = (self._workloads[uid] for uid in _claimants(self._apps, workload.app_guid))
+        of_type = [claimant for claimant in of_app if claimant.type == workload.type]
+        of_guid = [self._workloads[uid] for uid in _claimants(self._guids, workload.guid)]
+        return {min(claimants, key=_age).uid for claimants in (of_type, of_guid) if claimants}
 
     def _drop(self, workload: Workload) -> None:
-        age = _age(workload)
-        types = self._apps[workload.app_guid]
-        types[workload.type].remove(age)
-        if not types[workload.type]:
-            del types[workload.type]
-            if not types:
-                del self._apps[workload.app_guid]
-        self._guids[workload.guid].remove(age)
-        if not self._guids[workload.guid]:
-            del self._guids[workload.guid]
+        _discard(self._apps, workload.app_guid, workload.uid)
+        _discard(self._guids, workload.guid, workload.uid)
 
     def _decide(self, uids: set[str], verdict: Verdict) -> None:
         for uid in uids:
             workload = self._workloads[uid]
-            rivals = [self._workloads[head] for head in self._heads(workload) if head != uid]
+            rivals = [self._workloads[oldest] for oldest in self._oldest(workload) if oldest != uid]
             if not rivals:
                 self._losers.pop(uid, None)
                 verdict.winners.append(workload)
@@ -133,10 +120,29 @@ class Claims:
             self._losers[uid] = workload
 
 
-def _age(workload: Workload) -> _Age:
+def _age(workload: Workload) -> tuple[int, str]:
+    """The oldest first, and no two alike."""
     return workload.created_at, workload.uid
 
 
 def _claim(workload: Workload) -> tuple[str, str, str, str, int]:
     """All that decides who wins, and where the winner is kept."""
     return workload.guid, workload.app_guid, workload.type, workload.namespace, workload.created_at
+
+
+def _claimants(claims: _Claimants, claimed: str) -> tuple[str, ...]:
+    uids = claims.get(claimed, ())
+    return (uids,) if isinstance(uids, str) else uids
+
+
+def _add(claims: _Claimants, claimed: str, uid: str) -> None:
+    others = _claimants(claims, claimed)
+    claims[claimed] = (*others, uid) if others else uid
+
+
+def _discard(claims: _Claimants, claimed: str, uid: str) -> None:
+    left = tuple(other for other in _claimants(claims, claimed) if other != uid)
+    if left:
+        claims[claimed] = left if len(left) > 1 else left[0]
+    else:
+        del claims[claimed]

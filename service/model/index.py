@@ -66,6 +66,8 @@ class Index:
         """By app GUID and type."""
         self._processes: dict[str, Process] = {}
         """What is served, by process GUID."""
+        self._version = 0
+        """Changes with every process that enters or leaves."""
         self._views = {order: SortedView() for order in Order}
         self._types: dict[str, set[str]] = {}
         self._space_guids: dict[str, set[str]] = {}
@@ -110,10 +112,16 @@ class Index:
         self, filters: Filters, visible: Visible, order: Order, *, descending: bool, start: int, size: int
     ) -> Generator[None, None, Selection]:
         """The same, of those that match the filters. What enters or leaves meanwhile may or may not be in it."""
+        version = self._version
         matching = yield from self._matching(filters, visible)
-        guids = yield from self._in_order(matching, order, descending)
-        there = [guid for guid in guids if guid in self._processes]
-        return Selection(len(there), [self._processes[guid] for guid in there[start : start + size]])
+        yield
+        if version != self._version:
+            matching = matching & self._processes.keys()
+        guids = yield from self._slice(matching, order, descending, start, size)
+        # Looked at again: a process may have moved meanwhile to where the caller sees nothing.
+        processes = (self._processes.get(guid) for guid in guids)
+        found = [p for p in processes if p is not None and (visible is None or p.workload.namespace in visible)]
+        return Selection(len(matching) - (len(guids) - len(found)), found)
 
     def _matching(self, filters: Filters, visible: Visible) -> Generator[None, None, Set[str]]:
         sets: list[Set[str]] = []
@@ -140,16 +148,19 @@ class Index:
             yield
         for order, conditions in ((Order.CREATED_AT, filters.created_at), (Order.UPDATED_AT, filters.updated_at)):
             for ranges in conditions:
-                sets.append({guid for r in ranges for guid in self._views[order].between(r.start, r.end)})
+                sets.append(_union([self._views[order].between(r.start, r.end) for r in ranges]))
                 yield
         matching = yield from self._visible(sets, visible)
-        return matching.difference(*excluded)
+        if excluded:
+            yield
+            matching = matching.difference(*excluded)
+        return matching
 
     def _visible(self, sets: list[Set[str]], visible: Visible) -> Generator[None, None, frozenset[str]]:
         """The intersection of the sets, as far as it is visible; without sets, all that is visible."""
         view = self._views[Order.CREATED_AT]
         if not sets:
-            return frozenset(view.guids(visible))
+            return frozenset(self._processes if visible is None else view.guids(visible))
         smallest, *others = sorted(sets, key=len)
         matching = frozenset(smallest).intersection(*others)
         yield
@@ -160,20 +171,32 @@ class Index:
         namespaces = ((guid, self._processes.get(guid)) for guid in matching)
         return frozenset(guid for guid, process in namespaces if process and process.workload.namespace in visible)
 
-    def _in_order(self, guids: Set[str], order: Order, descending: bool) -> Generator[None, None, list[str]]:
-        yield
+    def _slice(
+        self, guids: Set[str], order: Order, descending: bool, start: int, size: int
+    ) -> Generator[None, None, list[str]]:
+        """Those at ranks start … start + size of the GUIDs in order."""
+        stop = min(start + size, len(guids))
+        if start >= stop:
+            return []
         if len(guids) <= SMALL_PART or len(guids) * SMALL_PART <= len(self._processes):
             processes = (self._processes.get(guid) for guid in guids)
             positions = sorted((_position(p, order) for p in processes if p is not None), reverse=descending)
-            return [position[1] for position in positions]
+            return [position[1] for position in positions[start:stop]]
         everything = self._views[order].positions()
-        if descending:
+        # From whichever end is nearer.
+        backwards = descending
+        if start > len(guids) - stop:
+            start, stop, backwards = len(guids) - stop, len(guids) - start, not descending
+        if backwards:
             everything.reverse()
         found: list[str] = []
-        for start in range(0, len(everything), STEP):
+        for first in range(0, len(everything), STEP):
             yield
-            found += [position[1] for position in everything[start : start + STEP] if position[1] in guids]
-        return found
+            found += [position[1] for position in everything[first : first + STEP] if position[1] in guids]
+            if len(found) >= stop:
+                break
+        found = found[start:stop]
+        return found if backwards == descending else found[::-1]
 
     # Writing: each event, and each step, leaves the index whole
 
@@ -239,7 +262,7 @@ class Index:
             self._serve(process.workload)
 
     def _refresh_namespace(self, namespace: str) -> Iterator[None]:
-        for guid in list(self._views[Order.CREATED_AT].guids(frozenset((namespace,)))):
+        for guid in self._views[Order.CREATED_AT].guids(frozenset((namespace,))):
             process = self._processes.get(guid)
             if process is not None and process.workload.namespace == namespace:
                 self._serve(process.workload)
@@ -266,6 +289,7 @@ class Index:
             self._label(process)
 
     def _add(self, process: Process) -> None:
+        self._version += 1
         self._processes[process.guid] = process
         for order, view in self._views.items():
             view.add(_position(process, order))
@@ -273,6 +297,7 @@ class Index:
         self._label(process)
 
     def _remove(self, process: Process) -> None:
+        self._version += 1
         del self._processes[process.guid]
         for order, view in self._views.items():
             view.remove(_position(process, order))

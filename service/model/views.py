@@ -12,7 +12,7 @@ None depends on how deep the page is.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Set
 from itertools import islice
 
 from sortedcontainers import SortedList
@@ -65,19 +65,16 @@ class SortedView:
             return len(self._all)
         return sum(len(part) for part in self._parts(visible))
 
-    def guids(self, visible: Visible) -> Iterator[str]:
-        """All that is visible, in no particular order."""
-        for part in [self._all] if visible is None else self._parts(visible):
-            for position in part:
-                yield position[1]
+    def guids(self, visible: frozenset[str]) -> set[str]:
+        """All that is visible."""
+        return {position[1] for part in self._parts(visible) for position in part}
 
-    def between(self, start: int | None, end: int | None) -> Iterator[str]:
-        """GUIDs with start ≤ key < end, ascending."""
+    def between(self, start: int | None, end: int | None) -> set[str]:
+        """GUIDs with start ≤ key < end."""
         # A position is compared as a tuple: an empty GUID stands before every real one of the same key.
         low = None if start is None else (start, "", "")
         high = None if end is None else (end, "", "")
-        for position in self._all.irange(low, high, inclusive=(True, False)):
-            yield position[1]
+        return {position[1] for position in self._all.irange(low, high, inclusive=(True, False))}
 
     def positions(self) -> list[Position]:
         """Everything in ascending order, as of now."""

@@ -59,8 +59,9 @@ class Mirror:
         self._consumer = consumer
         self._timeout_s = timeout_s
         self._on_change = on_change
-        self._under_way: asyncio.Future[bool] | None = None
-        self._next: asyncio.Future[bool] | None = None
+        self._under_way: list[asyncio.Future[bool]] = []
+        """Of those who wait for the probe that is under way."""
+        self._next: list[asyncio.Future[bool]] = []
         self._wanted = asyncio.Event()
         self._cursor = metadata.START
         self._pace = Pace()
@@ -70,11 +71,11 @@ class Mirror:
         """True: the consumer now has every row committed before this call. False: Postgres is away, and it may not."""
         if not self.state.connected:
             return False
-        if self._next is None:
-            self._next = asyncio.get_running_loop().create_future()
-            self._wanted.set()
-        # Shared by all who wait: one reader who goes away must not cancel it for the others.
-        return await asyncio.shield(self._next)
+        # Each has a future of its own: one reader who goes away must not cancel it for the others.
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._next.append(answer)
+        self._wanted.set()
+        return await answer
 
     async def run(self) -> None:
         """Stay connected and answer `catch_up` until cancelled."""
@@ -118,11 +119,9 @@ class Mirror:
                 idle.cancel()
             # Whoever comes from here on joins the next probe: this one may have looked before their write.
             self._wanted.clear()
-            self._under_way, self._next = self._next, None
+            self._under_way, self._next = self._next, []
             await self._fetch(connection)
-            if self._under_way is not None:
-                self._under_way.set_result(True)
-                self._under_way = None
+            _answer(self._under_way, True)
 
     async def _read_all(self, connection: Connection) -> None:
         # From the start, also after a short absence: what comes back may be another database, or an older backup.
@@ -155,8 +154,13 @@ class Mirror:
         if self.state.connected:
             self.state.connected = False
             self._on_change()
-        for waiting in (self._under_way, self._next):
-            if waiting is not None and not waiting.done():
-                waiting.set_result(False)
-        self._under_way = self._next = None
+        _answer(self._under_way, False)
+        _answer(self._next, False)
         self._wanted.clear()
+
+
+def _answer(waiting: list[asyncio.Future[bool]], answer: bool) -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_result(answer)
+    waiting.clear()

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
@@ -120,11 +120,11 @@ async def _serve() -> None:
     expire = asyncio.Event()
     put = DeploymentFeed.put
 
-    def put_or_expire(feed: DeploymentFeed, uid: str, raw: bytes | msgspec.Raw) -> None:
+    def put_or_expire(feed: DeploymentFeed, uid: str, raw: bytes | msgspec.Raw) -> Iterable[None]:
         if expire.is_set():
             expire.clear()
             raise Gone
-        put(feed, uid, raw)
+        return put(feed, uid, raw)
 
     async def is_ready() -> bool:
         return api.application[HEALTH].ready

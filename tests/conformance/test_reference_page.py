@@ -128,6 +128,15 @@ async def test_every_documented_failure_has_the_documented_shape(api: Api, kube:
     assert_cf_error(replies[2][1], 404, 10010, "CF-ResourceNotFound", "App not found")
 
 
+def test_answer_pasted_in_the_readme_is_one_the_page_describes() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    pasted = orjson.loads(readme.split("```json\n")[1].split("```")[0])
+    documented = bodies(PAGE)[0]
+    assert documented.keys() <= pasted.keys()
+    assert documented["resources"][0].keys() <= pasted["resources"][0].keys()
+    assert documented["resources"][0]["links"].keys() <= pasted["resources"][0]["links"].keys()
+
+
 async def test_documented_examples_of_parameters_are_accepted(api: Api, full_app: str) -> None:
     lines = PAGE.splitlines()
     examples = {line.split()[0]: lines[n + 1] for n, line in enumerate(lines) if line.endswith(" example")}

@@ -199,6 +199,22 @@ filterings = st.one_of(
         updated_at=conditions,
     ),
 )
+BATTERY = [
+    Filters(guids=frozenset(GUIDS[:5])),
+    Filters(types=frozenset({"web"})),
+    Filters(app_guids=frozenset({"a0", "a1", UNKNOWN})),
+    Filters(space_guids=frozenset({"s0", "n0"})),
+    Filters(organization_guids=frozenset({"o0"})),
+    Filters(labels=(Requirement("tier", Operator.EXISTS),)),
+    Filters(labels=(Requirement("tier", Operator.NOT_EXISTS),)),
+    Filters(labels=(Requirement("tier", Operator.IN, frozenset({"x", ""})),)),
+    Filters(labels=(Requirement("tier", Operator.NOT_IN, frozenset({"x"})),)),
+    Filters(types=frozenset({"web"}), labels=(Requirement("tier", Operator.NOT_EXISTS),)),
+    Filters(created_at=((Range(2, 5),),)),
+    Filters(updated_at=((Range(None, 2), Range(4, None)),)),
+]
+"""Asked in turn after every event: what rules draw at random is asked too seldom to be relied upon."""
+
 visibles: st.SearchStrategy[Visible] = st.none() | st.frozensets(st.sampled_from([*NAMESPACES, UNKNOWN]))
 
 changes = st.fixed_dictionaries(
@@ -243,6 +259,7 @@ class IndexMachine(RuleBasedStateMachine):
         super().__init__()
         self.index = Index()
         self.world = World()
+        self.turn = 0
 
     @initialize(some=st.lists(workloads, max_size=10), data=st.lists(rows, max_size=4))
     def begin(self, some: list[Workload], data: list[Metadata]) -> None:
@@ -315,6 +332,14 @@ class IndexMachine(RuleBasedStateMachine):
             check_selection(self.index, seen, NO_FILTERS, frozenset(NAMESPACES[1:]), order, True, 0, 100)
 
     @invariant()
+    def answers_the_battery(self) -> None:
+        seen = self.world.processes()
+        for visible in (None, frozenset({"n0", "n1"}), frozenset({"n2", UNKNOWN})):
+            self.turn += 1
+            filters = BATTERY[self.turn % len(BATTERY)]
+            check_selection(self.index, seen, filters, visible, Order.UPDATED_AT, bool(self.turn % 2), 0, 100)
+
+    @invariant()
     def finds_by_every_name(self) -> None:
         seen = self.world.processes()
         assert len(self.index) == len(seen)
@@ -370,21 +395,22 @@ def assert_empty(index: Index) -> None:
 
 
 TestIndexMachine = IndexMachine.TestCase
-TestIndexMachine.settings = settings(max_examples=200, stateful_step_count=30)
+TestIndexMachine.settings = settings(max_examples=150, stateful_step_count=30)
 
 
-@settings(max_examples=40)
+@settings(max_examples=80)
 @given(
     random=st.randoms(use_true_random=False),
     count=st.integers(40, 130),
-    filters=filterings,
+    filters=st.sampled_from(BATTERY) | filterings,
+    step=st.sampled_from([7, 5000]),
     visible=visibles,
     order=st.sampled_from(Order),
     descending=st.booleans(),
     start=st.sampled_from([0, 1, 40, 60, 200]),
 )
 def test_selects_from_many_as_from_few(
-    random: Any, count: int, filters: Filters, visible: Visible, order: Order, descending: bool, start: int
+    random: Any, count: int, filters: Filters, step: int, visible: Visible, order: Order, descending: bool, start: int
 ) -> None:
     """More matches than are sorted by themselves: those are picked from the whole in one pass."""
     world = World()
@@ -405,7 +431,9 @@ def test_selects_from_many_as_from_few(
         world.rows[put.app_guid, put.type] = row
         index.put_workload(put)
         index.put_metadata(row)
-    check_selection(index, world.processes(), filters, visible, order, descending, start, 30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.model.index.STEP", step)
+        check_selection(index, world.processes(), filters, visible, order, descending, start, 30)
 
 
 @settings(max_examples=100)
@@ -444,10 +472,30 @@ def test_a_search_survives_what_happens_between_its_steps(
                 index.put_workload(event)
             steady = {guid: p for guid, p in steady.items() if index.get(guid) is p}
     guids = [process.guid for process in found.processes]
-    assert found.total_results == len(guids) == len(set(guids))
+    assert found.total_results >= len(guids) == len(set(guids))
     assert all(index.get(process.guid) is process for process in found.processes)
     matching = {one.workload.guid for one in world_of(steady.values()) if matches(one, filters, visible)}
     assert {guid for guid in guids if guid in steady} == matching
+
+
+def test_a_long_search_survives_the_removal_of_what_it_has_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.model.index.STEP", 10)
+    index = index_of(workload(f"u{number:02}", created_at=number) for number in range(90))
+    search = index.search(
+        Filters(types=frozenset({"web"})), None, Order.CREATED_AT, descending=False, start=0, size=100
+    )
+    gone = 0
+    while True:
+        try:
+            next(search)
+        except StopIteration as stopped:
+            found: Selection = stopped.value
+            break
+        index.remove_workload(f"u{gone:02}")
+        gone += 1
+    assert gone > 9
+    assert 90 - gone <= found.total_results <= 90
+    assert [process.workload.uid for process in found.processes] == [f"u{number:02}" for number in range(gone, 90)]
 
 
 def world_of(processes: Iterable[Process]) -> list[Seen]:

@@ -1,0 +1,33 @@
+"""A cache that is bounded by bytes."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Kept(Generic[Key, Value]):
+    """Values by key, of so many bytes in all; the oldest go first. Looking one up is a dict's look-up and no more."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._size = 0
+        self._values: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
+
+    def get(self, key: Key) -> Value | None:
+        found = self._values.get(key)
+        return None if found is None else found[0]
+
+    def put(self, key: Key, value: Value, size: int) -> None:
+        """`size` is in bytes. A value larger than everything is not kept."""
+        _, former = self._values.pop(key, (None, 0))
+        self._size -= former
+        if size > self._capacity:
+            return
+        self._values[key] = value, size
+        self._size += size
+        while self._size > self._capacity:
+            _, (_, oldest) = self._values.popitem(last=False)
+            self._size -= oldest
