@@ -14,6 +14,8 @@ run: $(INSTALLED) ## serve the API over a real local control plane and Postgres,
 	@exec $(BIN)/python -m deploy.local run
 
 test: lint ## run the whole suite against the real parts
+	@# Before the tests, which have time limits: the first build takes minutes.
+	$(BIN)/python -m deploy.local build
 	$(BIN)/python -m pytest
 
 lint: $(INSTALLED) ## check style, types and the direction of imports
