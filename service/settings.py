@@ -127,8 +127,14 @@ class _MappingEnv(Env):
 
 def load(environ: Mapping[str, str]) -> Settings:
     """Settings from environment variables. Raises InvalidSettings naming everything that is wrong."""
-    env = _MappingEnv(environ)
     types = get_type_hints(Settings)
+    # int() and float() would also take 8_080, ' 8080' and the digits of other scripts.
+    odd = [
+        name.upper()
+        for name, kind in types.items()
+        if kind in (int, float) and not _NUMBER.fullmatch(environ.get(name.upper()) or "0")
+    ]
+    env = _MappingEnv({name: value for name, value in environ.items() if name not in odd})
     values = {knob.name: _read(env, knob, types[knob.name]) for knob in fields(Settings)}
     unreadable: dict[str, str] = {}
     try:
@@ -137,7 +143,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         messages = cast(Mapping[str, list[str]], error.error_messages)
         unreadable = {name: " ".join(texts) for name, texts in messages.items()}
     settings = Settings(**{name: value for name, value in values.items() if name.upper() not in unreadable})
-    complaints = [f"{name}: {text}" for name, text in unreadable.items()] + _cross_check(settings)
+    complaints = [f"{name}: Not a valid number." for name in odd]
+    complaints += [f"{name}: {text}" for name, text in unreadable.items()] + _cross_check(settings)
     if complaints:
         raise InvalidSettings("\n".join(complaints))
     return settings
@@ -155,7 +162,12 @@ def _read(env: Env, knob: Field[Any], kind: Any) -> Any:
     return tuple(part.strip() for part in env.list(name, list(default), **checks) or ())
 
 
-_LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_LABEL_KEY = re.compile(
+    r"((?=.{1,253}/)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?",
+    re.ASCII,
+)
 
 
 def _cross_check(settings: Settings) -> list[str]:
@@ -185,9 +197,13 @@ def _cross_check(settings: Settings) -> list[str]:
 def _is_database_url(text: str) -> bool:
     try:
         url = urlsplit(text)
-        return url.scheme in ("postgresql", "postgres") and url.port != 0
     except ValueError:
         return False
+    # Several hosts, for a database that fails over, are joined by commas: no URL of urlsplit's, but one of Postgres'.
+    ports = (re.fullmatch(r"(?:\[[^]]*\]|[^:]*)(?::(\d+))?", host) for host in url.netloc.rpartition("@")[2].split(","))
+    return url.scheme in ("postgresql", "postgres") and all(
+        port is not None and 0 < int(port[1] or 5432) < 65536 for port in ports
+    )
 
 
 def _is_base_url(text: str) -> bool:

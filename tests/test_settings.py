@@ -174,7 +174,6 @@ def test_names_the_setting_that_is_wrong_and_no_other(name: str, texts: list[str
         assert not any(line.split(":")[0] in {n.upper() for n in SET} - {name} for line in found), text
 
 
-@pytest.mark.xfail(reason="int() takes them", strict=True)
 @pytest.mark.parametrize("text", ["8_080", "٨٠٨٠", " 8080"])
 def test_a_number_is_plain_digits(text: str) -> None:
     assert complaints(PORT=text)

@@ -36,9 +36,9 @@ class ParsedList:
 
 def check_decodable(raw: str) -> None:
     """Raises InvalidRequest for a path or query whose percent-escapes are broken, no UTF-8, or hide a NUL."""
+    if "\0" in raw or not raw.isascii():
+        raise InvalidRequest("The request line must be ASCII, other characters percent-encoded")
     if "%" not in raw:
-        if "\0" in raw or not raw.isascii():
-            raise InvalidRequest("The request line must be ASCII, other characters percent-encoded")
         return
     if _BAD_ESCAPE.search(raw):
         raise InvalidRequest("A '%' in the path or query must be followed by two hexadecimal digits")

@@ -239,7 +239,7 @@ class Index:
             self._refresh(metadata.app_guid, metadata.type)
 
     def retain_metadata(self, keys: Set[tuple[str, str]]) -> Iterator[None]:
-        """Forget the rows of other (app GUID, type) than these, step by step."""
+        """Forget the rows of other (app GUID, type) than these, step by step; none may be put meanwhile."""
         for app_guid in list(self._metadata):
             for process_type in [kind for kind in self._metadata[app_guid] if (app_guid, kind) not in keys]:
                 del self._metadata[app_guid][process_type]

@@ -408,12 +408,6 @@ def test_unknown_parameters_are_named_as_they_were_sent() -> None:
     )
 
 
-@pytest.mark.xfail(reason="embed is not there yet", strict=True, raises=BadQueryParameter)
-@on_both
-def test_embed_is_taken(of: Of) -> None:
-    parse_list("embed=process_instances", of)
-
-
 @on_both
 @pytest.mark.parametrize(
     "query",
