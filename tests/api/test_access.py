@@ -82,6 +82,23 @@ async def test_known_to_the_cluster_but_not_let_into_the_api_is_forbidden(
         assert_cf_error(reply, 403, 10003, "CF-NotAuthorized", "You are not authorized to perform the requested action")
 
 
+@pytest.mark.parametrize(("verb", "listed", "got"), [("list", 200, 404), ("get", 404, 200), ("watch", 404, 404)])
+async def test_each_verb_gives_what_it_says_and_no_more(
+    api: Api, kube: Kube, space: str, make_app: MakeApp, verb: str, listed: int, got: int
+) -> None:
+    app = await make_app("web")
+    role = f"only-{verb}-{space}"
+    rules = [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": [verb]}]
+    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    await kube.request("POST", roles, {"metadata": {"name": role}, "rules": rules})
+    user = api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
+    assert (await user.get(f"/v3/apps/{app}/processes")).status == listed
+    assert len(await user.guids(f"/v3/processes?app_guids={app}")) == (listed == 200)
+    assert (await user.get(f"/v3/apps/{app}/processes/web")).status == got
+    assert (await user.get(f"/v3/processes/{process_guid(app, 'web')}")).status == got
+    await kube.request("DELETE", f"{roles}/{role}")
+
+
 async def test_no_token_is_not_authenticated(api: Api, list_path: ListPath, path_to: PathTo) -> None:
     for path in (list_path("any"), path_to("any", "web"), list_path("any") + "&page=0"):
         reply = await api.as_user(None).get(path)
