@@ -1,6 +1,7 @@
 """What the product does, in the API's own words. Operations know the caller, not HTTP."""
 
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from service.cluster.access import Access, Caller
 from service.errors import ResourceNotFound
@@ -45,7 +46,9 @@ class Processes:
         """A page of all the caller sees. Raises ServiceUnavailable."""
         freshness = await self._catch_up()
         visible = await self._access.visible(caller, self._index.namespaces())
-        return await self._select(request, request.filters, visible), freshness
+        if request.filters == NO_FILTERS:
+            return self._index.page(visible, request.order, **_slice(request)), freshness
+        return await self._search(request, request.filters, visible), freshness
 
     async def list_of_app(self, caller: Caller, app_guid: str, request: ListRequest) -> tuple[Selection, Freshness]:
         """A page of one app's processes. Raises ResourceNotFound for an app without any the caller sees."""
@@ -54,9 +57,10 @@ class Processes:
         visible = await self._access.visible(caller, namespaces) if namespaces else frozenset()
         if visible is not None and not namespaces & visible:
             raise ResourceNotFound("App not found")
-        return await self._select(
-            request, replace(request.filters, app_guids=frozenset((app_guid,))), visible
-        ), freshness
+        if request.filters == NO_FILTERS:
+            return self._index.page_of(app_guid, visible, request.order, **_slice(request)), freshness
+        filters = replace(request.filters, app_guids=frozenset((app_guid,)))
+        return await self._search(request, filters, visible), freshness
 
     async def get(self, caller: Caller, guid: str) -> tuple[Process, Freshness]:
         """One process. Raises ResourceNotFound, also for one the caller may not see."""
@@ -82,11 +86,15 @@ class Processes:
         current = await self._mirror.catch_up()
         return Freshness(self._health.cluster_age_s(), current)
 
-    async def _select(self, request: ListRequest, filters: Filters, visible: Visible) -> Selection:
-        start, size = request.page.offset, request.page.per_page
-        if filters == NO_FILTERS:
-            return self._index.page(visible, request.order, descending=request.descending, start=start, size=size)
-        search = self._index.search(
-            filters, visible, request.order, descending=request.descending, start=start, size=size
-        )
-        return await self._turns.take(search)
+    async def _search(self, request: ListRequest, filters: Filters, visible: Visible) -> Selection:
+        return await self._turns.take(self._index.search(filters, visible, request.order, **_slice(request)))
+
+
+class _Slice(TypedDict):
+    descending: bool
+    start: int
+    size: int
+
+
+def _slice(request: ListRequest) -> _Slice:
+    return {"descending": request.descending, "start": request.page.offset, "size": request.page.per_page}

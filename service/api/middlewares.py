@@ -1,5 +1,6 @@
 """What surrounds every handler, outermost first: identification, the error envelope, limits."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
@@ -36,16 +37,18 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     response = await handler(request)
     response.headers[REQUEST_ID] = current
     response.headers[hdrs.SERVER] = SERVER
-    write = log.error if response.status == 500 else log.debug
-    resource = request.match_info.route.resource
-    write(
-        "request",
-        method=request.method,
-        # The route, not the path: a path may hold what somebody pasted into the wrong place.
-        route=resource.canonical if resource else None,
-        status=response.status,
-        duration_ms=round((time.perf_counter() - started) * 1000, 1),
-    )
+    level = logging.ERROR if response.status == 500 else logging.DEBUG
+    if log.is_enabled_for(level):
+        resource = request.match_info.route.resource
+        log.log(
+            level,
+            "request",
+            method=request.method,
+            # The route, not the path: a path may hold what somebody pasted into the wrong place.
+            route=resource.canonical if resource else None,
+            status=response.status,
+            duration_ms=round((time.perf_counter() - started) * 1000, 1),
+        )
     return response
 
 

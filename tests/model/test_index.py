@@ -138,6 +138,9 @@ def check_selection(
     answers = [select(index, filters, visible, order, descending=descending, start=start, size=size)]
     if filters == NO_FILTERS:
         answers.append(index.page(visible, order, descending=descending, start=start, size=size))
+    for app_guid in filters.app_guids or ():
+        if filters == Filters(app_guids=frozenset({app_guid})):
+            answers.append(index.page_of(app_guid, visible, order, descending=descending, start=start, size=size))
     for found in answers:
         assert found.total_results == len(expected)
         assert [facts(process) for process in found.processes] == [
@@ -182,6 +185,7 @@ filterings = st.one_of(
     st.builds(Filters, guids=some_of(GUIDS)),
     st.builds(Filters, types=some_of(TYPES)),
     st.builds(Filters, app_guids=some_of(APPS)),
+    st.builds(Filters, app_guids=st.sampled_from(APPS).map(lambda app: frozenset({app}))),
     st.builds(Filters, space_guids=some_of(SPACES)),
     st.builds(Filters, organization_guids=some_of(ORGANIZATIONS)),
     st.builds(Filters, labels=label_filters),
