@@ -31,7 +31,11 @@ DEPLOYMENTS, NAMESPACES = "/apis/apps/v1/deployments", "/api/v1/namespaces"
 def build(settings: Settings) -> web.Application:
     """The application; its parts start with it."""
     app = web.Application(
-        middlewares=[identify, envelop_errors, limit_concurrency(settings.max_concurrent_requests)],
+        middlewares=[
+            identify(log_all=settings.log_level == "debug"),
+            envelop_errors,
+            limit_concurrency(settings.max_concurrent_requests),
+        ],
         client_max_size=settings.max_body_bytes,
     )
     app[keys.SETTINGS] = settings

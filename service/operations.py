@@ -6,6 +6,7 @@ from typing import TypedDict
 from service.cluster.access import Access, Caller
 from service.errors import ResourceNotFound
 from service.health import Health
+from service.kept import Kept
 from service.model.index import NO_FILTERS, Filters, Index, Order, Selection
 from service.model.paging import PageRequest
 from service.model.process import Process
@@ -14,6 +15,8 @@ from service.pacing import Turns
 from service.store.mirror import Mirror
 
 FIRST_PAGE = PageRequest()
+SELECTED = 200_000
+"""Places on pages that are remembered, in all."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,13 @@ class Processes:
         self._mirror = mirror
         self._health = health
         self._turns = Turns()
+        self._selections: Kept[tuple[ListRequest, Visible], tuple[int, Selection]] = Kept(SELECTED)
 
     async def list(self, caller: Caller, request: ListRequest) -> tuple[Selection, Freshness]:
         """A page of all the caller sees. Raises ServiceUnavailable."""
         freshness = await self._catch_up()
         visible = await self._access.visible(caller, self._index.namespaces())
-        if request.filters == NO_FILTERS:
-            return self._index.page(visible, request.order, **_slice(request)), freshness
-        return await self._search(request, request.filters, visible), freshness
+        return await self._select(request, visible), freshness
 
     async def list_of_app(self, caller: Caller, app_guid: str, request: ListRequest) -> tuple[Selection, Freshness]:
         """A page of one app's processes. Raises ResourceNotFound for an app without any the caller sees."""
@@ -59,8 +61,8 @@ class Processes:
             raise ResourceNotFound("App not found")
         if request.filters == NO_FILTERS:
             return self._index.page_of(app_guid, visible, request.order, **_slice(request)), freshness
-        filters = replace(request.filters, app_guids=frozenset((app_guid,)))
-        return await self._search(request, filters, visible), freshness
+        of_app = replace(request, filters=replace(request.filters, app_guids=frozenset((app_guid,))))
+        return await self._select(of_app, visible), freshness
 
     async def get(self, caller: Caller, guid: str) -> tuple[Process, Freshness]:
         """One process. Raises ResourceNotFound, also for one the caller may not see."""
@@ -86,8 +88,19 @@ class Processes:
         current = await self._mirror.catch_up()
         return Freshness(self._health.cluster_age_s(), current)
 
-    async def _search(self, request: ListRequest, filters: Filters, visible: Visible) -> Selection:
-        return await self._turns.take(self._index.search(filters, visible, request.order, **_slice(request)))
+    async def _select(self, request: ListRequest, visible: Visible) -> Selection:
+        """A page of what is visible. While nothing changes, the same question has the same answer, and is kept."""
+        version = self._index.version
+        kept = self._selections.get((request, visible))
+        if kept is not None and kept[0] == version:
+            return kept[1]
+        if request.filters == NO_FILTERS:
+            selection = self._index.page(visible, request.order, **_slice(request))
+        else:
+            search = self._index.search(request.filters, visible, request.order, **_slice(request))
+            selection = await self._turns.take(search)
+        self._selections.put((request, visible), (version, selection), 1 + len(selection.processes))
+        return selection
 
 
 class _Slice(TypedDict):

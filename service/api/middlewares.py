@@ -27,29 +27,32 @@ SERVER = "cf-processes"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@web.middleware
-async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id, in the reply and in each log line; log it: at debug, defects of ours at error."""
-    given = request.headers.get(REQUEST_ID) or request.headers.get("X-Request-Id")
-    current = new_request_id(given)
-    request_id.set(current)
-    started = time.perf_counter()
-    response = await handler(request)
-    response.headers[REQUEST_ID] = current
-    response.headers[hdrs.SERVER] = SERVER
-    level = logging.ERROR if response.status == 500 else logging.DEBUG
-    if log.is_enabled_for(level):
-        resource = request.match_info.route.resource
-        log.log(
-            level,
-            "request",
-            method=request.method,
-            # The route, not the path: a path may hold what somebody pasted into the wrong place.
-            route=resource.canonical if resource else None,
-            status=response.status,
-            duration_ms=round((time.perf_counter() - started) * 1000, 1),
-        )
-    return response
+def identify(*, log_all: bool) -> Middleware:
+    """A middleware that gives a request its id, in the reply and in each log line, and logs it: all, or what failed."""
+
+    @web.middleware
+    async def identify_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get(REQUEST_ID) or request.headers.get("X-Request-Id")
+        current = new_request_id(given)
+        request_id.set(current)
+        started = time.perf_counter()
+        response = await handler(request)
+        response.headers[REQUEST_ID] = current
+        response.headers[hdrs.SERVER] = SERVER
+        if log_all or response.status == 500:
+            resource = request.match_info.route.resource
+            log.log(
+                logging.ERROR if response.status == 500 else logging.DEBUG,
+                "request",
+                method=request.method,
+                # The route, not the path: a path may hold what somebody pasted into the wrong place.
+                route=resource.canonical if resource else None,
+                status=response.status,
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+            )
+        return response
+
+    return identify_request
 
 
 @web.middleware

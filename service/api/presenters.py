@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from service.api.kept import Kept
+from service.kept import Kept
 from service.model.index import Selection
 from service.model.paging import PageRequest, page_numbers
 from service.model.process import HealthCheck, Process, timestamp
@@ -141,7 +141,7 @@ class Pages:
         """The body of a list at `base` + `path`; `pairs` of the query are repeated in its links."""
         key = (base + path, page, pairs)
         body = self._bodies.get(key)
-        if body is not None and body.selection == selection:
+        if body is not None and (body.selection is selection or body.selection == selection):
             return body
         body = await self._turns.take(self._encode(selection, page, base, path, pairs))
         self._bodies.put(key, body, len(body.encoded))

@@ -66,8 +66,8 @@ class Index:
         """By app GUID and type."""
         self._processes: dict[str, Process] = {}
         """What is served, by process GUID."""
-        self._version = 0
-        """Changes with every process that enters or leaves."""
+        self.version = 0
+        """Another with every change of what is served."""
         self._views = {order: SortedView() for order in Order}
         self._types: dict[str, set[str]] = {}
         self._space_guids: dict[str, set[str]] = {}
@@ -120,10 +120,10 @@ class Index:
         self, filters: Filters, visible: Visible, order: Order, *, descending: bool, start: int, size: int
     ) -> Generator[None, None, Selection]:
         """The same, of those that match the filters. What enters or leaves meanwhile may or may not be in it."""
-        version = self._version
+        version = self.version
         matching = yield from self._matching(filters, visible)
         yield
-        if version != self._version:
+        if version != self.version:
             matching = matching & self._processes.keys()
         guids = yield from self._slice(matching, order, descending, start, size)
         # Looked at again: a process may have moved meanwhile to where the caller sees nothing.
@@ -284,6 +284,7 @@ class Index:
         if former is None:
             self._add(process)
             return
+        self.version += 1
         self._processes[workload.guid] = process
         for order, view in self._views.items():
             if (old := _position(former, order)) != (new := _position(process, order)):
@@ -297,7 +298,7 @@ class Index:
             self._label(process)
 
     def _add(self, process: Process) -> None:
-        self._version += 1
+        self.version += 1
         self._processes[process.guid] = process
         for order, view in self._views.items():
             view.add(_position(process, order))
@@ -305,7 +306,7 @@ class Index:
         self._label(process)
 
     def _remove(self, process: Process) -> None:
-        self._version += 1
+        self.version += 1
         del self._processes[process.guid]
         for order, view in self._views.items():
             view.remove(_position(process, order))

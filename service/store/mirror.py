@@ -111,15 +111,20 @@ class Mirror:
     async def _serve(self, connection: Connection) -> None:
         """Probe when somebody waits, and now and then. Ends by raising."""
         loop = asyncio.get_running_loop()
+        shared = False
         while True:
             idle = loop.call_later(IDLE_PROBE_S, self._wanted.set)
             try:
                 await self._wanted.wait()
             finally:
                 idle.cancel()
+            if shared:
+                # Requests come in flocks: those that the loop is reading now may still join this probe.
+                await asyncio.sleep(0)
             # Whoever comes from here on joins the next probe: this one may have looked before their write.
             self._wanted.clear()
             self._under_way, self._next = self._next, []
+            shared = len(self._under_way) > 1
             await self._fetch(connection)
             _answer(self._under_way, True)
 

@@ -1,4 +1,4 @@
-"""A cache that is bounded by bytes."""
+"""A cache that is bounded by the size of what it holds."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 class Kept(Generic[Key, Value]):
-    """Values by key, of so many bytes in all; the oldest go first. Looking one up is a dict's look-up and no more."""
+    """Values by key, of a total size in whatever unit; the oldest go first. A look-up is a dict's and no more."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -21,7 +21,7 @@ class Kept(Generic[Key, Value]):
         return None if found is None else found[0]
 
     def put(self, key: Key, value: Value, size: int) -> None:
-        """`size` is in bytes. A value larger than everything is not kept."""
+        """A value larger than everything is not kept."""
         _, former = self._values.pop(key, (None, 0))
         self._size -= former
         if size > self._capacity:
