@@ -15,6 +15,8 @@ from service.model.process import HealthCheck, Process, timestamp
 from service.pacing import Turns
 
 HIDDEN_COMMAND = "[PRIVATE DATA HIDDEN IN LISTS]"
+LARGE = 1 << 18
+"""Bytes of a body from which writing it is long work."""
 Pairs = tuple[tuple[str, str], ...]
 """Names and values of a query."""
 API_VERSION = "3.220.0"
@@ -141,10 +143,12 @@ class Pages:
         """The body of a list at `base` + `path`; `pairs` of the query are repeated in its links."""
         key = (base + path, page, pairs)
         body = self._bodies.get(key)
-        if body is not None and (body.selection is selection or body.selection == selection):
-            return body
-        body = await self._turns.take(self._encode(selection, page, base, path, pairs))
-        self._bodies.put(key, body, len(body.encoded))
+        if body is None or not (body.selection is selection or body.selection == selection):
+            body = await self._turns.take(self._encode(selection, page, base, path, pairs))
+            self._bodies.put(key, body, len(body.encoded))
+        if len(body.encoded) > LARGE:
+            # Handing megabytes to the socket takes milliseconds, and readers wake up in flocks.
+            await self._turns.wait()
         return body
 
     def _encode(

@@ -33,9 +33,15 @@ def base_url(request: web.Request) -> str:
     if settings.trusted_proxies and _is_trusted(request.remote, settings.trusted_proxies):
         scheme = request.headers.get(hdrs.X_FORWARDED_PROTO, scheme).partition(",")[0].strip()
         host = request.headers.get(hdrs.X_FORWARDED_HOST, host).partition(",")[0].strip()
-    if scheme not in ("http", "https") or not _HOST.fullmatch(host):
+    base = _base(scheme, host)
+    if base is None:
         raise InvalidRequest("The Host header is not a host name with an optional port")
-    return f"{scheme}://{host}"
+    return base
+
+
+@lru_cache(maxsize=256)
+def _base(scheme: str, host: str) -> str | None:
+    return f"{scheme}://{host}" if scheme in ("http", "https") and _HOST.fullmatch(host) else None
 
 
 def _is_trusted(remote: str | None, networks: tuple[str, ...]) -> bool:
