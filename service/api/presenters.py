@@ -132,7 +132,7 @@ class Body:
 class Pages:
     """Lists as bytes. Rows and whole bodies are kept while there is room: what stays the same is encoded once."""
 
-    def __init__(self, rows_bytes: int = 48 << 20, bodies_bytes: int = 8 << 20) -> None:
+    def __init__(self, rows_bytes: int = 10 << 20, bodies_bytes: int = 8 << 20) -> None:
         self._rows: Kept[tuple[str, str], Row] = Kept(rows_bytes)
         """By base URL and GUID."""
         self._bodies: Kept[tuple[str, PageRequest, Pairs], Body] = Kept(bodies_bytes)

@@ -224,8 +224,9 @@ class Index:
 
     def retain_workloads(self, uids: Set[str]) -> Iterator[None]:
         """Forget all Deployments but these, step by step."""
-        for uid in self._claims.uids() - uids:
-            self.remove_workload(uid)
+        for uid in list(self._claims.uids()):
+            if uid not in uids:
+                self.remove_workload(uid)
             yield
 
     def put_space(self, space: Space) -> Iterator[None]:
