@@ -93,6 +93,8 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()
         gc.freeze()
+        # Next to nothing here is held by cycles, and each look for them goes through every large set of a search.
+        gc.set_threshold(50_000, 20, 50)
         for name, work in (("mirror", mirror.run()), *((name, watch.run()) for name, watch in watches.items())):
             _start(stack, name, work, health)
         yield

@@ -156,8 +156,13 @@ class Index:
             yield
         for order, conditions in ((Order.CREATED_AT, filters.created_at), (Order.UPDATED_AT, filters.updated_at)):
             for ranges in conditions:
-                sets.append(_union([self._views[order].between(r.start, r.end) for r in ranges]))
-                yield
+                fitting: set[str] = set()
+                for each in ranges:
+                    positions = self._views[order].between(each.start, each.end)
+                    for first in range(0, len(positions), STEP):
+                        fitting.update([position[1] for position in positions[first : first + STEP]])
+                        yield
+                sets.append(fitting)
         matching = yield from self._visible(sets, visible)
         if excluded:
             yield

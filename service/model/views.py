@@ -69,12 +69,12 @@ class SortedView:
         """All that is visible."""
         return {position[1] for part in self._parts(visible) for position in part}
 
-    def between(self, start: int | None, end: int | None) -> set[str]:
-        """GUIDs with start ≤ key < end."""
+    def between(self, start: int | None, end: int | None) -> list[Position]:
+        """Positions with start ≤ key < end, ascending, as of now."""
         # A position is compared as a tuple: an empty GUID stands before every real one of the same key.
         low = None if start is None else (start, "", "")
         high = None if end is None else (end, "", "")
-        return {position[1] for position in self._all.irange(low, high, inclusive=(True, False))}
+        return list(self._all.irange(low, high, inclusive=(True, False)))
 
     def positions(self) -> list[Position]:
         """Everything in ascending order, as of now."""
