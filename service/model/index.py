@@ -175,8 +175,11 @@ class Index:
         if not sets:
             return frozenset(self._processes if visible is None else view.guids(visible))
         smallest, *others = sorted(sets, key=len)
-        matching = frozenset(smallest).intersection(*others)
+        matching = frozenset(smallest)
         yield
+        for other in others:
+            matching = matching & other
+            yield
         if visible is None:
             return matching
         if view.count(visible) < len(matching):
