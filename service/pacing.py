@@ -8,6 +8,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 FIRST_S = 0.001
+"""How long work may take and still count as short."""
 BREATH_S = 0.003
 """How long to work in one go. Awaiting something that is ready does not let go of the loop; this does."""
 

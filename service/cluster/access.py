@@ -119,8 +119,6 @@ class ClusterAccess:
         caller = await self._callers.get(key, lambda: self._review_token(token, key))
         if caller is None or caller.expires_at <= self._wall_clock():
             raise InvalidAuthToken
-        if self._permissions.peek((key, API_PATH), False):
-            return caller
         if not await self._allowed(caller, {"nonResourceAttributes": {"path": API_PATH, "verb": "get"}}, (API_PATH,)):
             raise NotAuthorized
         return caller

@@ -54,7 +54,7 @@ class Consumer(Protocol):
 
 
 class Gone(Exception):
-    """The resourceVersion to resume from cannot be used any more: too old (410), or ended by an error."""
+    """An ERROR event has ended the watch: too old (410), or for another reason that forbids to resume it."""
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -138,7 +138,7 @@ class WatchState:
         """Seconds by which what we hold may be out of date; 0 while in step, and within the grace of a reconnect."""
         if self._lost_at is None or self._held(now) or now - self._lost_at <= GRACE_S:
             return 0.0
-        return now - max(self.last_heard, 0.0)
+        return now - self.last_heard
 
     def _held(self, now: float) -> bool:
         return self.connected and now - self._opened_at > GRACE_S
@@ -181,12 +181,15 @@ class Reflector:
                 self.state.failure = "the watch ended at once"
             except Gone:
                 self.state.resource_version = ""
-                self.state.failure = "the watch was too old to resume"
+                self.state.failure = "the watch was ended by an error"
             except ClusterUnreachable as error:
                 self.state.failure = error.reason
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 self.state.failure = f"{type(error).__name__} while reading"
             except UnexpectedStatus as error:
+                if error.status == 410:
+                    # What there was to resume from, or the rest of a list in chunks, is no longer kept.
+                    self.state.resource_version = ""
                 self.state.failure = f"HTTP {error.status}"
                 log.warning("watch refused", path=self._path, reason=str(error))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -229,13 +232,7 @@ class Reflector:
         token = ""
         while True:
             query = {"limit": str(LIST_CHUNK), **self._selector, **({"continue": token} if token else {})}
-            try:
-                answer = await self._client.get(self._path, query)
-            except UnexpectedStatus as error:
-                if error.status == 410:
-                    raise Gone from error
-                raise
-            chunk = _decode_list(answer)
+            chunk = _decode_list(await self._client.get(self._path, query))
             self.state.heard(time.monotonic())
             for item in chunk.items:
                 uid = _decode_head(item).metadata.uid
@@ -255,36 +252,31 @@ class Reflector:
             **self._selector,
             **query,
         }
-        try:
-            async with self._client.stream(self._path, query, inactivity_s=self._inactivity_s) as response:
-                if listing is None:
-                    self._opened()
-                async with aclosing(_lines(response)) as lines:
-                    async for line in lines:
-                        event = _decode_event(line)
-                        if event.type == "ERROR":
-                            raise _error(event.object, self._path)
-                        head = _decode_head(event.object).metadata
-                        self.state.heard(time.monotonic())
-                        if event.type == "BOOKMARK":
-                            if listing is not None and (head.annotations or {}).get(INITIAL_EVENTS_END) == "true":
-                                await self._listed(listing, head.resourceVersion)
-                                self._opened()
-                                listing = None
-                        elif event.type == "DELETED":
-                            await self._take(self._consumer.delete(head.uid))
-                            if listing is not None:
-                                listing.discard(head.uid)
-                        else:
-                            await self._take(self._consumer.put(head.uid, event.object))
-                            if listing is not None:
-                                listing.add(head.uid)
-                        if listing is None:
-                            self.state.resource_version = head.resourceVersion
-        except UnexpectedStatus as error:
-            if error.status == 410:
-                raise Gone from error
-            raise
+        async with self._client.stream(self._path, query, inactivity_s=self._inactivity_s) as response:
+            if listing is None:
+                self._opened()
+            async with aclosing(_lines(response)) as lines:
+                async for line in lines:
+                    event = _decode_event(line)
+                    if event.type == "ERROR":
+                        raise _error(event.object, self._path)
+                    head = _decode_head(event.object).metadata
+                    self.state.heard(time.monotonic())
+                    if event.type == "BOOKMARK":
+                        if listing is not None and (head.annotations or {}).get(INITIAL_EVENTS_END) == "true":
+                            await self._listed(listing, head.resourceVersion)
+                            self._opened()
+                            listing = None
+                    elif event.type == "DELETED":
+                        await self._take(self._consumer.delete(head.uid))
+                        if listing is not None:
+                            listing.discard(head.uid)
+                    else:
+                        await self._take(self._consumer.put(head.uid, event.object))
+                        if listing is not None:
+                            listing.add(head.uid)
+                    if listing is None:
+                        self.state.resource_version = head.resourceVersion
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
 

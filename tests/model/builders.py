@@ -1,7 +1,7 @@
 """Plain builders of what the model reads, with defaults for all that a test does not care about."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -121,13 +121,18 @@ def select(
     size: int = 5000,
 ) -> Selection:
     """What a search comes to when nobody changes the index meanwhile."""
-    search = index.search(filters, visible, order, descending=descending, start=start, size=size)
+    return finish(index.search(filters, visible, order, descending=descending, start=start, size=size))
+
+
+def finish(search: Generator[None, None, Selection], between: Callable[[], None] = lambda: None) -> Selection:
+    """What the search comes to when `between` happens after each of its steps."""
     while True:
         try:
             next(search)
-        except StopIteration as found:
-            selection: Selection = found.value
-            return selection
+        except StopIteration as stopped:
+            found: Selection = stopped.value
+            return found
+        between()
 
 
 def exhaust(steps: Iterable[None]) -> None:

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.model.index import NO_FILTERS, Filters, Index, Order, Selection
+from service.model.index import NO_FILTERS, Filters, Index, Order
 from service.model.process import Metadata, Process, Space, Workload
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible
-from tests.model.builders import exhaust, index_of, metadata, select, workload
+from tests.model.builders import exhaust, finish, index_of, metadata, select, workload
 
 NAMESPACES = ["n0", "n1", "n2", "n3"]
 APPS = ["a0", "a1", "a2", "a3"]
@@ -463,20 +463,19 @@ def test_a_search_survives_what_happens_between_its_steps(
     steady = {p.guid: p for guid in GUIDS if (p := index.get(guid))}
     search = index.search(filters, visible, order, descending=descending, start=0, size=100)
     pending = iter(events)
-    while True:
-        try:
-            next(search)
-        except StopIteration as stopped:
-            found: Selection = stopped.value
-            break
+
+    def happen() -> None:
         for event in islice(pending, pace):
             if isinstance(event, str):
                 index.remove_workload(event)
             else:
                 index.put_workload(event)
-            steady = {guid: p for guid, p in steady.items() if index.get(guid) is p}
+            for guid in [guid for guid, p in steady.items() if index.get(guid) is not p]:
+                del steady[guid]
+
+    found = finish(search, happen)
     guids = [process.guid for process in found.processes]
-    assert found.total_results >= len(guids) == len(set(guids))
+    assert found.total_results == len(guids) == len(set(guids))
     assert all(index.get(process.guid) is process for process in found.processes)
     matching = {one.workload.guid for one in world_of(steady.values()) if matches(one, filters, visible)}
     assert {guid for guid in guids if guid in steady} == matching
@@ -489,14 +488,13 @@ def test_a_long_search_survives_the_removal_of_what_it_has_found(monkeypatch: py
         Filters(types=frozenset({"web"})), None, Order.CREATED_AT, descending=False, start=0, size=100
     )
     gone = 0
-    while True:
-        try:
-            next(search)
-        except StopIteration as stopped:
-            found: Selection = stopped.value
-            break
+
+    def remove_one() -> None:
+        nonlocal gone
         index.remove_workload(f"u{gone:02}")
         gone += 1
+
+    found = finish(search, remove_one)
     assert gone > 9
     assert 90 - gone <= found.total_results <= 90
     assert [process.workload.uid for process in found.processes] == [f"u{number:02}" for number in range(gone, 90)]
@@ -513,16 +511,15 @@ def test_a_search_never_shows_what_entered_a_hidden_namespace_meanwhile() -> Non
         Filters(types=frozenset({"web"})), frozenset({"mine"}), Order.CREATED_AT, descending=False, start=0, size=9
     )
     steps = 0
-    while True:
-        try:
-            next(search)
-        except StopIteration as stopped:
-            found: Selection = stopped.value
-            break
+
+    def move_late() -> None:
+        nonlocal steps
         steps += 1
         if steps == 3:
             index.remove_workload("u1")
             index.put_workload(workload("u2", app_guid="app", guid="g", namespace="theirs"))
+
+    found = finish(search, move_late)
     assert [process.workload.namespace for process in found.processes] in ([], ["mine"])
 
 
