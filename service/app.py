@@ -10,22 +10,31 @@ from aiohttp import web
 
 from service.api import keys
 from service.api.middlewares import envelop_errors, identify, limit_concurrency
-from service.api.presenters import Pages
+from service.api.pages import Pages
 from service.api.routes import add_routes
 from service.cluster.access import Access, ClusterAccess, Unrestricted
 from service.cluster.client import Client
-from service.cluster.feeds import DeploymentFeed, NamespaceFeed
-from service.cluster.watch import Reflector
-from service.health import Health
+from service.cluster.feeds import DeploymentFeed, NamespaceFeed, PodFeed
+from service.cluster.usage import UsageReader
+from service.cluster.watch import Consumer, Reflector
+from service.cluster.workloads import Workloads
+from service.currency import Currency, Intake
+from service.health import PODS, Health
 from service.model.index import Index
-from service.operations import Processes
+from service.model.instances import Numbering
+from service.model.pods import PodIndex
+from service.operations.instances import Instances
+from service.operations.reading import Processes
+from service.operations.writing import Writing
 from service.settings import Settings
+from service.store.database import Pool
 from service.store.mirror import Mirror
+from service.store.records import Records
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-DEPLOYMENTS, NAMESPACES = "/apis/apps/v1/deployments", "/api/v1/namespaces"
+PATHS = {"namespaces": "/api/v1/namespaces", "deployments": "/apis/apps/v1/deployments", PODS: "/api/v1/pods"}
 
 
 def build(settings: Settings) -> web.Application:
@@ -49,9 +58,15 @@ def build(settings: Settings) -> web.Application:
 async def _parts(app: web.Application) -> AsyncIterator[None]:
     settings, health = app[keys.SETTINGS], app[keys.HEALTH]
     async with AsyncExitStack() as stack:
-        index = Index()
+        index, pods, numbering = Index(), PodIndex(), Numbering()
         client = await Client.connect(settings.kubeconfig, settings.kube_context, timeout_s=settings.kube_timeout_s)
         stack.push_async_callback(client.close)
+        callers = client.without_identity(settings.kube_timeout_s)
+        stack.push_async_callback(callers.close)
+        pool = await Pool.open(
+            settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
+        )
+        stack.push_async_callback(pool.close)
 
         access: Access = Unrestricted()
         if settings.authentication == "kubernetes":
@@ -64,32 +79,51 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             )
             stack.push_async_callback(reviews.close)
 
-        mirror = Mirror(settings.database_url, index, timeout_s=settings.database_timeout_s, on_change=health.changed)
-        deployments = DeploymentFeed(index, settings.keys)
-        watches = {
-            "namespaces": Reflector(
-                client,
-                NAMESPACES,
-                NamespaceFeed(index, settings.keys),
-                inactivity_s=settings.watch_inactivity_s,
-                on_change=health.changed,
-            ),
-            "deployments": Reflector(
-                client,
-                DEPLOYMENTS,
-                deployments,
-                label_selector=settings.keys.app_guid,
-                inactivity_s=settings.watch_inactivity_s,
-                on_change=health.changed,
-            ),
+        label_keys = settings.keys
+        feeds: dict[str, Consumer] = {
+            "namespaces": NamespaceFeed(index, label_keys),
+            "deployments": (deployments := DeploymentFeed(index, label_keys)),
+            PODS: (pod_feed := PodFeed(pods)),
         }
+        watches = {
+            name: Reflector(
+                client,
+                PATHS[name],
+                feed,
+                label_selector="" if name == "namespaces" else label_keys.app_guid,
+                inactivity_s=settings.watch_inactivity_s,
+                on_change=health.changed,
+            )
+            for name, feed in feeds.items()
+        }
+        mirror = Mirror(
+            settings.database_url,
+            Intake(index, numbering, deployments.versions, pod_feed.versions),
+            timeout_s=settings.database_timeout_s,
+            on_change=health.changed,
+        )
         health.follow(
             {name: watch.state for name, watch in watches.items()},
             mirror.state,
-            lambda: {"processes": len(index), "conflicts": len(index.conflicts), "skipped": len(deployments.skipped)},
+            lambda: {
+                "processes": len(index),
+                "pods": len(pods),
+                "conflicts": len(index.conflicts),
+                "skipped": len(deployments.skipped),
+            },
+        )
+        workloads, records = Workloads(client, callers, label_keys), Records(pool)
+        currency = Currency(index, pods, deployments, pod_feed, mirror, workloads, health)
+        processes = Processes(index, access, currency)
+        instances = Instances(
+            processes, pods, pod_feed.versions, numbering, records, UsageReader(client, label_keys), currency, health
         )
         app[keys.ACCESS] = access
-        app[keys.PROCESSES] = Processes(index, access, mirror, health)
+        app[keys.PROCESSES] = processes
+        app[keys.INSTANCES] = instances
+        app[keys.WRITING] = Writing(
+            index, access, processes, instances, workloads, records, deployments, pod_feed, health
+        )
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()
         gc.freeze()

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.model.process import Metadata
 from service.store.database import connected
-from service.store.metadata import write
+from service.store.records import load as store
 
 from .control_plane import ControlPlane
 from .errors import LocalStackError
@@ -298,4 +298,4 @@ def _binding(kind: str, metadata: dict[str, str], role: str, service_account: st
 async def load_metadata(database_url: str) -> None:
     """Store METADATA in a migrated database."""
     async with connected(database_url, _DATABASE_S) as connection:
-        await write(connection, METADATA)
+        await store(connection, METADATA)

@@ -2,14 +2,18 @@
 
 from aiohttp import web
 
-from service.api.presenters import Pages
+from service.api.pages import Pages
 from service.cluster.access import Access
 from service.health import Health
-from service.operations import Processes
+from service.operations.instances import Instances
+from service.operations.reading import Processes
+from service.operations.writing import Writing
 from service.settings import Settings
 
 SETTINGS = web.AppKey("settings", Settings)
 ACCESS = web.AppKey("access", Access)
 PROCESSES = web.AppKey("processes", Processes)
+INSTANCES = web.AppKey("instances", Instances)
+WRITING = web.AppKey("writing", Writing)
 HEALTH = web.AppKey("health", Health)
 PAGES = web.AppKey("pages", Pages)

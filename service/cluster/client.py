@@ -4,6 +4,7 @@ kubernetes_asyncio finds the cluster and keeps the credentials; requests go out 
 as bytes, because its models cost a hundred times what decoding the needed fields does.
 """
 
+import copy
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -111,6 +112,16 @@ class Client:
         self._api = ApiClient(configuration)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
 
+    def without_identity(self, timeout_s: float) -> "Client":
+        """A client of the same cluster that presents nothing of ours, for requests that carry a caller's token.
+
+        NB: a client certificate of the service's kubeconfig would win over any token sent beside it.
+        """
+        configuration = copy.deepcopy(self._configuration)
+        configuration.api_key = {}
+        configuration.cert_file = configuration.key_file = None
+        return Client(configuration, timeout_s)
+
     async def close(self) -> None:
         await self._api.close()
 
@@ -120,17 +131,37 @@ class Client:
 
     async def create(self, path: str, body: object) -> bytes:
         """POST an object, and the body of the 200 or 201. Raises ClusterUnreachable, UnexpectedStatus."""
-        return await self._exchange("POST", path, None, orjson.dumps(body))
+        return await self._exchange("POST", path, None, body)
 
-    async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None) -> bytes:
-        async with self._open(method, path, query, body, self._timeout) as response:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        *,
+        content_type: str = "application/json",
+        token: str | None = None,
+    ) -> tuple[int, bytes]:
+        """Any request, under the token where one is given: status and body, whatever they are.
+
+        Raises ClusterUnreachable, which says nothing of whether the request was carried out.
+        """
+        headers = {"Content-Type": content_type}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        data = None if body is None else orjson.dumps(body)
+        async with self._open(method, path, query, data, self._timeout, headers) as response:
             try:
-                answer = await response.read()
+                return response.status, await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
-            if response.status not in (200, 201):
-                raise UnexpectedStatus(response.status, method, path, answer)
-            return answer
+
+    async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: object) -> bytes:
+        status, answer = await self.send(method, path, query, body)
+        if status not in (200, 201):
+            raise UnexpectedStatus(status, method, path, answer)
+        return answer
 
     @asynccontextmanager
     async def stream(
@@ -138,7 +169,7 @@ class Client:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response to be read piece by piece; reading raises TimeoutError after `inactivity_s` of silence."""
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_read=inactivity_s)
-        async with self._open("GET", path, query, None, timeout) as response:
+        async with self._open("GET", path, query, None, timeout, {}) as response:
             if response.status != 200:
                 raise UnexpectedStatus(response.status, "GET", path, await response.read())
             yield response
@@ -151,10 +182,15 @@ class Client:
         query: Mapping[str, str] | None,
         body: bytes | None,
         timeout: aiohttp.ClientTimeout,
+        headers: Mapping[str, str],
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "cf-processes"}
         try:
-            headers.update(await self._credentials())
+            headers = {
+                "Accept": "application/json",
+                "User-Agent": "cf-processes",
+                **await self._credentials(),
+                **headers,
+            }
             response = await self._api.rest_client.pool_manager.request(
                 method,
                 f"{self._configuration.host}{path}" + ("?" + urlencode(query) if query else ""),

@@ -19,6 +19,7 @@ import aiohttp
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.cluster.versions import version_number
 from service.pacing import Pace
 from service.telemetry import get_logger
 
@@ -43,14 +44,17 @@ class Consumer(Protocol):
     before the next call, with others let onto the event loop in between.
     """
 
-    def put(self, uid: str, raw: bytes | msgspec.Raw) -> Iterable[None]:
-        """The object is new or has changed."""
+    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        """The object is new or has changed, with this resourceVersion."""
 
-    def delete(self, uid: str) -> Iterable[None]:
-        """The object is gone."""
+    def delete(self, uid: str, version: int) -> Iterable[None]:
+        """The object is gone, since this resourceVersion."""
 
     def retain(self, uids: set[str]) -> Iterable[None]:
         """A list is complete: all objects but these are gone."""
+
+    def reach(self, version: int, *, listed: bool = False) -> None:
+        """All up to this resourceVersion has been told; `listed`: by a complete list."""
 
 
 class Gone(Exception):
@@ -235,9 +239,9 @@ class Reflector:
             chunk = _decode_list(await self._client.get(self._path, query))
             self.state.heard(time.monotonic())
             for item in chunk.items:
-                uid = _decode_head(item).metadata.uid
-                uids.add(uid)
-                await self._take(self._consumer.put(uid, item))
+                head = _decode_head(item).metadata
+                uids.add(head.uid)
+                await self._take(self._consumer.put(head.uid, version_number(head.resourceVersion), item))
             token = chunk.metadata.token
             if not token:
                 break
@@ -261,6 +265,7 @@ class Reflector:
                     if event.type == "ERROR":
                         raise _error(event.object, self._path)
                     head = _decode_head(event.object).metadata
+                    version = version_number(head.resourceVersion)
                     self.state.heard(time.monotonic())
                     if event.type == "BOOKMARK":
                         if listing is not None and (head.annotations or {}).get(INITIAL_EVENTS_END) == "true":
@@ -268,20 +273,22 @@ class Reflector:
                             self._opened()
                             listing = None
                     elif event.type == "DELETED":
-                        await self._take(self._consumer.delete(head.uid))
+                        await self._take(self._consumer.delete(head.uid, version))
                         if listing is not None:
                             listing.discard(head.uid)
                     else:
-                        await self._take(self._consumer.put(head.uid, event.object))
+                        await self._take(self._consumer.put(head.uid, version, event.object))
                         if listing is not None:
                             listing.add(head.uid)
                     if listing is None:
                         self.state.resource_version = head.resourceVersion
+                        self._consumer.reach(version)
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
 
     async def _listed(self, uids: set[str], resource_version: str) -> None:
         await self._take(self._consumer.retain(uids))
+        self._consumer.reach(version_number(resource_version), listed=True)
         self.state.resource_version = resource_version
         self.state.relists += self.state.synced
         self.state.synced = True

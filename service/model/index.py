@@ -98,6 +98,9 @@ class Index:
         """The processes of one app, in no particular order."""
         return [self._processes[workload.guid] for workload in self._claims.winners(app_guid)]
 
+    def space(self, namespace: str) -> Space | None:
+        return self._spaces.get(namespace)
+
     def namespaces(self) -> Set[str]:
         """Those that hold a process."""
         return self._views[Order.CREATED_AT].namespaces()
