@@ -14,7 +14,7 @@ from service.api.presenters import Pages
 from service.api.routes import add_routes
 from service.cluster.access import Access, ClusterAccess, Unrestricted
 from service.cluster.client import Client
-from service.cluster.feeds import DeploymentFeed, NamespaceFeed
+from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, DeploymentFeed, NamespaceFeed
 from service.cluster.watch import Reflector
 from service.health import Health
 from service.model.index import Index
@@ -24,8 +24,6 @@ from service.store.mirror import Mirror
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
-
-DEPLOYMENTS, NAMESPACES = "/apis/apps/v1/deployments", "/api/v1/namespaces"
 
 
 def build(settings: Settings) -> web.Application:

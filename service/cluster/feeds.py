@@ -11,6 +11,8 @@ from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
+DEPLOYMENTS, NAMESPACES = "/apis/apps/v1/deployments", "/api/v1/namespaces"
+
 
 @dataclass(frozen=True)
 class Skipped:
