@@ -5,6 +5,7 @@ time limit.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from service.model.index import Order
 from service.settings import Settings
 from service.store import inspection as store
 from service.store.database import Connection, DatabaseUnavailable, SchemaMismatch, connected, migrations
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
 
 CREDENTIALS_S = 30.0
 """For the command that a kubeconfig may name to fetch credentials."""
@@ -95,11 +99,17 @@ class _Report:
 
 
 async def check(settings: Settings, tell: Callable[[Finding], None], wall_clock: Clock = time.time) -> Outcome:
-    """Tells every finding as it is made. Settings are valid, or there were none; NoCluster makes them wrong still."""
+    """Tells every finding as it is made; with the last one told, nothing is left open or running."""
     report = _Report(tell)
-    report.ok("settings", "valid")
-    await _check_cluster(settings, report, wall_clock)
-    await _check_database(settings, report, wall_clock)
+    report.ok("settings", "each of them is valid")
+    for subject, look_at in (("cluster", _check_cluster), ("database", _check_database)):
+        try:
+            await look_at(settings, report, wall_clock)
+        except Exception as error:
+            # A defect of ours in one half must not keep the other from being looked at.
+            log.exception("check failed", subject=subject)
+            text = f"could not be looked at further: {type(error).__name__} in the service"
+            report.miss(subject, text, "this is a defect of the service: report it, with what it has logged")
     return report.outcome
 
 
@@ -136,7 +146,7 @@ async def _check_server(client: Client, settings: Settings, report: _Report, wal
         text, advice = f"{client.address} does not answer as Kubernetes does: {error}", _AWAY_ADVICE
         if error.status == 401:
             text, advice = f"{client.address} does not accept our credentials: {error}", _CREDENTIALS_ADVICE
-        report.miss("cluster", text, f"{advice}. Permissions, metrics and labels were not looked at")
+        report.miss("cluster", f"{text}; nothing else was asked of it", advice)
         return False
     text = f"{client.address} answers: Kubernetes {server.version}"
     if server.release >= COMPARABLE_SINCE:
@@ -162,7 +172,7 @@ async def _check_permissions(client: Client, settings: Settings, report: _Report
         report.ok("account", f"the cluster knows us as {who}")
     except Unanswered as error:
         who = "the service's account"
-        report.warn("account", f"the cluster does not say who we are: {error}", _CREDENTIALS_ADVICE)
+        report.warn("account", f"the cluster does not say who we are: {error}", _review_advice(error))
     asked = [p for p in PERMISSIONS if p.need is not Need.REVIEWS or settings.authentication == "kubernetes"]
     answers = await asyncio.gather(*(_may(client, permission) for permission in asked))
     for permission, answer in zip(asked, answers, strict=True):
@@ -180,11 +190,7 @@ def _tell_permission(report: _Report, permission: Permission, answer: bool | Una
     unwanted = permission.need is Need.NEVER
     bad = report.warn if permission.need in (Need.USAGE, Need.NEVER) else report.miss
     if isinstance(answer, Unanswered):
-        bad(
-            "permission",
-            f"whether we may {permission} is not known: {answer}",
-            "let the account create reviews of itself",
-        )
+        bad("permission", f"whether we may {permission} is not known: {answer}", _review_advice(answer))
     elif answer and unwanted:
         advice = f"take it from {who}: ClusterRole processes of deploy/base/rbac.yaml is all it needs"
         bad("permission", f"may {permission}, and should not: {permission.reason}", advice)
@@ -195,13 +201,21 @@ def _tell_permission(report: _Report, permission: Permission, answer: bool | Una
         bad("permission", f"may not {permission}: {permission.reason}", advice)
 
 
+def _review_advice(error: Unanswered) -> str:
+    """Everybody may review themselves, unless somebody took that away."""
+    if error.status is None:
+        return _AWAY_ADVICE
+    return "bind ClusterRole system:basic-user to the group system:authenticated"
+
+
 async def _check_metrics(client: Client, report: _Report) -> None:
     try:
         await cluster.require_metrics(client)
         report.ok("metrics", "metrics.k8s.io is served")
     except Unanswered as error:
         advice = "install metrics-server, or do without: instances are then shown without their usage"
-        report.warn("metrics", f"metrics.k8s.io is not served: {error}", advice)
+        reason = "" if error.status == 404 else f" now: {error}"
+        report.warn("metrics", f"metrics.k8s.io is not served{reason}", advice)
 
 
 async def _check_labels(client: Client, settings: Settings, report: _Report) -> None:
@@ -222,7 +236,7 @@ async def _check_labels(client: Client, settings: Settings, report: _Report) -> 
         advice = "label them with the GUID of their app, or name the label they have: LABEL_PRESET, APP_GUID_LABEL"
         report.warn("labels", f"no Deployment carries {label}", advice)
         return
-    report.ok("labels", f"{_count(survey.found, 'Deployment')} with {label}: {_count(len(survey.index), 'process')}")
+    report.ok("labels", f"{_count(survey.found, 'Deployment')} with {label}, {_count(len(survey.index), 'process')}")
     _tell_losses(survey, label, report)
     if spaces_known:
         _tell_spaces(survey, report)
@@ -238,19 +252,37 @@ def _tell_losses(survey: Survey, label: str, report: _Report) -> None:
         rival = survey.index.rival(loser)
         older = f" (older: {rival.namespace}/{rival.name})" if rival else ""
         conflicts.append(f"{loser.namespace}/{loser.name}{older}")
-    skipped = [f"{each.namespace}/{each.name} ({each.reason})" for each in survey.deployments.skipped.values()]
-    rival_claim = "is not shown, as an older one claims the same app and type, or GUID"
-    _tell_lost(report, "conflicts", conflicts, rival_claim, "delete the one that should not be, or label it otherwise")
-    _tell_lost(report, "skipped", skipped, "is not shown, as it cannot be understood", "mend it as the reason says")
-    unseen = f"is shown without instances, as its Pod template lacks {label}"
-    _tell_lost(report, "pods", survey.unlabelled, unseen, "label spec.template.metadata as the Deployment itself")
+    _tell_lost(
+        report,
+        "conflicts",
+        sorted(conflicts),
+        well="no two Deployments claim one process",
+        harm="not shown, as an older one claims the same app and type, or the same GUID",
+        advice="delete the one that should not be there, or label it otherwise",
+    )
+    _tell_lost(
+        report,
+        "skipped",
+        [f"{each.namespace}/{each.name} ({each.reason})" for each in survey.deployments.skipped.values()],
+        well="every Deployment can be understood",
+        harm="not shown, as it cannot be understood",
+        advice="mend what the reason names",
+    )
+    _tell_lost(
+        report,
+        "pods",
+        survey.unlabelled,
+        well=f"every Pod template carries {label}",
+        harm=f"shown without instances, as the Pod template lacks {label}",
+        advice="give spec.template.metadata the labels of the Deployment",
+    )
 
 
-def _tell_lost(report: _Report, subject: str, names: Sequence[str], what: str, advice: str) -> None:
-    if names:
-        report.warn(subject, f"{_count(len(names), 'Deployment')}: {_few(names)}", f"each {what}: {advice}")
+def _tell_lost(report: _Report, subject: str, lost: Sequence[str], *, well: str, harm: str, advice: str) -> None:
+    if lost:
+        report.warn(subject, f"{_count(len(lost), 'Deployment')} {harm}: {_few(lost)}", advice)
     else:
-        report.ok(subject, f"no Deployment {what}")
+        report.ok(subject, well)
 
 
 def _tell_spaces(survey: Survey, report: _Report) -> None:
@@ -301,7 +333,10 @@ async def _check_schema(connection: Connection, found: store.Database, report: _
     try:
         missing = await store.unapplied(connection)
     except SchemaMismatch as error:
-        report.miss("schema", str(error), "the database belongs to another version or program: name another one")
+        report.miss("schema", str(error), "it was made by another version or program: name another database")
+        return
+    except DatabaseUnavailable as error:
+        report.miss("schema", f"cannot be read: {error.reason}", "let the role read schema_migration")
         return
     if not missing:
         report.ok("schema", f"up to date: {_count(len(migrations()), 'migration')} applied")
@@ -324,5 +359,5 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """On one line, in ASCII: what others wrote may be neither."""
-    return " ".join(text.split()).encode("ascii", "backslashreplace").decode()
+    """On one line, in ASCII: what others wrote may be neither, or move the cursor."""
+    return re.sub(r"[^ -~]", "?", " ".join(text.split()))

@@ -100,7 +100,7 @@ async def require_metrics(client: Client) -> None:
 class Survey:
     """What the labels find: everything listed once, into the index and through the feeds that also serve it.
 
-    Methods raise Unanswered, within `timeout_s` for each request and `listing_s` for all of a list.
+    Methods raise Unanswered, at the latest when a list has taken `listing_s` seconds.
     """
 
     def __init__(self, client: Client, keys: Keys, listing_s: float) -> None:
