@@ -158,7 +158,7 @@ async def _check_server(client: Client, settings: Settings, report: _Report, wal
     return True
 
 
-_AWAY_ADVICE = "is the server in KUBECONFIG the right one, does it run, and can it be reached from here?"
+_AWAY_ADVICE = "is that the right server, does it run, and can it be reached from here?"
 _CREDENTIALS_ADVICE = "give KUBECONFIG a token or certificate of this cluster that has not expired"
 _COMPARABLE_ADVICE = (
     "upgrade, or run one replica: resourceVersions are promised to be comparable from 1.35 on only, and without that a "
@@ -257,7 +257,7 @@ def _tell_losses(survey: Survey, label: str, report: _Report) -> None:
         "conflicts",
         sorted(conflicts),
         well="no two Deployments claim one process",
-        harm="not shown, as an older one claims the same app and type, or the same GUID",
+        harm="not shown, as an older one claims the same process",
         advice="delete the one that should not be there, or label it otherwise",
     )
     _tell_lost(
