@@ -11,10 +11,12 @@ from aiohttp import web
 from service import app, settings, telemetry
 from service.api.keys import HEALTH
 from service.api.server import Runner
-from service.check import Outcome, check
+from service.check import check
 from service.cluster.client import NoCluster
 from service.settings import InvalidSettings, Settings
 from service.store.database import DatabaseUnavailable, SchemaMismatch, connected, migrate
+
+EXIT_CONFIGURATION = 2
 
 
 async def serve(configured: Settings) -> int:
@@ -66,7 +68,7 @@ def main() -> int:
         configured = settings.load(os.environ)
     except InvalidSettings as error:
         print(error, file=sys.stderr)
-        return Outcome.WRONG_SETTINGS
+        return EXIT_CONFIGURATION
     # What the parts would log at a check is in its report.
     telemetry.configure_logging("error" if verb == "check" else configured.log_level)
     work = {"serve": serve, "migrate": migrate_database, "check": check_configuration}[verb]
@@ -74,7 +76,7 @@ def main() -> int:
         return _run(work(configured))
     except NoCluster as error:
         print(error, file=sys.stderr)
-        return Outcome.WRONG_SETTINGS
+        return EXIT_CONFIGURATION
     except DatabaseUnavailable as error:
         print(f"DATABASE_URL: the database cannot be used now: {error.reason}", file=sys.stderr)
     except (SchemaMismatch, OSError) as error:

@@ -44,7 +44,7 @@ class Level(Enum):
 
 
 class Outcome(IntEnum):
-    """What it comes to; the exit status of the process."""
+    """What it comes to; the exit status of the process, as that of the other verbs."""
 
     WELL = 0
     """There may be warnings."""
