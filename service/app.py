@@ -14,12 +14,12 @@ from service.api.pages import Pages
 from service.api.routes import add_routes
 from service.cluster.access import Access, ClusterAccess, Unrestricted
 from service.cluster.client import Client
-from service.cluster.feeds import DeploymentFeed, NamespaceFeed, PodFeed
+from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
 from service.cluster.usage import UsageReader
 from service.cluster.watch import Consumer, Reflector
 from service.cluster.workloads import Workloads
 from service.currency import Currency, Intake
-from service.health import PODS, Health
+from service.health import POD_WATCH, Health
 from service.model.index import Index
 from service.model.instances import Numbering
 from service.model.pods import PodIndex
@@ -33,8 +33,6 @@ from service.store.records import Records
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
-
-PATHS = {"namespaces": "/api/v1/namespaces", "deployments": "/apis/apps/v1/deployments", PODS: "/api/v1/pods"}
 
 
 def build(settings: Settings) -> web.Application:
@@ -80,21 +78,22 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             stack.push_async_callback(reviews.close)
 
         label_keys = settings.keys
-        feeds: dict[str, Consumer] = {
-            "namespaces": NamespaceFeed(index, label_keys),
-            "deployments": (deployments := DeploymentFeed(index, label_keys)),
-            PODS: (pod_feed := PodFeed(pods)),
+        deployments, pod_feed = DeploymentFeed(index, label_keys), PodFeed(pods)
+        followed: dict[str, tuple[str, Consumer, str]] = {
+            "namespaces": (NAMESPACES, NamespaceFeed(index, label_keys), ""),
+            "deployments": (DEPLOYMENTS, deployments, label_keys.app_guid),
+            POD_WATCH: (PODS, pod_feed, label_keys.app_guid),
         }
         watches = {
             name: Reflector(
                 client,
-                PATHS[name],
+                path,
                 feed,
-                label_selector="" if name == "namespaces" else label_keys.app_guid,
+                label_selector=selector,
                 inactivity_s=settings.watch_inactivity_s,
                 on_change=health.changed,
             )
-            for name, feed in feeds.items()
+            for name, (path, feed, selector) in followed.items()
         }
         mirror = Mirror(
             settings.database_url,

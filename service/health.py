@@ -12,7 +12,7 @@ from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-PODS = "pods"
+POD_WATCH = "pods"
 """The watch without which processes can be told, but not their instances."""
 
 
@@ -51,13 +51,13 @@ class Health:
     @property
     def loaded(self) -> bool:
         """All processes have been read once: answers are complete, though maybe no longer new."""
-        watches = [watch for name, watch in self._watches.items() if name != PODS]
+        watches = [watch for name, watch in self._watches.items() if name != POD_WATCH]
         return bool(watches) and self._mirror.synced and all(watch.synced for watch in watches)
 
     @property
     def pods_loaded(self) -> bool:
         """All Pods have been read once."""
-        return PODS in self._watches and self._watches[PODS].synced
+        return POD_WATCH in self._watches and self._watches[POD_WATCH].synced
 
     @property
     def ready(self) -> bool:

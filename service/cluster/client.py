@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import aiohttp
 import orjson
@@ -111,6 +111,12 @@ class Client:
         self._reload_at = time.monotonic() + CREDENTIALS_TTL_S
         self._api = ApiClient(configuration)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+
+    @property
+    def address(self) -> str:
+        """Where kube-apiserver is looked for, without the user and password that a URL may hold."""
+        url = urlsplit(str(self._configuration.host))
+        return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
 
     def without_identity(self, timeout_s: float) -> "Client":
         """A client of the same cluster that presents nothing of ours, for requests that carry a caller's token.

@@ -13,6 +13,8 @@ from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
+DEPLOYMENTS, NAMESPACES, PODS = "/apis/apps/v1/deployments", "/api/v1/namespaces", "/api/v1/pods"
+
 
 @dataclass(frozen=True)
 class Skipped:

@@ -1,4 +1,7 @@
-"""What Pods use of CPU and memory, as metrics.k8s.io last sampled it (https://kubernetes.io/docs/reference/external-api/metrics.v1beta1/)."""
+"""What Pods use of CPU and memory, as metrics.k8s.io last sampled it.
+
+https://kubernetes.io/docs/reference/external-api/metrics.v1beta1/
+"""
 
 from collections.abc import Mapping
 
@@ -12,6 +15,8 @@ from service.model.usage import Usage
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
+
+METRICS_API = "/apis/metrics.k8s.io/v1beta1"
 
 
 class UsageUnavailable(Exception):
@@ -46,7 +51,7 @@ class UsageReader:
 
     async def of_app(self, namespace: str, app_guid: str) -> Mapping[tuple[str, str], Usage]:
         """By (Pod, container), of all the app's Pods in the namespace, in one request. Raises UsageUnavailable."""
-        path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods"
+        path = f"{METRICS_API}/namespaces/{namespace}/pods"
         try:
             listed = _decode(await self._client.get(path, {"labelSelector": f"{self._keys.app_guid}={app_guid}"}))
             return {

@@ -10,7 +10,7 @@ growing pause; a silent connection is given up. Nothing in here raises: the stat
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -148,6 +148,27 @@ class WatchState:
         return self.connected and now - self._opened_at > GRACE_S
 
 
+async def chunks(
+    client: Client, path: str, selector: Mapping[str, str]
+) -> AsyncGenerator[tuple[Iterator[tuple[str, int, msgspec.Raw]], str]]:
+    """A collection in chunks of its objects, each with uid and version; and the resourceVersion of the whole list.
+
+    Raises ClusterUnreachable, UnexpectedStatus, and msgspec.DecodeError for an answer that is no list.
+    """
+    token = ""
+    while True:
+        query = {"limit": str(LIST_CHUNK), **selector, **({"continue": token} if token else {})}
+        chunk = _decode_list(await client.get(path, query))
+        heads = ((_decode_head(item).metadata, item) for item in chunk.items)
+        yield (
+            ((head.uid, version_number(head.resourceVersion), item) for head, item in heads),
+            chunk.metadata.resourceVersion,
+        )
+        token = chunk.metadata.token
+        if not token:
+            return
+
+
 class Reflector:
     """Follows one collection (`path`, narrowed by `label_selector`) into `consumer`."""
 
@@ -233,19 +254,14 @@ class Reflector:
 
     async def _list(self) -> None:
         uids: set[str] = set()
-        token = ""
-        while True:
-            query = {"limit": str(LIST_CHUNK), **self._selector, **({"continue": token} if token else {})}
-            chunk = _decode_list(await self._client.get(self._path, query))
+        resource_version = ""
+        async for chunk, version in chunks(self._client, self._path, self._selector):
             self.state.heard(time.monotonic())
-            for item in chunk.items:
-                head = _decode_head(item).metadata
-                uids.add(head.uid)
-                await self._take(self._consumer.put(head.uid, version_number(head.resourceVersion), item))
-            token = chunk.metadata.token
-            if not token:
-                break
-        await self._listed(uids, chunk.metadata.resourceVersion)
+            resource_version = version
+            for uid, object_version, item in chunk:
+                uids.add(uid)
+                await self._take(self._consumer.put(uid, object_version, item))
+        await self._listed(uids, resource_version)
 
     async def _watch(self, query: dict[str, str], *, listing: set[str] | None) -> None:
         """Consume one watch; `listing` collects the uids of a streamed list until the bookmark that ends it."""

@@ -87,6 +87,10 @@ class Index:
         """Workloads that are no process because an older one is, by their uid."""
         return self._claims.losers
 
+    def rival(self, workload: Workload) -> Workload | None:
+        """The Deployment that a conflict is lost to; None for one that is served."""
+        return self._claims.rival(workload)
+
     def get(self, guid: str) -> Process | None:
         return self._processes.get(guid)
 

@@ -167,13 +167,13 @@ async def migrate(connection: Connection) -> list[Migration]:
     read, so that a role without the right to change it will do.
     """
     with translated():
-        if not await _missing(connection):
+        if not await pending(connection):
             return []
         async with connection.transaction():
             # Another replica may hold the lock for as long as its migration takes.
             await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK, timeout=MIGRATION_TIMEOUT_S)
             await connection.execute(_CREATE_JOURNAL)
-            applied = await _missing(connection)
+            applied = await pending(connection)
             for migration in applied:
                 await connection.execute(migration.sql, timeout=MIGRATION_TIMEOUT_S)
                 await connection.execute(
@@ -187,8 +187,8 @@ async def migrate(connection: Connection) -> list[Migration]:
     return applied
 
 
-async def _missing(connection: Connection) -> list[Migration]:
-    """Migrations not applied yet. Raises SchemaMismatch."""
+async def pending(connection: Connection) -> list[Migration]:
+    """Migrations not applied yet; nothing is changed. Raises SchemaMismatch."""
     if await connection.fetchval("SELECT to_regclass('schema_migration')") is None:
         return migrations()
     rows = await connection.fetch("SELECT number, name, checksum FROM schema_migration")

@@ -269,7 +269,7 @@ async def test_change_of_a_namespace_label_moves_its_processes_to_the_other_spac
         ("order_by=name", "'order_by'"),
         ("order_by=created_at%0A", "'order_by'"),
         ("nonsense=1", "'nonsense'"),
-        ("embed=process_instances", "'embed'"),
+        ("embed=sidecars", "'embed'"),
         ("created_ats=yesterday", "'created_ats'"),
         ("created_ats[gt]=2026-02-30T00:00:00Z", "'created_ats[gt]'"),
         ("updated_ats[lt]=2026-01-01T00:00:00Z,2026-01-02T00:00:00Z", "'updated_ats[lt]'"),
