@@ -8,10 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
-from service.api import keys
+from service.api import keys, management
 from service.api.middlewares import envelop_errors, identify, limit_concurrency
 from service.api.presenters import Pages
-from service.api.routes import add_routes
+from service.api.routes import ROUTES, add_routes
 from service.cluster.access import Access, ClusterAccess, Unrestricted
 from service.cluster.client import Client
 from service.cluster.feeds import DeploymentFeed, NamespaceFeed
@@ -29,7 +29,7 @@ DEPLOYMENTS, NAMESPACES = "/apis/apps/v1/deployments", "/api/v1/namespaces"
 
 
 def build(settings: Settings) -> web.Application:
-    """The application; its parts start with it."""
+    """The API's application; its parts start with it."""
     app = web.Application(
         middlewares=[
             identify(log_all=settings.log_level == "debug"),
@@ -41,9 +41,14 @@ def build(settings: Settings) -> web.Application:
     app[keys.SETTINGS] = settings
     app[keys.HEALTH] = Health()
     app[keys.PAGES] = Pages()
-    add_routes(app)
+    add_routes(app, ROUTES)
     app.cleanup_ctx.append(_parts)
     return app
+
+
+def build_management(app: web.Application) -> web.Application:
+    """The application of probes and metrics that goes with the API's; to be served for longer than that."""
+    return management.build(app[keys.HEALTH], log_all=app[keys.SETTINGS].log_level == "debug")
 
 
 async def _parts(app: web.Application) -> AsyncIterator[None]:

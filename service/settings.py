@@ -41,6 +41,10 @@ class Settings:
     kube_context: str = setting("", "The context of the kubeconfig to use. Empty: its current one.")
     host: str = setting("127.0.0.1", "The address to listen on.")
     port: int = setting(8080, "The port to listen on; 0 picks a free one.", validate=_PORT)
+    management_host: str = setting(
+        "127.0.0.1", "The address for probes and metrics, which whoever reaches it may ask without a token."
+    )
+    management_port: int = setting(9090, "The port for probes and metrics; 0 picks a free one.", validate=_PORT)
     external_url: str = setting(
         "", "The base of every link, such as `https://api.example.org`. Empty: each request's own scheme and Host."
     )

@@ -32,6 +32,8 @@ DEFAULTS: dict[str, Any] = {
     "kube_context": "",
     "host": "127.0.0.1",
     "port": 8080,
+    "management_host": "127.0.0.1",
+    "management_port": 9090,
     "external_url": "",
     "trusted_proxies": (),
     "authentication": "kubernetes",
@@ -60,6 +62,8 @@ SET: dict[str, tuple[str, Any]] = {
     "kube_context": ("admin@local", "admin@local"),
     "host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - a value to be read, nothing is bound
     "port": ("0", 0),
+    "management_host": ("::", "::"),
+    "management_port": ("65535", 65535),
     "external_url": ("https://api.example.org/base", "https://api.example.org/base"),
     "trusted_proxies": ("10.0.0.0/8, fd00::/8,192.0.2.1", ("10.0.0.0/8", "fd00::/8", "192.0.2.1")),
     "authentication": ("none", "none"),
@@ -136,6 +140,7 @@ def test_each_setting_says_what_it_means() -> None:
     ("name", "texts"),
     [
         ("PORT", ["-1", "65536", "http", "80.5", "8080 8081"]),
+        ("MANAGEMENT_PORT", ["-1", "65536", "metrics"]),
         ("REVIEW_CONCURRENCY", ["0", "-1", "many", "1.5"]),
         ("MAX_CONCURRENT_REQUESTS", ["0", "-1", "many"]),
         ("MAX_BODY_BYTES", ["0", "-1", "1Mi"]),

@@ -5,7 +5,7 @@ from urllib.parse import quote
 import orjson
 from aiohttp import hdrs, web
 
-from service.api.keys import ACCESS, HEALTH, PAGES, PROCESSES
+from service.api.keys import ACCESS, PAGES, PROCESSES
 from service.api.presenters import present_process, present_root
 from service.api.responses import answer, base_url
 from service.api.schemas import ParsedList, check_single, parse_list
@@ -48,18 +48,6 @@ async def get_process(request: web.Request) -> web.Response:
 async def root(request: web.Request) -> web.Response:
     """GET /"""
     return answer(request, orjson.dumps(present_root(base_url(request))), Freshness())
-
-
-async def livez(request: web.Request) -> web.Response:
-    """GET /livez: 200 while the event loop turns and all background work goes on."""
-    alive = request.app[HEALTH].alive
-    return web.json_response({"status": "alive" if alive else "broken"}, status=200 if alive else 503)
-
-
-async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: 200 when lists are complete and the service is not about to stop; what is missing, otherwise."""
-    health = request.app[HEALTH]
-    return web.json_response(health.report(), status=200 if health.ready else 503)
 
 
 async def _authenticate(request: web.Request) -> Caller:

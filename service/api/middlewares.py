@@ -78,14 +78,12 @@ async def envelop_errors(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def limit_concurrency(most: int) -> Middleware:
-    """A middleware that turns requests away while `most` are being worked on; probes always pass."""
+    """A middleware that turns requests away while `most` are being worked on."""
     working = 0
 
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
         nonlocal working
-        if request.path in ("/livez", "/readyz"):
-            return await handler(request)
         if working >= most:
             raise ServiceUnavailable("The service has too many requests to answer at the moment", retry_after_s=1)
         working += 1

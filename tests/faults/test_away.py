@@ -73,7 +73,7 @@ async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
                 return bool((await api.get(path)).json["resources"][0]["instances"] == 4)
 
             await eventually(scaled)
-            report = (await api.get("/readyz")).json
+            report = (await api.manage("/readyz")).json
             assert report["status"] == "ready"
             assert report["metadata"]["connected"] is False
         finally:
@@ -122,7 +122,7 @@ async def test_reads_go_on_marked_while_kube_apiserver_is_away_and_heal(
             unknown = await api.as_user(stranger).get(path)
             assert_cf_error(unknown, 503, 10015, "CF-ServiceUnavailable")
             assert int(unknown.headers["Retry-After"]) >= 1
-            report = (await api.get("/readyz")).json
+            report = (await api.manage("/readyz")).json
             assert report["status"] == "ready"
             assert report["watches"]["deployments"]["age_s"] > 0
         finally:
@@ -174,14 +174,14 @@ async def test_starts_with_both_away_says_what_is_missing_and_heals(
         async with running(fragile_settings, token=token, ready=False) as api:
 
             async def explained() -> bool:
-                reply = await api.get("/readyz")
+                reply = await api.manage("/readyz")
                 report = reply.json
                 failures = [part["failure"] for part in (*report["watches"].values(), report["metadata"])]
                 assert reply.status == 503
                 return all(failures) and "not started" not in failures
 
             await eventually(explained)
-            assert (await api.get("/livez")).status == 200
+            assert (await api.manage("/livez")).status == 200
             refused = await api.get("/v3/processes")
             assert_cf_error(refused, 503, 10015, "CF-ServiceUnavailable")
             await asyncio.to_thread(fragile_stack.postgres.start)
@@ -189,7 +189,7 @@ async def test_starts_with_both_away_says_what_is_missing_and_heals(
             stopped = False
 
             async def ready() -> bool:
-                return (await api.get("/readyz")).status == 200
+                return (await api.manage("/readyz")).status == 200
 
             await eventually(ready, 40)
             assert (await api.get("/v3/processes")).status == 200
