@@ -5,6 +5,7 @@ from aiohttp import web
 from service.api.presenters import Pages
 from service.cluster.access import Access
 from service.health import Health
+from service.metrics.registry import Metrics
 from service.operations import Processes
 from service.settings import Settings
 
@@ -12,4 +13,5 @@ SETTINGS = web.AppKey("settings", Settings)
 ACCESS = web.AppKey("access", Access)
 PROCESSES = web.AppKey("processes", Processes)
 HEALTH = web.AppKey("health", Health)
+METRICS = web.AppKey("metrics", Metrics)
 PAGES = web.AppKey("pages", Pages)

@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -108,6 +108,11 @@ class ClusterAccess:
             ttl_s=ttl_s, negative_ttl_s=ttl_s, grace_s=grace_s, clock=clock
         )
         self._sights: LRUCache[bytes, _Sight] = LRUCache(4096)
+
+    @property
+    def reviews(self) -> Mapping[str, ReviewCache[Any]]:
+        """By what is reviewed."""
+        return {"token": self._callers, "access": self._permissions}
 
     async def close(self) -> None:
         await self._callers.close()

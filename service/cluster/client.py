@@ -21,6 +21,7 @@ from kubernetes_asyncio.config.incluster_config import (
     InClusterConfigLoader,
 )
 
+from service.cluster.paths import verb_and_resource
 from service.errors import ServiceUnavailable
 from service.telemetry import get_logger
 
@@ -28,6 +29,9 @@ log = get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 CREDENTIALS_TTL_S = 60.0
+
+Observer = Callable[[str, str, str, float], None]
+"""Told of each request its verb, resource, outcome (HTTP status, or `unreachable`) and the seconds until the answer."""
 
 
 class ClusterUnreachable(ServiceUnavailable):
@@ -90,13 +94,15 @@ class Client:
     """Requests to one kube-apiserver. Close it."""
 
     @classmethod
-    async def connect(cls, kubeconfig: str, context: str, *, timeout_s: float) -> "Client":
+    async def connect(
+        cls, kubeconfig: str, context: str, *, timeout_s: float, on_answer: Observer = lambda *_: None
+    ) -> "Client":
         """A client of the cluster that is configured; nothing is asked yet. Raises NoCluster."""
 
         async def load() -> Configuration:
             return await load_configuration(kubeconfig, context)
 
-        return cls(await load(), timeout_s, reload=load)
+        return cls(await load(), timeout_s, reload=load, on_answer=on_answer)
 
     def __init__(
         self,
@@ -104,9 +110,11 @@ class Client:
         timeout_s: float,
         *,
         reload: Callable[[], Awaitable[Configuration]] | None = None,
+        on_answer: Observer = lambda *_: None,
     ) -> None:
         self._configuration = configuration
         self._reload = reload
+        self._on_answer = on_answer
         self._reload_at = time.monotonic() + CREDENTIALS_TTL_S
         self._api = ApiClient(configuration)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
@@ -153,6 +161,7 @@ class Client:
         timeout: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "cf-processes"}
+        started, outcome = time.monotonic(), "unreachable"
         try:
             headers.update(await self._credentials())
             response = await self._api.rest_client.pool_manager.request(
@@ -165,8 +174,11 @@ class Client:
                 proxy=self._configuration.proxy,
                 proxy_headers=self._configuration.proxy_headers,
             )
+            outcome = str(response.status)
         except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
             raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
+        finally:
+            self._on_answer(*verb_and_resource(method, path, query), outcome, time.monotonic() - started)
         async with response:
             if response.status == 429 or response.status >= 500:
                 raise ClusterUnreachable(f"{method} {path}: HTTP {response.status}")

@@ -15,6 +15,7 @@ from service.store.metadata import write
 from tests.conftest import new_database
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.kube import Kube, deployment, eventually
+from tests.support.metrics import scrape
 
 
 @pytest.fixture
@@ -76,6 +77,7 @@ async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
             report = (await api.manage("/readyz")).json
             assert report["status"] == "ready"
             assert report["metadata"]["connected"] is False
+            assert (await scrape(api)).value("cf_processes_metadata_connected") == 0
         finally:
             await asyncio.to_thread(fragile_stack.postgres.start)
 
@@ -125,6 +127,10 @@ async def test_reads_go_on_marked_while_kube_apiserver_is_away_and_heal(
             report = (await api.manage("/readyz")).json
             assert report["status"] == "ready"
             assert report["watches"]["deployments"]["age_s"] > 0
+            found = await scrape(api)
+            assert found.value("cf_processes_watch_age_seconds", watch="deployments") > 0
+            assert found.value("cf_processes_watch_connected") == 0
+            assert found.value("cf_processes_kube_requests_total", outcome="unreachable") > 0
         finally:
             await asyncio.to_thread(fragile_stack.control_plane.start_apiserver)
 
@@ -182,6 +188,9 @@ async def test_starts_with_both_away_says_what_is_missing_and_heals(
 
             await eventually(explained)
             assert (await api.manage("/livez")).status == 200
+            found = await scrape(api)
+            assert found.value("cf_processes_ready") == 0
+            assert "cf_processes_watch_age_seconds{" not in found.text
             refused = await api.get("/v3/processes")
             assert_cf_error(refused, 503, 10015, "CF-ServiceUnavailable")
             await asyncio.to_thread(fragile_stack.postgres.start)
