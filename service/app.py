@@ -11,6 +11,7 @@ from aiohttp import web
 from service.api import keys, management
 from service.api.middlewares import envelop_errors, identify, limit_concurrency, measure
 from service.api.presenters import Pages
+from service.api.rate_limits import RateLimits
 from service.api.routes import ROUTES, add_routes
 from service.cluster.access import Access, ClusterAccess, Unrestricted
 from service.cluster.client import Client
@@ -47,6 +48,11 @@ def build(settings: Settings) -> web.Application:
     app[keys.HEALTH] = health
     app[keys.METRICS] = metrics
     app[keys.PAGES] = Pages()
+    if settings.rate_limit_requests:
+        limits = app[keys.RATE_LIMITS] = RateLimits(
+            settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
+        )
+        app.on_response_prepare.append(limits.tell)
     add_routes(app, ROUTES)
     app.cleanup_ctx.append(_parts)
     return app

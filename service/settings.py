@@ -49,7 +49,7 @@ class Settings:
         "", "The base of every link, such as `https://api.example.org`. Empty: each request's own scheme and Host."
     )
     trusted_proxies: tuple[str, ...] = setting(
-        (), "Networks (CIDR, comma-separated) whose `X-Forwarded-Proto` and `X-Forwarded-Host` are believed."
+        (), "Networks (CIDR, comma-separated) whose `X-Forwarded-Proto`, `-Host` and `-For` are believed."
     )
     authentication: str = setting(
         "kubernetes",
@@ -87,6 +87,12 @@ class Settings:
     max_concurrent_requests: int = setting(
         512, "Requests worked on at a time; more get 503 with Retry-After.", validate=_COUNT
     )
+    rate_limit_requests: int = setting(
+        0,
+        "Requests each caller has in a window, of each replica; without a valid token, each address. 0: no limit.",
+        validate=validate.Range(min=0),
+    )
+    rate_limit_window_s: float = setting(60.0, "How long such a window is.", validate=_SECONDS)
     max_body_bytes: int = setting(1 << 20, "The largest request body.", validate=_COUNT)
     drain_s: float = setting(
         0.0,

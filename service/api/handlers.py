@@ -5,7 +5,7 @@ from urllib.parse import quote
 import orjson
 from aiohttp import hdrs, web
 
-from service.api.keys import ACCESS, PAGES, PROCESSES
+from service.api.keys import ACCESS, PAGES, PROCESSES, RATE_LIMITS
 from service.api.presenters import present_process, present_root
 from service.api.responses import answer, base_url
 from service.api.schemas import ParsedList, check_single, parse_list
@@ -51,7 +51,10 @@ async def root(request: web.Request) -> web.Response:
 
 
 async def _authenticate(request: web.Request) -> Caller:
-    return await request.app[ACCESS].authenticate(request.headers.get(hdrs.AUTHORIZATION))
+    access, limits = request.app[ACCESS], request.app.get(RATE_LIMITS)
+    if limits is not None:
+        return await limits.admit(request, access)
+    return await access.authenticate(request.headers.get(hdrs.AUTHORIZATION))
 
 
 async def _present_list(

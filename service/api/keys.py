@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from service.api.presenters import Pages
+from service.api.rate_limits import RateLimits
 from service.cluster.access import Access
 from service.health import Health
 from service.metrics.registry import Metrics
@@ -14,4 +15,6 @@ ACCESS = web.AppKey("access", Access)
 PROCESSES = web.AppKey("processes", Processes)
 HEALTH = web.AppKey("health", Health)
 METRICS = web.AppKey("metrics", Metrics)
+RATE_LIMITS = web.AppKey("rate_limits", RateLimits)
+"""Absent while they are off."""
 PAGES = web.AppKey("pages", Pages)

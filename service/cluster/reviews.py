@@ -61,6 +61,11 @@ class ReviewCache(Generic[_Answer]):
         kept = self._kept.get(key)
         return default if kept is None or self._clock() >= kept.fresh_until else kept.answer
 
+    def remembers(self, key: Hashable) -> bool:
+        """Whether the last answer, of whatever age, was a positive one."""
+        kept = self._kept.get(key)
+        return kept is not None and bool(kept.answer)
+
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer kept or a new one. Raises what `ask` raises; ServiceUnavailable only past the grace period."""
         kept = self._kept.get(key)
