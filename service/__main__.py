@@ -6,17 +6,17 @@ import os
 import signal
 import sys
 
-from aiohttp import web
-
 from service import app, settings, telemetry
 from service.api.keys import HEALTH
-from service.api.server import Runner
+from service.api.server import listening
 from service.check import check
 from service.cluster.client import NoCluster
 from service.settings import InvalidSettings, Settings
 from service.store.database import DatabaseUnavailable, SchemaMismatch, connected, migrate
 
 EXIT_CONFIGURATION = 2
+PROBE_S = 1.0
+"""How long a probe or a scrape under way may take to finish."""
 
 
 async def serve(configured: Settings) -> int:
@@ -25,18 +25,21 @@ async def serve(configured: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    application = app.build(configured)
-    runner = Runner(application, shutdown_timeout=configured.shutdown_timeout_s)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, configured.host, configured.port, backlog=1024)
-        await site.start()
-        telemetry.get_logger(__name__).info("listening", addresses=[list(a[:2]) for a in runner.addresses])
+    api = app.build(configured)
+    management = app.build_management(api)
+    # Probes first in and last out: they tell of loading, and of stopping for as long as that takes.
+    async with (
+        listening(
+            management, configured.management_host, configured.management_port, shutdown_timeout_s=PROBE_S
+        ) as management_addresses,
+        listening(
+            api, configured.host, configured.port, shutdown_timeout_s=configured.shutdown_timeout_s
+        ) as api_addresses,
+    ):
+        telemetry.get_logger(__name__).info("listening", api=api_addresses, management=management_addresses)
         await stop.wait()
-        application[HEALTH].stop()
+        api[HEALTH].stop()
         await asyncio.sleep(configured.drain_s)
-    finally:
-        await runner.cleanup()
     return 0
 
 

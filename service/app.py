@@ -8,10 +8,11 @@ from typing import Any
 
 from aiohttp import web
 
-from service.api import keys
-from service.api.middlewares import envelop_errors, identify, limit_concurrency
+from service.api import keys, management
+from service.api.middlewares import envelop_errors, identify, limit_concurrency, measure
 from service.api.pages import Pages
-from service.api.routes import add_routes
+from service.api.rate_limits import RateLimits
+from service.api.routes import ROUTES, add_routes
 from service.cluster.access import Access, ClusterAccess, Unrestricted
 from service.cluster.client import Client
 from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
@@ -20,6 +21,8 @@ from service.cluster.watch import Consumer, Reflector
 from service.cluster.workloads import Workloads
 from service.currency import Currency, Intake
 from service.health import POD_WATCH, Health
+from service.metrics import parts
+from service.metrics.registry import Metrics
 from service.model.index import Index
 from service.model.instances import Numbering
 from service.model.pods import PodIndex
@@ -36,9 +39,12 @@ log = get_logger(__name__)
 
 
 def build(settings: Settings) -> web.Application:
-    """The application; its parts start with it."""
+    """The API's application; its parts start with it."""
+    health, metrics = Health(), Metrics()
+    parts.measure_process(metrics, health)
     app = web.Application(
         middlewares=[
+            measure(parts.measure_requests(metrics)),
             identify(log_all=settings.log_level == "debug"),
             envelop_errors,
             limit_concurrency(settings.max_concurrent_requests),
@@ -46,20 +52,36 @@ def build(settings: Settings) -> web.Application:
         client_max_size=settings.max_body_bytes,
     )
     app[keys.SETTINGS] = settings
-    app[keys.HEALTH] = Health()
+    app[keys.HEALTH] = health
+    app[keys.METRICS] = metrics
     app[keys.PAGES] = Pages()
-    add_routes(app)
+    if settings.rate_limit_requests:
+        limits = app[keys.RATE_LIMITS] = RateLimits(
+            settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
+        )
+        app.on_response_prepare.append(limits.tell)
+    add_routes(app, ROUTES)
     app.cleanup_ctx.append(_parts)
     return app
 
 
+def build_management(app: web.Application) -> web.Application:
+    """The application of probes and metrics that goes with the API's; to be served for longer than that."""
+    return management.build(app[keys.HEALTH], app[keys.METRICS], log_all=app[keys.SETTINGS].log_level == "debug")
+
+
 async def _parts(app: web.Application) -> AsyncIterator[None]:
-    settings, health = app[keys.SETTINGS], app[keys.HEALTH]
+    settings, health, metrics = app[keys.SETTINGS], app[keys.HEALTH], app[keys.METRICS]
     async with AsyncExitStack() as stack:
         index, pods, numbering = Index(), PodIndex(), Numbering()
-        client = await Client.connect(settings.kubeconfig, settings.kube_context, timeout_s=settings.kube_timeout_s)
+        client = await Client.connect(
+            settings.kubeconfig,
+            settings.kube_context,
+            timeout_s=settings.kube_timeout_s,
+            on_answer=parts.measure_kube_requests(metrics),
+        )
         stack.push_async_callback(client.close)
-        callers = client.without_identity(settings.kube_timeout_s)
+        callers = client.without_identity()
         stack.push_async_callback(callers.close)
         pool = await Pool.open(
             settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
@@ -76,6 +98,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
                 concurrency=settings.review_concurrency,
             )
             stack.push_async_callback(reviews.close)
+            parts.measure_reviews(metrics, reviews.reviews)
 
         label_keys = settings.keys
         deployments, pod_feed = DeploymentFeed(index, label_keys), PodFeed(pods)
@@ -95,6 +118,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             )
             for name, (path, feed, selector) in followed.items()
         }
+        states = {name: watch.state for name, watch in watches.items()}
         mirror = Mirror(
             settings.database_url,
             Intake(index, numbering, deployments.versions, pod_feed.versions),
@@ -102,7 +126,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             on_change=health.changed,
         )
         health.follow(
-            {name: watch.state for name, watch in watches.items()},
+            states,
             mirror.state,
             lambda: {
                 "processes": len(index),
@@ -117,6 +141,9 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         instances = Instances(
             processes, pods, pod_feed.versions, numbering, records, UsageReader(client, label_keys), currency, health
         )
+        parts.measure_index(metrics, index, deployments)
+        parts.measure_watches(metrics, states)
+        parts.measure_metadata(metrics, mirror.state)
         app[keys.ACCESS] = access
         app[keys.PROCESSES] = processes
         app[keys.INSTANCES] = instances
@@ -128,6 +155,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         gc.freeze()
         # Next to nothing here is held by cycles, and each look for them goes through every large set of a search.
         gc.set_threshold(50_000, 20, 50)
+        _start(stack, "loop lag", parts.measure_event_loop(metrics).run(), health)
         for name, work in (("mirror", mirror.run()), *((name, watch.run()) for name, watch in watches.items())):
             _start(stack, name, work, health)
         yield

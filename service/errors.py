@@ -107,6 +107,22 @@ class AnnotationLimitExceeded(UnprocessableEntity):
     code, title = 390023, "CF-AnnotationLimitExceeded"
 
 
+class RateLimitExceeded(CloudFoundryError):
+    """The caller has made as many requests as one may in a while."""
+
+    status, code, title = 429, 10013, "CF-RateLimitExceeded"
+    default_detail = "Rate Limit Exceeded"
+
+
+class AddressRateLimitExceeded(CloudFoundryError):
+    """As many requests without a valid token have come from the caller's address as may in a while."""
+
+    status, code, title = 429, 10014, "CF-IPBasedRateLimitExceeded"
+    default_detail = (
+        "Rate Limit Exceeded: Unauthenticated requests from this IP address have exceeded the limit. Please log in."
+    )
+
+
 class UnknownError(CloudFoundryError):
     """A defect of the service. Its text is fixed: the cause belongs in the log."""
 

@@ -41,11 +41,15 @@ class Settings:
     kube_context: str = setting("", "The context of the kubeconfig to use. Empty: its current one.")
     host: str = setting("127.0.0.1", "The address to listen on.")
     port: int = setting(8080, "The port to listen on; 0 picks a free one.", validate=_PORT)
+    management_host: str = setting(
+        "127.0.0.1", "The address for probes and metrics, which whoever reaches it may ask without a token."
+    )
+    management_port: int = setting(9090, "The port for probes and metrics; 0 picks a free one.", validate=_PORT)
     external_url: str = setting(
         "", "The base of every link, such as `https://api.example.org`. Empty: each request's own scheme and Host."
     )
     trusted_proxies: tuple[str, ...] = setting(
-        (), "Networks (CIDR, comma-separated) whose `X-Forwarded-Proto` and `X-Forwarded-Host` are believed."
+        (), "Networks (CIDR, comma-separated) whose `X-Forwarded-Proto`, `-Host` and `-For` are believed."
     )
     authentication: str = setting(
         "kubernetes",
@@ -89,6 +93,12 @@ class Settings:
     max_concurrent_requests: int = setting(
         512, "Requests worked on at a time; more get 503 with Retry-After.", validate=_COUNT
     )
+    rate_limit_requests: int = setting(
+        0,
+        "Requests each caller has in a window, of each replica; without a valid token, each address. 0: no limit.",
+        validate=validate.Range(min=0),
+    )
+    rate_limit_window_s: float = setting(60.0, "How long such a window is.", validate=_SECONDS)
     max_body_bytes: int = setting(1 << 20, "The largest request body.", validate=_COUNT)
     drain_s: float = setting(
         0.0,

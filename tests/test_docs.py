@@ -4,6 +4,7 @@ import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+from service.api import management
 from service.api.routes import ROUTES
 from service.model.derive import PRESETS
 from service.settings import Settings
@@ -30,7 +31,7 @@ def test_every_route_is_documented_and_no_other() -> None:
     documented = set(
         re.findall(r"`(GET|POST|PATCH|DELETE) (/[^`]*)`", README.split("## What is served")[1].split("##")[0])
     )
-    assert documented == {(route.method, route.path) for route in ROUTES}
+    assert documented == {(route.method, route.path) for route in (*ROUTES, *management.ROUTES)}
 
 
 def test_every_label_key_of_the_default_preset_is_documented() -> None:

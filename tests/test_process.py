@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,19 +24,33 @@ from tests.support.kube import eventually
 
 async def run(*verb: str, **environ: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service", *verb, env={"PATH": "/usr/bin", **environ}, stdout=PIPE, stderr=PIPE
+        sys.executable,
+        "-m",
+        "service",
+        *verb,
+        env={"PATH": "/usr/bin", "MANAGEMENT_PORT": "0", **environ},
+        stdout=PIPE,
+        stderr=PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
 
+@dataclass(frozen=True)
+class Serving:
+    process: Process
+    url: str
+    management_url: str
+
+
 @asynccontextmanager
-async def serving(settings: Settings, **environ: str) -> AsyncIterator[tuple[Process, str]]:
-    """A serving process and its URL, ready; killed in the end if it is still there."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+async def serving(settings: Settings, **environ: str) -> AsyncIterator[Serving]:
+    """A serving process, ready; killed in the end if it is still there."""
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+        port, management_port = (probe.getsockname()[1] for probe in (one, other))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -47,21 +61,22 @@ async def serving(settings: Settings, **environ: str) -> AsyncIterator[tuple[Pro
             "DATABASE_URL": settings.database_url,
             "KUBECONFIG": settings.kubeconfig,
             "PORT": str(port),
+            "MANAGEMENT_PORT": str(management_port),
             **environ,
         },
         stderr=PIPE,
     )
-    url = f"http://127.0.0.1:{port}"
+    served = Serving(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{management_port}")
     try:
 
         async def ready() -> bool:
             try:
-                return await status(f"{url}/readyz") == 200
+                return await status(f"{served.management_url}/readyz") == 200
             except aiohttp.ClientConnectorError:
                 return False
 
         await eventually(ready, 30)
-        yield process, url
+        yield served
     finally:
         if process.returncode is None:
             process.kill()
@@ -141,13 +156,14 @@ async def test_token_file_with_a_newline_that_is_replaced_goes_on_working(
         await eventually(accepted)
 
 
-async def test_taken_port_is_one_clear_line(settings: Settings) -> None:
+@pytest.mark.parametrize("port", ["PORT", "MANAGEMENT_PORT"])
+async def test_taken_port_is_one_clear_line(settings: Settings, port: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, _, err = await run(
             "serve",
             DATABASE_URL=settings.database_url,
             KUBECONFIG=settings.kubeconfig,
-            PORT=str(taken.getsockname()[1]),
+            **{"PORT": "0", port: str(taken.getsockname()[1])},
         )
     assert code == 1
     assert "in use" in err.splitlines()[-1]
@@ -171,33 +187,44 @@ async def test_migrate_without_postgres_is_one_clear_line() -> None:
 
 
 async def test_sigterm_finishes_what_is_under_way_and_exits_0(settings: Settings, operator_token: str) -> None:
-    async with serving(settings, DRAIN_S="1", DATABASE_TIMEOUT_S="3") as (process, url):
-        assert await status(f"{url}/v3/processes", operator_token) == 200
+    async with serving(settings, DRAIN_S="1", DATABASE_TIMEOUT_S="3") as served:
+        process, path = served.process, f"{served.url}/v3/processes"
+        assert await status(path, operator_token) == 200
         async with connected(settings.database_url, 5) as connection:
             await connection.execute("BEGIN; LOCK TABLE process_metadata IN ACCESS EXCLUSIVE MODE")
-            under_way = asyncio.create_task(status(f"{url}/v3/processes", operator_token))
+            under_way = asyncio.create_task(status(path, operator_token))
             await asyncio.sleep(0.3)
             process.send_signal(signal.SIGTERM)
 
             async def not_ready() -> bool:
-                return await status(f"{url}/readyz") == 503
+                return await status(f"{served.management_url}/readyz") == 503
 
             await eventually(not_ready, 1)
             assert not under_way.done()
             await asyncio.sleep(1.2)
+            # New connections are refused by now; that it is stopping can be seen to the last.
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await status(path, operator_token)
+            assert await status(f"{served.management_url}/readyz") == 503
+            assert await status(f"{served.management_url}/livez") == 200
+            assert not under_way.done()
             await connection.execute("ROLLBACK")
         assert await under_way == 200
         assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
 async def test_logs_are_json_and_hold_no_token_and_no_password(settings: Settings, operator_token: str) -> None:
-    async with serving(settings, LOG_LEVEL="debug") as (process, url):
+    async with serving(settings, LOG_LEVEL="debug") as served:
+        process, url = served.process, served.url
         assert await status(f"{url}/v3/processes", operator_token) == 200
         assert await status(f"{url}/v3/processes?page=0", operator_token) == 400
         assert await status(f"{url}/v3/processes", "not-a-token-but-secret") == 401
         process.send_signal(signal.SIGTERM)
         _, err = await asyncio.wait_for(process.communicate(), 20)
     lines = [orjson.loads(line) for line in err.splitlines()]
+    (listening,) = (line for line in lines if line["event"] == "listening")
+    for name, where in (("api", served.url), ("management", served.management_url)):
+        assert [f"http://{host}:{port}" for host, port in listening[name]] == [where]
     assert {"listening", "listed", "ready", "request"} <= {line["event"] for line in lines}
     requests = [line for line in lines if line["event"] == "request" and line["route"] == "/v3/processes"]
     assert [line["status"] for line in requests] == [200, 400, 401]

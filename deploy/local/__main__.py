@@ -1,6 +1,7 @@
 """`python -m deploy.local VERB`, from the top of the repository.
 
-run    the whole stack with the demo and the service, until Ctrl-C (PORT, KUBECONFIG, DATABASE_URL, LOCAL_STACK_BIN)
+run    the whole stack with the demo and the service, until Ctrl-C (PORT, MANAGEMENT_PORT, KUBECONFIG, DATABASE_URL,
+       LOCAL_STACK_BIN)
 build  only build the control plane's programs, as `run` does on first use
 """
 

@@ -33,13 +33,14 @@ class _Served:
     database_url: str
     control_plane: ControlPlane | None
     """None: an existing cluster, which is left as it is."""
+    management_port: int
 
 
 def run() -> None:
     """Serve until an exception ends it. Raises LocalStackError where something cannot start, or ends by itself."""
     require_linux()
-    port = _port()
-    with keep(_DIRECTORY), _served(port) as served:
+    port, management_port = _port("PORT") or 8080, _port("MANAGEMENT_PORT")
+    with keep(_DIRECTORY), _served(port, management_port) as served:
         if served.control_plane:
             demo.load(served.control_plane)
             for name, account in (("token", "operator"), ("token-viewer", "viewer")):
@@ -50,6 +51,8 @@ def run() -> None:
             DATABASE_URL=served.database_url,
             HOST="127.0.0.1",
             PORT=str(port),
+            MANAGEMENT_HOST="127.0.0.1",
+            MANAGEMENT_PORT=str(served.management_port),
         )
         _migrate(env)
         if served.control_plane:
@@ -57,28 +60,32 @@ def run() -> None:
         service = spawn(
             [sys.executable, "-m", "service", "serve"], pid_file=_DIRECTORY / SERVICE_PID, env=env, cwd=_REPOSITORY
         )
-        if not wait_until(lambda: service.poll() is not None or _is_ready(port), _SERVICE_START_S):
+        if not wait_until(lambda: service.poll() is not None or _is_ready(served.management_port), _SERVICE_START_S):
             raise LocalStackError(f"the service is not ready after {_SERVICE_START_S:.0f} s")
         if service.poll() is None:
-            url = f"http://127.0.0.1:{port}"
+            url, management_url = (f"http://127.0.0.1:{number}" for number in (port, served.management_port))
             write_private(_DIRECTORY / "url", url)
-            _announce(url, served)
+            write_private(_DIRECTORY / "management-url", management_url)
+            _announce(url, management_url, served)
         raise LocalStackError(f"the service ended with exit code {service.wait()}")
 
 
-def _port() -> int:
-    given = os.environ.get("PORT") or "8080"
+def _port(variable: str) -> int | None:
+    given = os.environ.get(variable)
+    if not given:
+        return None
     if not given.isascii() or not given.isdigit() or not 0 < int(given) < 65536:
-        raise LocalStackError(f"PORT={given} is not a port: give a number from 1 to 65535")
+        raise LocalStackError(f"{variable}={given} is not a port: give a number from 1 to 65535")
     return int(given)
 
 
 @contextlib.contextmanager
-def _served(port: int) -> Iterator[_Served]:
+def _served(port: int, management_port: int | None) -> Iterator[_Served]:
     """Start what KUBECONFIG and DATABASE_URL do not give. `keep` ends it."""
-    # Not earlier: the service of a crashed run may have held it.
-    if not is_free(port):
-        raise LocalStackError(f"port {port} on 127.0.0.1 is taken: give another one, PORT=…")
+    # Not earlier: the service of a crashed run may have held them.
+    for variable, number in (("PORT", port), ("MANAGEMENT_PORT", management_port)):
+        if number and not is_free(number):
+            raise LocalStackError(f"port {number} on 127.0.0.1 is taken: give another one, {variable}=…")
     kubeconfig = os.environ.get("KUBECONFIG", "")
     database_url = os.environ.get("DATABASE_URL", "")
     if kubeconfig:
@@ -102,7 +109,7 @@ def _served(port: int) -> Iterator[_Served]:
         if control_plane and begun:
             control_plane.finish(begun, nodes=_NODES)
             kubeconfig = str(admit_service(control_plane, _DIRECTORY))
-        yield _Served(kubeconfig, database_url, control_plane)
+        yield _Served(kubeconfig, database_url, control_plane, management_port or ports.take())
 
 
 def _migrate(env: dict[str, str]) -> None:
@@ -111,8 +118,8 @@ def _migrate(env: dict[str, str]) -> None:
         raise LocalStackError(f"the service's migrations failed ({migrated.returncode})")
 
 
-def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5.0)
+def _is_ready(management_port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", management_port, timeout=5.0)
     with contextlib.closing(connection):
         try:
             connection.request("GET", "/readyz")
@@ -121,8 +128,8 @@ def _is_ready(port: int) -> bool:
             return False
 
 
-def _announce(url: str, served: _Served) -> None:
-    _say(f"\nserving at {url}, stop with Ctrl-C\n")
+def _announce(url: str, management_url: str, served: _Served) -> None:
+    _say(f"\nserving at {url}, stop with Ctrl-C; probes at {management_url}/readyz\n")
     if served.control_plane:
         _say(f"  token of one who may do everything   {_shown('token')}")
         _say(f"  token of one who may read one space  {_shown('token-viewer')}")

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from service.api.bodies import parse_scale, parse_update, read_document
-from service.api.keys import ACCESS, HEALTH, INSTANCES, PAGES, PROCESSES, SETTINGS, WRITING
+from service.api.keys import ACCESS, INSTANCES, PAGES, PROCESSES, RATE_LIMITS, SETTINGS, WRITING
 from service.api.presenters import (
     present_instances,
     present_process,
@@ -103,20 +103,11 @@ async def root(request: web.Request) -> web.Response:
     return answer(request, orjson.dumps(present_root(base_url(request))), Freshness())
 
 
-async def livez(request: web.Request) -> web.Response:
-    """GET /livez: 200 while the event loop turns and all background work goes on."""
-    alive = request.app[HEALTH].alive
-    return web.json_response({"status": "alive" if alive else "broken"}, status=200 if alive else 503)
-
-
-async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: 200 when lists are complete and the service is not about to stop; what is missing, otherwise."""
-    health = request.app[HEALTH]
-    return web.json_response(health.report(), status=200 if health.ready else 503)
-
-
 async def _authenticate(request: web.Request) -> Caller:
-    return await request.app[ACCESS].authenticate(request.headers.get(hdrs.AUTHORIZATION))
+    access, limits = request.app[ACCESS], request.app.get(RATE_LIMITS)
+    if limits is not None:
+        return await limits.admit(request, access)
+    return await access.authenticate(request.headers.get(hdrs.AUTHORIZATION))
 
 
 async def _authenticate_actor(request: web.Request) -> Actor:

@@ -1,4 +1,4 @@
-"""What surrounds every handler, outermost first: identification, the error envelope, limits."""
+"""What surrounds every handler, outermost first: measuring, identification, the error envelope, limits."""
 
 import logging
 import time
@@ -17,6 +17,7 @@ from service.errors import (
     UnknownError,
     UnknownRequest,
 )
+from service.metrics.numbers import Requests, Series
 from service.telemetry import get_logger, new_request_id, request_id
 
 log = get_logger(__name__)
@@ -25,6 +26,33 @@ REQUEST_ID = "X-Vcap-Request-Id"
 SERVER = "cf-processes"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def measure(requests: Requests) -> Middleware:
+    """A middleware that counts requests and times them."""
+    known: dict[web.AbstractRoute, Series] = {}
+
+    @web.middleware
+    async def measure_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        requests.in_flight += 1
+        try:
+            response = await handler(request)
+        finally:
+            requests.in_flight -= 1
+        route = request.match_info.route
+        series = known.get(route)
+        if series is None:
+            if route.resource is None:
+                # aiohttp makes a new one each time; and a method, too, may be anything.
+                method = request.method if request.method in hdrs.METH_ALL else "other"
+                series = requests.series(method, "unknown")
+            else:
+                series = known[route] = requests.series(route.method, route.resource.canonical)
+        series.observe(response.status, time.perf_counter() - started)
+        return response
+
+    return measure_request
 
 
 def identify(*, log_all: bool) -> Middleware:
@@ -78,14 +106,12 @@ async def envelop_errors(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def limit_concurrency(most: int) -> Middleware:
-    """A middleware that turns requests away while `most` are being worked on; probes always pass."""
+    """A middleware that turns requests away while `most` are being worked on."""
     working = 0
 
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
         nonlocal working
-        if request.path in ("/livez", "/readyz"):
-            return await handler(request)
         if working >= most:
             raise ServiceUnavailable("The service has too many requests to answer at the moment", retry_after_s=1)
         working += 1

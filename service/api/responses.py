@@ -1,7 +1,6 @@
 """How every reply is put together: headers, compression, conditional requests, base of links, error envelope."""
 
 import hashlib
-import ipaddress
 import re
 from functools import lru_cache
 from urllib.parse import quote_plus
@@ -10,6 +9,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from service.api.keys import SETTINGS
+from service.api.proxies import is_trusted
 from service.currency import Freshness
 from service.errors import CloudFoundryError, InvalidRequest
 
@@ -30,7 +30,7 @@ def base_url(request: web.Request) -> str:
     if settings.external_url:
         return settings.external_url.rstrip("/")
     scheme, host = request.scheme, request.headers.get(hdrs.HOST, "")
-    if settings.trusted_proxies and _is_trusted(request.remote, settings.trusted_proxies):
+    if settings.trusted_proxies and is_trusted(request.remote, settings.trusted_proxies):
         scheme = request.headers.get(hdrs.X_FORWARDED_PROTO, scheme).partition(",")[0].strip()
         host = request.headers.get(hdrs.X_FORWARDED_HOST, host).partition(",")[0].strip()
     base = _base(scheme, host)
@@ -42,20 +42,6 @@ def base_url(request: web.Request) -> str:
 @lru_cache(maxsize=256)
 def _base(scheme: str, host: str) -> str | None:
     return f"{scheme}://{host}" if scheme in ("http", "https") and _HOST.fullmatch(host) else None
-
-
-def _is_trusted(remote: str | None, networks: tuple[str, ...]) -> bool:
-    try:
-        address = ipaddress.ip_address(remote or "")
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        # How a socket that listens on :: shows a peer that came over IPv4.
-        address = address.ipv4_mapped
-    return any(address in _network(network) for network in networks)
-
-
-_network = lru_cache(maxsize=256)(ipaddress.ip_network)
 
 
 STATS_UNAVAILABLE = "Stats server temporarily unavailable."

@@ -1,6 +1,6 @@
-"""THE table of what this service answers. Whatever is not here is an unknown request."""
+"""THE table of what the API answers. Whatever is not here is an unknown request."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -17,8 +17,6 @@ class Route:
 
 ROUTES = (
     Route("GET", "/", handlers.root),
-    Route("GET", "/livez", handlers.livez),
-    Route("GET", "/readyz", handlers.readyz),
     Route("GET", "/v3/processes", handlers.list_processes),
     Route("GET", "/v3/processes/{guid}/process_instances", handlers.list_instances),
     Route("GET", "/v3/apps/{guid}/processes", handlers.list_app_processes),
@@ -36,8 +34,8 @@ ROUTES = (
 )
 
 
-def add_routes(app: web.Application) -> None:
-    for route in ROUTES:
+def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
+    for route in routes:
         methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
         resource = app.router.add_resource(route.path)
         for method in methods:

@@ -1,6 +1,8 @@
 """aiohttp's server with its own refusals (a request line too long, no HTTP at all) in the API's error shape."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -65,3 +67,21 @@ class Runner(web.AppRunner):
         made = await super()._make_server()
         loop = asyncio.get_running_loop()
         return _Server(made.request_handler, request_factory=made.request_factory, loop=loop, **made._kwargs)
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, *, shutdown_timeout_s: float
+) -> AsyncIterator[list[tuple[str, int]]]:
+    """Serve for the length of a block, and then until requests under way are done, for `shutdown_timeout_s` at most.
+
+    Yields the addresses, more than one where a name has several; port 0 has become a free one. Raises OSError where
+    one cannot be had.
+    """
+    runner = Runner(app, shutdown_timeout=shutdown_timeout_s)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+        yield [address[:2] for address in runner.addresses]
+    finally:
+        await runner.cleanup()

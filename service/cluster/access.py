@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -69,6 +69,9 @@ class Access(Protocol):
     async def authenticate(self, authorization: str | None) -> Caller:
         """Raises NotAuthenticated, InvalidAuthToken, NotAuthorized (may not use the API), ServiceUnavailable."""
 
+    def knows(self, authorization: str | None) -> bool:
+        """Whether this token has been accepted before, as far as is remembered: no guess has."""
+
     async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
         """The namespaces whose Deployments the caller may list: all of these that are, and maybe more of the same kind.
 
@@ -87,6 +90,9 @@ class Unrestricted:
 
     async def authenticate(self, authorization: str | None) -> Caller:
         return ANYONE
+
+    def knows(self, authorization: str | None) -> bool:
+        return True
 
     async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
         return None
@@ -128,19 +134,30 @@ class ClusterAccess:
         )
         self._sights: LRUCache[bytes, _Sight] = LRUCache(4096)
 
+    @property
+    def reviews(self) -> Mapping[str, ReviewCache[Any]]:
+        """By what is reviewed."""
+        return {"token": self._callers, "access": self._permissions}
+
     async def close(self) -> None:
         await self._callers.close()
         await self._permissions.close()
 
     async def authenticate(self, authorization: str | None) -> Caller:
         token = bearer_token(authorization)
-        key = hashlib.sha256(token.encode()).digest()
+        key = _key(token)
         caller = await self._callers.get(key, lambda: self._review_token(token, key))
         if caller is None or caller.expires_at <= self._wall_clock():
             raise InvalidAuthToken
         if not await self._allowed(caller, {"nonResourceAttributes": {"path": API_PATH, "verb": "get"}}, (API_PATH,)):
             raise NotAuthorized
         return caller
+
+    def knows(self, authorization: str | None) -> bool:
+        try:
+            return self._callers.remembers(_key(bearer_token(authorization)))
+        except (NotAuthenticated, InvalidAuthToken):
+            return False
 
     async def may_get(self, caller: Caller, namespace: str) -> bool:
         return await self._may(caller, "get", namespace)
@@ -286,6 +303,10 @@ def bearer_token(authorization: str | None) -> str:
     if scheme.lower() != "bearer" or not token or len(token) > MAXIMUM_TOKEN or not token.isascii() or " " in token:
         raise InvalidAuthToken
     return token
+
+
+def _key(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def token_expiry(token: str) -> float:

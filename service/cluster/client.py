@@ -22,6 +22,7 @@ from kubernetes_asyncio.config.incluster_config import (
     InClusterConfigLoader,
 )
 
+from service.cluster.paths import verb_and_resource
 from service.errors import ServiceUnavailable
 from service.telemetry import get_logger
 
@@ -29,6 +30,9 @@ log = get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 CREDENTIALS_TTL_S = 60.0
+
+Observer = Callable[[str, str, str, float], None]
+"""Told of each request its verb, resource, outcome (HTTP status, or `unreachable`) and the seconds until the answer."""
 
 
 class ClusterUnreachable(ServiceUnavailable):
@@ -91,13 +95,15 @@ class Client:
     """Requests to one kube-apiserver. Close it."""
 
     @classmethod
-    async def connect(cls, kubeconfig: str, context: str, *, timeout_s: float) -> "Client":
+    async def connect(
+        cls, kubeconfig: str, context: str, *, timeout_s: float, on_answer: Observer = lambda *_: None
+    ) -> "Client":
         """A client of the cluster that is configured; nothing is asked yet. Raises NoCluster."""
 
         async def load() -> Configuration:
             return await load_configuration(kubeconfig, context)
 
-        return cls(await load(), timeout_s, reload=load)
+        return cls(await load(), timeout_s, reload=load, on_answer=on_answer)
 
     def __init__(
         self,
@@ -105,11 +111,14 @@ class Client:
         timeout_s: float,
         *,
         reload: Callable[[], Awaitable[Configuration]] | None = None,
+        on_answer: Observer = lambda *_: None,
     ) -> None:
         self._configuration = configuration
         self._reload = reload
+        self._on_answer = on_answer
         self._reload_at = time.monotonic() + CREDENTIALS_TTL_S
         self._api = ApiClient(configuration)
+        self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
 
     @property
@@ -118,7 +127,7 @@ class Client:
         url = urlsplit(str(self._configuration.host))
         return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
 
-    def without_identity(self, timeout_s: float) -> "Client":
+    def without_identity(self) -> "Client":
         """A client of the same cluster that presents nothing of ours, for requests that carry a caller's token.
 
         NB: a client certificate of the service's kubeconfig would win over any token sent beside it.
@@ -126,7 +135,7 @@ class Client:
         configuration = copy.deepcopy(self._configuration)
         configuration.api_key = {}
         configuration.cert_file = configuration.key_file = None
-        return Client(configuration, timeout_s)
+        return Client(configuration, self._timeout_s, on_answer=self._on_answer)
 
     async def close(self) -> None:
         await self._api.close()
@@ -190,8 +199,9 @@ class Client:
         timeout: aiohttp.ClientTimeout,
         headers: Mapping[str, str],
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        started, outcome = time.monotonic(), "unreachable"
         try:
-            headers = {
+            sent = {
                 "Accept": "application/json",
                 "User-Agent": "cf-processes",
                 **await self._credentials(),
@@ -200,15 +210,18 @@ class Client:
             response = await self._api.rest_client.pool_manager.request(
                 method,
                 f"{self._configuration.host}{path}" + ("?" + urlencode(query) if query else ""),
-                headers=headers,
+                headers=sent,
                 data=body,
                 timeout=timeout,
                 server_hostname=self._configuration.tls_server_name,
                 proxy=self._configuration.proxy,
                 proxy_headers=self._configuration.proxy_headers,
             )
+            outcome = str(response.status)
         except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
             raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
+        finally:
+            self._on_answer(*verb_and_resource(method, path, query), outcome, time.monotonic() - started)
         async with response:
             if response.status == 429 or response.status >= 500:
                 raise ClusterUnreachable(f"{method} {path}: HTTP {response.status}")

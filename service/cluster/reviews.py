@@ -44,20 +44,40 @@ class ReviewCache(Generic[_Answer]):
         self._clock = clock
         self._kept: LRUCache[Hashable, _Kept[_Answer]] = LRUCache(CAPACITY)
         self._under_way: dict[Hashable, asyncio.Task[_Answer]] = {}
+        self.hits = 0
+        """Questions answered with what was kept."""
+        self.shared = 0
+        """Questions that joined others in waiting for a review."""
+        self.misses = 0
+        """Questions that led to a review."""
+
+    @property
+    def under_way(self) -> int:
+        """Reviews that somebody may be waiting for."""
+        return len(self._under_way)
 
     def peek(self, key: Hashable, default: _Default) -> _Answer | _Default:
         """The answer kept, if it is fresh."""
         kept = self._kept.get(key)
         return default if kept is None or self._clock() >= kept.fresh_until else kept.answer
 
+    def remembers(self, key: Hashable) -> bool:
+        """Whether the last answer, of whatever age, was a positive one."""
+        kept = self._kept.get(key)
+        return kept is not None and bool(kept.answer)
+
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer kept or a new one. Raises what `ask` raises; ServiceUnavailable only past the grace period."""
         kept = self._kept.get(key)
         now = self._clock()
         if kept is not None and now < kept.fresh_until:
+            self.hits += 1
             return kept.answer
         task = self._under_way.get(key)
-        if task is None:
+        if task is not None:
+            self.shared += 1
+        else:
+            self.misses += 1
             task = self._under_way[key] = asyncio.create_task(self._ask(key, ask))
             task.add_done_callback(lambda done: self._finish(key, done))
         if kept is not None and now < kept.usable_until:

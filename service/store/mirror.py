@@ -44,6 +44,8 @@ class MirrorState:
     connected: bool = False
     failure: str = "not started"
     """Why it is not connected now; empty while it is."""
+    probes: int = 0
+    """Questions for what has been written since, as opposed to reading everything."""
 
 
 class Mirror:
@@ -125,6 +127,7 @@ class Mirror:
             self._wanted.clear()
             self._under_way, self._next = self._next, []
             shared = len(self._under_way) > 1
+            self.state.probes += 1
             await self._fetch(connection)
             _answer(self._under_way, True)
 

@@ -1,4 +1,4 @@
-"""What surrounds the operations: the error envelope for every refusal, request ids, links, probes, limits."""
+"""What surrounds the operations: the error envelope for every refusal, request ids, links, limits."""
 
 import asyncio
 import re
@@ -113,14 +113,6 @@ async def test_root_tells_clients_where_the_api_is_without_a_token(api: Api) -> 
     assert body["links"]["self"]["href"] == api.url
     assert body["links"]["cloud_controller_v3"]["href"] == f"{api.url}/v3"
     assert re.fullmatch(r"3\.\d+\.\d+", body["links"]["cloud_controller_v3"]["meta"]["version"])
-
-
-async def test_probes_answer_without_a_token(api: Api) -> None:
-    assert (await api.as_user(None).get("/livez")).status == 200
-    report = (await api.as_user(None).get("/readyz")).json
-    assert report["status"] == "ready"
-    assert report["watches"]["deployments"]["connected"] is True
-    assert report["metadata"]["connected"] is True
 
 
 async def test_too_many_requests_at_once_are_turned_away_for_later(settings: Settings, operator_token: str) -> None:

@@ -210,7 +210,7 @@ async def _stalls(bench: _Bench) -> AsyncIterator[Row]:
         await service.mark("relist")
 
         async def relisted() -> bool:
-            watch = orjson.loads(await get(f"{service.url}/readyz"))["watches"]["deployments"]
+            watch = orjson.loads(await get(f"{service.management_url}/readyz"))["watches"]["deployments"]
             return bool(watch["relists"] and watch["connected"])
 
         await bench.kube.patch(meta["namespace"], meta["name"], {"metadata": {"annotations": {"touched": "yes"}}})

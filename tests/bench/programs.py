@@ -91,6 +91,7 @@ class Service:
     """The service as its users run it."""
 
     url: str
+    management_url: str
     pid: int
     listening_after_s: float
     """From the start of the process."""
@@ -106,35 +107,39 @@ class Service:
 
 @asynccontextmanager
 async def serving(directory: Path, environ: Mapping[str, str]) -> AsyncIterator[Service]:
-    """`python -m service serve`, on a port of its own, ready. Raises ProgramFailed."""
+    """`python -m service serve`, on ports of its own, ready. Raises ProgramFailed."""
     started = time.perf_counter()
-    async with running(directory, "service", "serve", environ={**environ, "PORT": "0"}) as program:
+    ports = {"PORT": "0", "MANAGEMENT_PORT": "0"}
+    async with running(directory, "service", "serve", environ={**environ, **ports}) as program:
 
         async def wait() -> None:
             if program.process.returncode is not None or time.perf_counter() > started + _PATIENCE_S:
                 raise program.failed()
             await asyncio.sleep(_POLL_S)
 
-        while (port := _listening_port(program.log)) is None:
+        while (urls := _urls(program.log)) is None:
             await wait()
         listening = time.perf_counter()
-        url = f"http://127.0.0.1:{port}"
+        url, management_url = urls
         async with aiohttp.ClientSession() as session:
-            while not await _is_ready(session, url):
+            while not await _is_ready(session, management_url):
                 await wait()
-        yield Service(url, program.process.pid, listening - started, time.perf_counter() - listening)
+        ready = time.perf_counter()
+        yield Service(url, management_url, program.process.pid, listening - started, ready - listening)
 
 
-def _listening_port(log: Path) -> int | None:
+def _urls(log: Path) -> tuple[str, str] | None:
+    """Of the API and of its management, once the service listens."""
     for line in log.read_bytes().splitlines():
         if b'"listening"' in line:
-            port: int = orjson.loads(line)["addresses"][0][1]
-            return port
+            said = orjson.loads(line)
+            api, management = (f"http://127.0.0.1:{said[name][0][1]}" for name in ("api", "management"))
+            return api, management
     return None
 
 
-async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
-    async with session.get(f"{url}/readyz") as response:
+async def _is_ready(session: aiohttp.ClientSession, management_url: str) -> bool:
+    async with session.get(f"{management_url}/readyz") as response:
         return response.status == 200
 
 

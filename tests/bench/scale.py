@@ -195,7 +195,7 @@ async def _relist(bench: _Bench, service: stalls.Watched) -> stalls.Phase:
         response.raise_for_status()
 
     async def relisted() -> bool:
-        watch = orjson.loads(await get(f"{service.url}/readyz"))["watches"]["deployments"]
+        watch = orjson.loads(await get(f"{service.management_url}/readyz"))["watches"]["deployments"]
         return bool(watch["relists"] and watch["connected"])
 
     await eventually(relisted, 60)

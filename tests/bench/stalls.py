@@ -1,8 +1,8 @@
 """How long the service's event loop stands still: the service's own application, with a stopwatch in its loop.
 
-As a program (`python -m tests.bench.stalls`, with the service's environment) it prints its address, and the first
-phase, which is the first list; then, for each line on stdin, the phase since the line before. The line `relist` makes
-the next event of a Deployment a 410. It ends with its stdin.
+As a program (`python -m tests.bench.stalls`, with the service's environment) it prints its addresses (of the API, of
+its management), and the first phase, which is the first list; then, for each line on stdin, the phase since the line
+before. The line `relist` makes the next event of a Deployment a 410. It ends with its stdin.
 """
 
 import asyncio
@@ -135,7 +135,7 @@ async def _serve() -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     with patch.object(DeploymentFeed, "put", put_or_expire):
         async with running(configured, ready=False) as api:
-            print(api.url, flush=True)
+            print(api.url, api.management_url, flush=True)
             # Putting the parts together before anyone could ask is not what the bar is about.
             stopwatch.lap()
             await eventually(is_ready, _START_S)
@@ -154,9 +154,10 @@ async def _serve() -> None:
 class Watched:
     """The program, from outside."""
 
-    def __init__(self, program: Program, url: str) -> None:
+    def __init__(self, program: Program, url: str, management_url: str) -> None:
         self._program = program
         self.url = url
+        self.management_url = management_url
 
     async def phase(self) -> Phase:
         """The first phase, as soon as it is over."""
@@ -172,7 +173,7 @@ class Watched:
 async def watched(directory: Path, environ: Mapping[str, str]) -> AsyncIterator[Watched]:
     """The program, loading; its first phase is the first list."""
     async with programs.running(directory, "tests.bench.stalls", environ={**environ, "PORT": "0"}) as program:
-        yield Watched(program, await program.line())
+        yield Watched(program, *(await program.line()).split())
 
 
 def row(what: str, phase: Phase) -> Row:

@@ -15,6 +15,7 @@ from service.store.records import load
 from tests.conftest import new_database
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.kube import Kube, deployment, eventually
+from tests.support.metrics import scrape
 
 
 @pytest.fixture
@@ -73,9 +74,10 @@ async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
                 return bool((await api.get(path)).json["resources"][0]["instances"] == 4)
 
             await eventually(scaled)
-            report = (await api.get("/readyz")).json
+            report = (await api.manage("/readyz")).json
             assert report["status"] == "ready"
             assert report["metadata"]["connected"] is False
+            assert (await scrape(api)).value("cf_processes_metadata_connected") == 0
         finally:
             await asyncio.to_thread(fragile_stack.postgres.start)
 
@@ -122,9 +124,13 @@ async def test_reads_go_on_marked_while_kube_apiserver_is_away_and_heal(
             unknown = await api.as_user(stranger).get(path)
             assert_cf_error(unknown, 503, 10015, "CF-ServiceUnavailable")
             assert int(unknown.headers["Retry-After"]) >= 1
-            report = (await api.get("/readyz")).json
+            report = (await api.manage("/readyz")).json
             assert report["status"] == "ready"
             assert report["watches"]["deployments"]["age_s"] > 0
+            found = await scrape(api)
+            assert found.value("cf_processes_watch_age_seconds", watch="deployments") > 0
+            assert found.value("cf_processes_watch_connected") == 0
+            assert found.value("cf_processes_kube_requests_total", outcome="unreachable") > 0
         finally:
             await asyncio.to_thread(fragile_stack.control_plane.start_apiserver)
 
@@ -174,14 +180,17 @@ async def test_starts_with_both_away_says_what_is_missing_and_heals(
         async with running(fragile_settings, token=token, ready=False) as api:
 
             async def explained() -> bool:
-                reply = await api.get("/readyz")
+                reply = await api.manage("/readyz")
                 report = reply.json
                 failures = [part["failure"] for part in (*report["watches"].values(), report["metadata"])]
                 assert reply.status == 503
                 return all(failures) and "not started" not in failures
 
             await eventually(explained)
-            assert (await api.get("/livez")).status == 200
+            assert (await api.manage("/livez")).status == 200
+            found = await scrape(api)
+            assert found.value("cf_processes_ready") == 0
+            assert "cf_processes_watch_age_seconds{" not in found.text
             refused = await api.get("/v3/processes")
             assert_cf_error(refused, 503, 10015, "CF-ServiceUnavailable")
             await asyncio.to_thread(fragile_stack.postgres.start)
@@ -189,7 +198,7 @@ async def test_starts_with_both_away_says_what_is_missing_and_heals(
             stopped = False
 
             async def ready() -> bool:
-                return (await api.get("/readyz")).status == 200
+                return (await api.manage("/readyz")).status == 200
 
             await eventually(ready, 40)
             assert (await api.get("/v3/processes")).status == 200

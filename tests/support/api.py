@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -12,7 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from service import app as composition
-from service.api.server import Runner
+from service.api.server import listening
 from service.settings import Settings
 from tests.support.kube import eventually
 
@@ -33,12 +33,13 @@ class Api:
     """Requests as one user; `as_user` gives another's view of the same service."""
 
     url: str
+    management_url: str
     token: str | None
     session: aiohttp.ClientSession
     application: web.Application = field(repr=False)
 
     def as_user(self, token: str | None) -> "Api":
-        return Api(self.url, token, self.session, self.application)
+        return replace(self, token=token)
 
     async def get(self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Reply:
         own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -48,6 +49,10 @@ class Api:
             method, URL(url, encoded=True), headers={**own, **(headers or {})}, allow_redirects=False
         ) as response:
             return Reply(response.status, response.headers.copy(), await response.read())
+
+    async def manage(self, path: str) -> Reply:
+        """A GET of the management port, without a token."""
+        return await self.as_user(None).get(self.management_url + path)
 
     async def guids(self, path: str) -> list[str]:
         """The GUIDs of one page that must be there."""
@@ -85,28 +90,26 @@ def assert_cf_error(reply: Reply, status: int, code: int, title: str, detail: st
 
 @asynccontextmanager
 async def running(settings: Settings, *, token: str | None = None, ready: bool = True) -> AsyncIterator[Api]:
-    """The service in this process, on a port of its own; waits until it is ready unless told not to.
+    """The service in this process, on ports of its own; waits until it is ready unless told not to.
 
     Fails if the service leaves a task behind.
     """
     before = asyncio.all_tasks()
     application = composition.build(settings)
-    runner = Runner(application, shutdown_timeout=5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding"]) as session:
-            api = Api(f"http://{host}:{port}", token, session, application)
-            if ready:
+    management = composition.build_management(application)
+    async with (
+        listening(management, "127.0.0.1", 0, shutdown_timeout_s=1) as ((*_, management_port),),
+        listening(application, "127.0.0.1", 0, shutdown_timeout_s=5) as ((*_, port),),
+        aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding"]) as session,
+    ):
+        api = Api(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{management_port}", token, session, application)
+        if ready:
 
-                async def is_ready() -> bool:
-                    return (await api.get("/readyz")).status == 200
+            async def is_ready() -> bool:
+                return (await api.manage("/readyz")).status == 200
 
-                await eventually(is_ready, 20)
-            yield api
-    finally:
-        await runner.cleanup()
+            await eventually(is_ready, 20)
+        yield api
     left = {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and not task.done()}
     if left:
         # A connection whose other end has just closed takes a moment to notice.

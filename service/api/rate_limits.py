@@ -1,0 +1,144 @@
+"""How many requests one caller may make in a while, and how many without a valid token one address may.
+
+Counted in this process: of each replica a caller may ask as much.
+"""
+
+import hashlib
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from aiohttp import hdrs, web
+
+from service.api.proxies import client_address
+from service.cluster.access import Access, Caller
+from service.errors import (
+    AddressRateLimitExceeded,
+    InvalidAuthToken,
+    NotAuthenticated,
+    NotAuthorized,
+    RateLimitExceeded,
+)
+
+CAPACITY = 50_000
+"""Callers, and addresses, that are counted at a time: some 10 MB of each. Beyond, the oldest start anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where someone stands in their window."""
+
+    remaining: int
+    ends_in_s: float
+    exceeded: bool
+    """There was nothing left for this request."""
+
+
+@dataclass(slots=True)
+class _Window:
+    ends_at: float
+    requests: int = 0
+
+
+class Windows:
+    """Requests by who makes them, in windows of one length; each begins with its first request."""
+
+    def __init__(self, most: int, length_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._length_s = length_s
+        self._clock = clock
+        # Of one length, they end in the order in which they began.
+        self._windows: OrderedDict[Hashable, _Window] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def take(self, key: Hashable) -> Standing:
+        """Count a request, if one is left."""
+        now = self._end_old()
+        window = self._windows.get(key)
+        if window is None:
+            if len(self._windows) >= CAPACITY:
+                self._windows.popitem(last=False)
+            window = self._windows[key] = _Window(now + self._length_s)
+        exceeded = window.requests >= self._most
+        window.requests += not exceeded
+        return Standing(self._most - window.requests, window.ends_at - now, exceeded)
+
+    def exhausted(self, key: Hashable) -> Standing | None:
+        """Where someone stands who has nothing left."""
+        now = self._end_old()
+        window = self._windows.get(key)
+        if window is None or window.requests < self._most:
+            return None
+        return Standing(0, window.ends_at - now, exceeded=True)
+
+    def _end_old(self) -> float:
+        now = self._clock()
+        while self._windows and next(iter(self._windows.values())).ends_at <= now:
+            self._windows.popitem(last=False)
+        return now
+
+
+STANDING = web.RequestKey("standing", Standing)
+
+
+class RateLimits:
+    """Admits callers, and tells them how much is left to them."""
+
+    def __init__(self, requests: int, window_s: float, *, trusted_proxies: tuple[str, ...]) -> None:
+        self._requests = requests
+        self._trusted_proxies = trusted_proxies
+        self._callers = Windows(requests, window_s)
+        self._addresses = Windows(requests, window_s)
+
+    async def admit(self, request: web.Request, access: Access) -> Caller:
+        """Who asks. Raises what Access.authenticate does, RateLimitExceeded and AddressRateLimitExceeded."""
+        authorization = request.headers.get(hdrs.AUTHORIZATION)
+        address = _counted(client_address(request, self._trusted_proxies))
+        exhausted = self._addresses.exhausted(address)
+        # Whoever was let in before is not shut out by what others try from behind the same address.
+        if exhausted and not access.knows(authorization):
+            request[STANDING] = exhausted
+            raise AddressRateLimitExceeded(retry_after_s=_retry_after_s(exhausted))
+        try:
+            caller = await access.authenticate(authorization)
+        except (NotAuthenticated, InvalidAuthToken, NotAuthorized):
+            request[STANDING] = self._addresses.take(address)
+            raise
+        standing = request[STANDING] = self._callers.take(_identity(caller))
+        if standing.exceeded:
+            raise RateLimitExceeded(retry_after_s=_retry_after_s(standing))
+        return caller
+
+    async def tell(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the headers of whoever was counted; to be called when a reply is about to be sent."""
+        if standing := request.get(STANDING):
+            response.headers["X-RateLimit-Limit"] = str(self._requests)
+            response.headers["X-RateLimit-Remaining"] = str(standing.remaining)
+            response.headers["X-RateLimit-Reset"] = str(math.ceil(time.time() + standing.ends_in_s))
+
+
+def _retry_after_s(standing: Standing) -> int:
+    return math.ceil(standing.ends_in_s)
+
+
+def _identity(caller: Caller) -> bytes:
+    """Of a person or account, whichever of their tokens they use; short, however long the name."""
+    return hashlib.blake2b(f"{caller.uid}\0{caller.name}".encode(), digest_size=16).digest()
+
+
+@lru_cache(maxsize=1024)
+def _counted(address: str) -> str:
+    """What is counted as one address: of IPv6 a /64, which is the least that anyone is given, and so as good as one."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:45]
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((parsed, 64), strict=False))

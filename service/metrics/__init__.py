@@ -1,0 +1,1 @@
+"""What the service counts and measures: the only package that imports prometheus_client."""

@@ -1,0 +1,44 @@
+"""What /metrics says, to be asked for single values."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.api import Api
+
+
+@dataclass
+class Scrape:
+    """One answer of /metrics."""
+
+    families: list[Metric]
+    text: str
+
+    def value(self, name: str, **labels: str) -> float:
+        """The sum of all samples of that name with these labels, whatever others they have; 0 where there is none."""
+        return sum(
+            sample.value
+            for family in self.families
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def labels(self) -> dict[str, set[str]]:
+        """The label names of each sample's name."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for family in self.families:
+            for sample in family.samples:
+                found[sample.name].update(sample.labels)
+        return found
+
+    def label_values(self) -> set[str]:
+        return {value for family in self.families for sample in family.samples for value in sample.labels.values()}
+
+
+async def scrape(api: Api) -> Scrape:
+    reply = await api.manage("/metrics")
+    assert reply.status == 200
+    text = reply.body.decode()
+    return Scrape(list(text_string_to_metric_families(text)), text)
