@@ -34,7 +34,7 @@ class Stack:
 
 @contextlib.contextmanager
 def local_stack(directory: Path, *, nodes: int = 4) -> Iterator[Stack]:
-    """A fresh stack in `directory`, with the account and roles of deploy/base; all is ended and its data removed after.
+    """A fresh stack in `directory`, with deploy/base/rbac.yaml applied; all of it is ended and its data removed after.
 
     A node takes 250 Pods. KUBECONFIG and DATABASE_URL are not looked at; LOCAL_STACK_BIN is. Blocks for seconds, on
     first use for the minutes of a build. Raises LocalStackError.
