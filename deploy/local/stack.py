@@ -14,7 +14,8 @@ from .keeper import keep
 from .ports import PortBlock
 from .postgres import Postgres
 
-_RBAC = Path(__file__).parents[1] / "base" / "rbac.yaml"
+_BASE = Path(__file__).parents[1] / "base"
+_ACCOUNT = [_BASE / name for name in ("namespace.yaml", "service-account.yaml", "rbac.yaml")]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def local_stack(directory: Path, *, nodes: int = 4) -> Iterator[Stack]:
 
 def admit_service(control_plane: ControlPlane, directory: Path) -> Path:
     """Create the service's account and roles; the kubeconfig of that account."""
-    control_plane.apply(_RBAC)
+    for manifest in _ACCOUNT:
+        control_plane.apply(manifest)
     path = directory / "service-kubeconfig"
     write_private(path, control_plane.kubeconfig_for(control_plane.create_token("processes", "processes")))
     return path
