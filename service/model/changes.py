@@ -127,7 +127,7 @@ class Update:
             except LookupError as error:
                 complaints.append(f"'{name}' of type {wanted.type} cannot be made: {error.args[0]}")
                 continue
-            probes |= {probe: value and {"$patch": "replace", **value} for probe, value in made.items()}
+            probes |= {probe: _replacing(live.container.get(probe), value) for probe, value in made.items()}
         if complaints:
             raise UnprocessableEntity(", ".join(complaints))
         return probes, annotations
@@ -177,6 +177,14 @@ class Patch:
 
     def __bool__(self) -> bool:
         return bool(self.spec or self.annotations)
+
+
+def _replacing(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The patch that makes an object of the old one.
+
+    NB: `$patch: replace` would do, but for an object that is not there yet: that one it leaves out.
+    """
+    return None if new is None else {**{key: None for key in old or () if key not in new}, **new}
 
 
 def _in_container(name: str, fields: Mapping[str, Any], pod: Mapping[str, Any] | None = None) -> dict[str, Any]:
