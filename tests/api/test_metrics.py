@@ -55,7 +55,7 @@ async def test_requests_that_are_refused_for_want_of_a_token_or_room_count_too(
 
 
 async def test_durations_are_those_of_the_requests(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def slow(*_: object) -> None:
+    async def slow(*_: object, **__: object) -> None:
         await asyncio.sleep(0.3)
         raise RuntimeError
 
