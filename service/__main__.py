@@ -1,4 +1,4 @@
-"""`python -m service VERB`: serve the API, or migrate the database."""
+"""`python -m service VERB`: serve the API, migrate the database, or check the configuration."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ import sys
 from service import app, settings, telemetry
 from service.api.keys import HEALTH
 from service.api.server import listening
+from service.check import check
 from service.cluster.client import NoCluster
 from service.settings import InvalidSettings, Settings
 from service.store.database import DatabaseUnavailable, SchemaMismatch, connected, migrate
@@ -53,21 +54,29 @@ async def migrate_database(configured: Settings) -> int:
     return 0
 
 
+async def check_configuration(configured: Settings) -> int:
+    """Say what is well, what is missing and what to do about it."""
+    return await check(configured, lambda finding: print(finding, flush=True))
+
+
 def main() -> int:
     """The exit status: 0, 1 when something is away or in the way, 2 when the settings are wrong."""
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("serve", help="answer requests until SIGTERM or Ctrl-C")
     verbs.add_parser("migrate", help="bring the database schema up to date, and exit")
+    verbs.add_parser("check", help="say whether these settings can work, change nothing, and exit")
     verb = parser.parse_args().verb
     try:
         configured = settings.load(os.environ)
     except InvalidSettings as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION
-    telemetry.configure_logging(configured.log_level)
+    # What the parts would log at a check is in its report.
+    telemetry.configure_logging("error" if verb == "check" else configured.log_level)
+    work = {"serve": serve, "migrate": migrate_database, "check": check_configuration}[verb]
     try:
-        return _run(serve(configured) if verb == "serve" else migrate_database(configured))
+        return _run(work(configured))
     except NoCluster as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION

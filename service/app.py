@@ -10,25 +10,32 @@ from aiohttp import web
 
 from service.api import keys, management
 from service.api.middlewares import envelop_errors, identify, limit_concurrency, measure
-from service.api.presenters import Pages
+from service.api.pages import Pages
 from service.api.rate_limits import RateLimits
 from service.api.routes import ROUTES, add_routes
 from service.cluster.access import Access, ClusterAccess, Unrestricted
 from service.cluster.client import Client
-from service.cluster.feeds import DeploymentFeed, NamespaceFeed
-from service.cluster.watch import Reflector
-from service.health import Health
+from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
+from service.cluster.usage import UsageReader
+from service.cluster.watch import Consumer, Reflector
+from service.cluster.workloads import Workloads
+from service.currency import Currency, Intake
+from service.health import POD_WATCH, Health
 from service.metrics import parts
 from service.metrics.registry import Metrics
 from service.model.index import Index
-from service.operations import Processes
+from service.model.instances import Numbering
+from service.model.pods import PodIndex
+from service.operations.instances import Instances
+from service.operations.reading import Processes
+from service.operations.writing import Writing
 from service.settings import Settings
+from service.store.database import Pool
 from service.store.mirror import Mirror
+from service.store.records import Records
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
-
-DEPLOYMENTS, NAMESPACES = "/apis/apps/v1/deployments", "/api/v1/namespaces"
 
 
 def build(settings: Settings) -> web.Application:
@@ -66,7 +73,7 @@ def build_management(app: web.Application) -> web.Application:
 async def _parts(app: web.Application) -> AsyncIterator[None]:
     settings, health, metrics = app[keys.SETTINGS], app[keys.HEALTH], app[keys.METRICS]
     async with AsyncExitStack() as stack:
-        index = Index()
+        index, pods, numbering = Index(), PodIndex(), Numbering()
         client = await Client.connect(
             settings.kubeconfig,
             settings.kube_context,
@@ -74,6 +81,12 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             on_answer=parts.measure_kube_requests(metrics),
         )
         stack.push_async_callback(client.close)
+        callers = client.without_identity()
+        stack.push_async_callback(callers.close)
+        pool = await Pool.open(
+            settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
+        )
+        stack.push_async_callback(pool.close)
 
         access: Access = Unrestricted()
         if settings.authentication == "kubernetes":
@@ -87,36 +100,56 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             stack.push_async_callback(reviews.close)
             parts.measure_reviews(metrics, reviews.reviews)
 
-        mirror = Mirror(settings.database_url, index, timeout_s=settings.database_timeout_s, on_change=health.changed)
-        deployments = DeploymentFeed(index, settings.keys)
+        label_keys = settings.keys
+        deployments, pod_feed = DeploymentFeed(index, label_keys), PodFeed(pods)
+        followed: dict[str, tuple[str, Consumer, str]] = {
+            "namespaces": (NAMESPACES, NamespaceFeed(index, label_keys), ""),
+            "deployments": (DEPLOYMENTS, deployments, label_keys.app_guid),
+            POD_WATCH: (PODS, pod_feed, label_keys.app_guid),
+        }
         watches = {
-            "namespaces": Reflector(
+            name: Reflector(
                 client,
-                NAMESPACES,
-                NamespaceFeed(index, settings.keys),
+                path,
+                feed,
+                label_selector=selector,
                 inactivity_s=settings.watch_inactivity_s,
                 on_change=health.changed,
-            ),
-            "deployments": Reflector(
-                client,
-                DEPLOYMENTS,
-                deployments,
-                label_selector=settings.keys.app_guid,
-                inactivity_s=settings.watch_inactivity_s,
-                on_change=health.changed,
-            ),
+            )
+            for name, (path, feed, selector) in followed.items()
         }
         states = {name: watch.state for name, watch in watches.items()}
+        mirror = Mirror(
+            settings.database_url,
+            Intake(index, numbering, deployments.versions, pod_feed.versions),
+            timeout_s=settings.database_timeout_s,
+            on_change=health.changed,
+        )
         health.follow(
             states,
             mirror.state,
-            lambda: {"processes": len(index), "conflicts": len(index.conflicts), "skipped": len(deployments.skipped)},
+            lambda: {
+                "processes": len(index),
+                "pods": len(pods),
+                "conflicts": len(index.conflicts),
+                "skipped": len(deployments.skipped),
+            },
+        )
+        workloads, records = Workloads(client, callers, label_keys), Records(pool)
+        currency = Currency(index, pods, deployments, pod_feed, mirror, workloads, health)
+        processes = Processes(index, access, currency)
+        instances = Instances(
+            processes, pods, pod_feed.versions, numbering, records, UsageReader(client, label_keys), currency, health
         )
         parts.measure_index(metrics, index, deployments)
         parts.measure_watches(metrics, states)
         parts.measure_metadata(metrics, mirror.state)
         app[keys.ACCESS] = access
-        app[keys.PROCESSES] = Processes(index, access, mirror, health)
+        app[keys.PROCESSES] = processes
+        app[keys.INSTANCES] = instances
+        app[keys.WRITING] = Writing(
+            index, access, processes, instances, workloads, records, deployments, pod_feed, health
+        )
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()
         gc.freeze()

@@ -82,6 +82,31 @@ class BodyTooLarge(CloudFoundryError):
     default_detail = "The request body is too large"
 
 
+class MessageParseError(CloudFoundryError):
+    """The request body is not JSON."""
+
+    status, code, title = 400, 1001, "CF-MessageParseError"
+    default_detail = "Request invalid due to parse error: invalid request body"
+
+
+class UnprocessableEntity(CloudFoundryError):
+    """The body breaks a rule of this API, or what it asks for a rule of Kubernetes."""
+
+    status, code, title = 422, 10008, "CF-UnprocessableEntity"
+
+
+class LabelLimitExceeded(UnprocessableEntity):
+    """The process would have too many labels."""
+
+    code, title = 390020, "CF-LabelLimitExceeded"
+
+
+class AnnotationLimitExceeded(UnprocessableEntity):
+    """The process would have too many annotations."""
+
+    code, title = 390023, "CF-AnnotationLimitExceeded"
+
+
 class RateLimitExceeded(CloudFoundryError):
     """The caller has made as many requests as one may in a while."""
 
@@ -109,6 +134,15 @@ class ServiceUnavailable(CloudFoundryError):
     """A store or the cluster is away, or the service has as much work as it can hold."""
 
     status, code, title = 503, 10015, "CF-ServiceUnavailable"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 5) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+
+
+class StatsUnavailable(CloudFoundryError):
+    """The Pods of a process cannot be known."""
+
+    status, code, title = 503, 200002, "CF-StatsUnavailable"
 
     def __init__(self, detail: str, *, retry_after_s: int = 5) -> None:
         super().__init__(detail, retry_after_s=retry_after_s)

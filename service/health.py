@@ -12,6 +12,9 @@ from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
+POD_WATCH = "pods"
+"""The watch without which processes can be told, but not their instances."""
+
 
 class Health:
     def __init__(self) -> None:
@@ -47,12 +50,18 @@ class Health:
 
     @property
     def loaded(self) -> bool:
-        """Everything has been read once: answers are complete, though maybe no longer new."""
-        return bool(self._watches) and self._mirror.synced and all(watch.synced for watch in self._watches.values())
+        """All processes have been read once: answers are complete, though maybe no longer new."""
+        watches = [watch for name, watch in self._watches.items() if name != POD_WATCH]
+        return bool(watches) and self._mirror.synced and all(watch.synced for watch in watches)
+
+    @property
+    def pods_loaded(self) -> bool:
+        """All Pods have been read once."""
+        return POD_WATCH in self._watches and self._watches[POD_WATCH].synced
 
     @property
     def ready(self) -> bool:
-        return self.loaded and self.alive and not self._stopping
+        return self.loaded and self.pods_loaded and self.alive and not self._stopping
 
     def require_loaded(self) -> None:
         """Raises ServiceUnavailable while an answer could miss what exists."""
@@ -93,7 +102,7 @@ class Health:
             return f"broken: {self._broken}"
         if self._stopping:
             return "stopping"
-        return "ready" if self.loaded else "loading"
+        return "ready" if self.loaded and self.pods_loaded else "loading"
 
     def changed(self) -> None:
         """Called whenever a state has changed."""

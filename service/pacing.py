@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Awaitable, Generator, Iterable
+from itertools import islice
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -60,3 +61,12 @@ class Turns:
         except StopIteration as done:
             result: Result = done.value
             return result
+
+
+async def in_batches(work: Iterable[Awaitable[None]], size: int) -> None:
+    """Do all of it, so many at a time. Raises the first error, once those of its batch are done."""
+    remaining = iter(work)
+    while batch := list(islice(remaining, size)):
+        for outcome in await asyncio.gather(*batch, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome

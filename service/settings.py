@@ -7,7 +7,7 @@ and the text after it is what the README's table says of it.
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, cast, get_type_hints
 from urllib.parse import urlsplit
 
@@ -74,6 +74,9 @@ class Settings:
     database_timeout_s: float = setting(
         2.0, "For one statement; a read then goes on with the metadata known.", validate=_SECONDS
     )
+    database_pool_size: int = setting(
+        8, "Connections of a replica for writes, beside the one for reads.", validate=_COUNT
+    )
     label_preset: str = setting(
         "default",
         "Whose label keys the Deployments carry: `default`, `korifi` or `eirini`.",
@@ -84,6 +87,9 @@ class Settings:
     process_guid_label: str = setting("", "Replaces the preset's label of the process GUID.")
     space_guid_label: str = setting("", "Replaces the preset's label of the space GUID.")
     organization_guid_label: str = setting("", "Replaces the preset's label of the organization GUID.")
+    user_ids: tuple[str, ...] = setting(
+        ("vcap=2000",), "Names of users that processes may be given, and the uids they stand for (comma-separated)."
+    )
     max_concurrent_requests: int = setting(
         512, "Requests worked on at a time; more get 503 with Retry-After.", validate=_COUNT
     )
@@ -107,19 +113,22 @@ class Settings:
     )
 
     @property
+    def uids(self) -> Mapping[str, int]:
+        """The uid of each name of USER_IDS."""
+        pairs = (entry.partition("=") for entry in self.user_ids)
+        return {name: int(uid) for name, _, uid in pairs}
+
+    @property
     def keys(self) -> Keys:
         """The preset's label keys with those replaced that are set by name."""
         preset = PRESETS[self.label_preset]
-        return Keys(
+        return replace(
+            preset,
             app_guid=self.app_guid_label or preset.app_guid,
             process_type=self.process_type_label or preset.process_type,
             process_guid=self.process_guid_label or preset.process_guid,
             space_guid=self.space_guid_label or preset.space_guid,
             organization_guid=self.organization_guid_label or preset.organization_guid,
-            version=preset.version,
-            revision_guid=preset.revision_guid,
-            registry_credential_guid=preset.registry_credential_guid,
-            registry_credential_last_synced_at=preset.registry_credential_last_synced_at,
         )
 
 
@@ -193,6 +202,11 @@ def _cross_check(settings: Settings) -> list[str]:
             ipaddress.ip_network(network)
         except ValueError:
             complaints.append(f"TRUSTED_PROXIES: '{network}' is not a network such as 10.0.0.0/8")
+    complaints += [
+        f"USER_IDS: '{entry}' is not of the form name=uid, with a uid from 0 to 2147483647"
+        for entry in settings.user_ids
+        if not (match := re.fullmatch(r"[^=\s]+=(\d{1,10})", entry, re.ASCII)) or int(match[1]) >= 1 << 31
+    ]
     for knob in fields(settings):
         key = getattr(settings, knob.name)
         if knob.name.endswith("_label") and key and not _LABEL_KEY.fullmatch(key):

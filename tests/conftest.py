@@ -16,7 +16,7 @@ from tests.support.kube import Kube
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with local_stack(tmp_path_factory.mktemp("stack"), nodes=2) as started:
+    with local_stack(tmp_path_factory.mktemp("stack"), nodes=2, metrics=True) as started:
         yield started
 
 

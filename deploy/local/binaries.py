@@ -26,6 +26,7 @@ _PACKAGES = {
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
     "kwok": "sigs.k8s.io/kwok/cmd/kwok",
     "kwokctl": "sigs.k8s.io/kwok/cmd/kwokctl",
+    "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
 }
 # kwokctl asks every program for its version, and a Kubernetes built without these says v0.0.0.
 _LDFLAGS = "-s -w " + " ".join(

@@ -13,28 +13,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from . import kwokctl
 from .errors import LocalStackError
 from .ports import PortBlock
 from .processes import end, environment, recorded, send, spawn, wait_until
 
 _CLUSTER = "stack"
-_STAGES = Path(__file__).with_name("stages.yaml")
 _START_S = 60.0
 _CALL_S = 60.0
 _PODS_PER_NODE = 250  # one node's Pod addresses are a /24
 
 
 class ControlPlane:
-    """etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK, with RBAC on. Methods block."""
+    """etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK, with RBAC on. Methods block.
 
-    def __init__(self, directory: Path, programs: Path, ports: PortBlock) -> None:
+    With `metrics` there is a metrics-server too: Pods have figures half a minute after the first one runs, later ones
+    after 10 to 20 s.
+    """
+
+    def __init__(self, directory: Path, programs: Path, ports: PortBlock, *, metrics: bool = False) -> None:
         self._stack = directory
         self._programs = programs
         self._cluster = _cluster_directory(directory)
+        self._authority = self._cluster / "pki" / "ca.crt"
         self._etcd_port = ports.take()
         self._apiserver_port = ports.take()
         self._config = directory / "kwokctl.json"
-        self._config.write_text(json.dumps(self._configuration(ports)))
+        configuration = kwokctl.configuration(
+            directory,
+            programs,
+            ports,
+            etcd_port=self._etcd_port,
+            apiserver_port=self._apiserver_port,
+            authority=self._authority,
+            metrics=metrics,
+        )
+        self._config.write_text(json.dumps(configuration))
         self._log = directory / "kwokctl.log"
         self.kubeconfig = directory / "kubeconfig"
         """The cluster admin's."""
@@ -64,6 +78,19 @@ class ControlPlane:
     def start_apiserver(self) -> None:
         """Start kube-apiserver again, on the same port, certificates and data, and wait until it is ready."""
         self._wait_ready(self._spawn_kwokctl("start", "cluster"))
+
+    def stop_metrics_server(self) -> None:
+        """Kill metrics-server: kube-apiserver answers 503 for metrics.k8s.io. A start_apiserver brings it back, too."""
+        end(self._pid_file("metrics-server"), self._stack)
+
+    def start_metrics_server(self) -> None:
+        """Start metrics-server again, and wait until kube-apiserver passes requests on to it.
+
+        The figures are gone, and there are new ones after 10 to 20 s. kube-apiserver must be running.
+        """
+        self._wait_ready(self._spawn_kwokctl("start", "cluster"))
+        if not wait_until(lambda: self._answers("/apis/metrics.k8s.io/v1beta1"), _START_S):
+            raise LocalStackError(f"metrics-server is not ready, see {self._cluster / 'logs'}")
 
     def pause_apiserver(self) -> None:
         """Freeze kube-apiserver: connections stay open and nothing is answered."""
@@ -112,7 +139,7 @@ class ControlPlane:
 
     def kubeconfig_for(self, token: str) -> str:
         """A self-contained kubeconfig that presents the token."""
-        authority = base64.b64encode((self._cluster / "pki" / "ca.crt").read_bytes()).decode()
+        authority = base64.b64encode(self._authority.read_bytes()).decode()
         return json.dumps(
             {
                 "apiVersion": "v1",
@@ -126,49 +153,8 @@ class ControlPlane:
             }
         )
 
-    def _configuration(self, ports: PortBlock) -> dict[str, Any]:
-        programs = {
-            "etcdBinary": "etcd",
-            "kubeApiserverBinary": "kube-apiserver",
-            "kubeControllerManagerBinary": "kube-controller-manager",
-            "kubeSchedulerBinary": "kube-scheduler",
-            "kwokControllerBinary": "kwok",
-            "kubectlBinary": "kubectl",
-        }
-        clients = {"kube-api-qps": "1000", "kube-api-burst": "2000", "leader-elect": "false"}
-        arguments = {
-            # The data does not outlive the stack.
-            "etcd": {"unsafe-no-fsync": "true"},
-            # NB: bound to loopback, kube-apiserver would ask the routing table for an address to advertise and exit
-            # where there is none. Nobody uses it; this one is reserved for documentation.
-            "kube-apiserver": {"advertise-address": "192.0.2.254"},
-            # NB: with leader election both exit when kube-apiserver is away for 10 s.
-            "kube-controller-manager": clients,
-            "kube-scheduler": clients,
-        }
-        return {
-            "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
-            "kind": "KwokctlConfiguration",
-            "options": {
-                "runtime": "binary",
-                "bindAddress": "127.0.0.1",
-                "cacheDir": str(self._stack / "kwok-cache"),
-                **{option: str(self._programs / name) for option, name in programs.items()},
-                "etcdPort": self._etcd_port,
-                "etcdPeerPort": ports.take(),
-                "kubeApiserverPort": self._apiserver_port,
-                "kubeControllerManagerPort": ports.take(),
-                "kubeSchedulerPort": ports.take(),
-                "kwokControllerPort": ports.take(),
-            },
-            "componentsPatches": [
-                {"name": name, "extraArgs": [{"key": key, "value": value} for key, value in extra.items()]}
-                for name, extra in arguments.items()
-            ],
-        }
-
     def _spawn_kwokctl(self, *arguments: str) -> subprocess.Popen[bytes]:
-        configs = ["--config", str(self._config), "--config", str(_STAGES)]
+        configs = [f"--config={path}" for path in (self._config, kwokctl.STAGES, kwokctl.USAGE)]
         with self._log.open("ab") as log:
             return spawn(
                 [self._programs / "kwokctl", *configs, *arguments, "--name", _CLUSTER],
@@ -186,20 +172,20 @@ class ControlPlane:
             PATH=f"{self._programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         )
 
-    def _wait_ready(self, kwokctl: subprocess.Popen[bytes]) -> None:
-        if not wait_until(lambda: kwokctl.poll() is not None, _START_S) or kwokctl.returncode:
+    def _wait_ready(self, run: subprocess.Popen[bytes]) -> None:
+        if not wait_until(lambda: run.poll() is not None, _START_S) or run.returncode:
             raise LocalStackError(f"kwokctl failed, see {self._log} and {self._cluster / 'logs'}")
-        if not wait_until(self._is_ready, _START_S):
+        if not wait_until(lambda: self._answers("/readyz"), _START_S):
             raise LocalStackError(f"kube-apiserver is not ready, see {self._cluster / 'logs'}")
 
-    def _is_ready(self) -> bool:
-        pki = self._cluster / "pki"
-        tls = ssl.create_default_context(cafile=pki / "ca.crt")
-        tls.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+    def _answers(self, path: str) -> bool:
+        """Whether kube-apiserver answers a GET with 200."""
+        tls = ssl.create_default_context(cafile=self._authority)
+        tls.load_cert_chain(self._authority.with_name("admin.crt"), self._authority.with_name("admin.key"))
         connection = http.client.HTTPSConnection("127.0.0.1", self._apiserver_port, timeout=5.0, context=tls)
         with contextlib.closing(connection):
             try:
-                connection.request("GET", "/readyz")
+                connection.request("GET", path)
                 return connection.getresponse().status == 200
             except (OSError, http.client.HTTPException):
                 return False

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.model.process import Metadata
 from service.store.database import connected
-from service.store.metadata import write
+from service.store.records import load as store
 
 from .control_plane import ControlPlane
 from .errors import LocalStackError
@@ -79,6 +79,9 @@ class _Process:
     instances: int
     memory: str
     disk: str
+    cpu_used: str
+    """On average, by each instance."""
+    memory_used: str
     command: tuple[str, ...] = ()
     http_path: str | None = None
     """Probed on port 8080; without it `tcp` decides."""
@@ -101,6 +104,8 @@ _PROCESSES = [
         instances=3,
         memory="512Mi",
         disk="1Gi",
+        cpu_used="62m",
+        memory_used="341Mi",
         command=("/bin/sh", "-c", "bundle exec puma -C config/puma.rb"),
         http_path="/healthz",
         user=2000,
@@ -115,12 +120,26 @@ _PROCESSES = [
         instances=2,
         memory="1Gi",
         disk="1Gi",
+        cpu_used="140m",
+        memory_used="702Mi",
         command=("/bin/sh", "-c", "bundle exec sidekiq -c 5 -q default,mailers"),
         user=2000,
         registry="registry-acme",
         environment={"RAILS_ENV": "production"},
     ),
-    _Process(STOREFRONT, "search", SEARCH, "web", instances=2, memory="2Gi", disk="4Gi", tcp=True, user=1000),
+    _Process(
+        STOREFRONT,
+        "search",
+        SEARCH,
+        "web",
+        instances=2,
+        memory="2Gi",
+        disk="4Gi",
+        cpu_used="85m",
+        memory_used="1640Mi",
+        tcp=True,
+        user=1000,
+    ),
     _Process(
         BACK_OFFICE,
         "invoices",
@@ -129,6 +148,8 @@ _PROCESSES = [
         instances=1,
         memory="384Mi",
         disk="512Mi",
+        cpu_used="12m",
+        memory_used="212Mi",
         command=("gunicorn", "--bind=0.0.0.0:8080", "--workers=4", "invoices.wsgi"),
         http_path="/ready",
         user=2000,
@@ -141,6 +162,8 @@ _PROCESSES = [
         instances=1,
         memory="128Mi",
         disk="256Mi",
+        cpu_used="2m",
+        memory_used="19Mi",
         command=("/bin/sh", "-c", "exec supercronic /app/crontab"),
         user=2000,
     ),
@@ -153,6 +176,8 @@ _PROCESSES = [
         instances=0,
         memory="256Mi",
         disk="256Mi",
+        cpu_used="55m",
+        memory_used="171Mi",
         command=("celery", "--app=invoices", "worker"),
     ),
     _Process(
@@ -163,6 +188,8 @@ _PROCESSES = [
         instances=1,
         memory="768Mi",
         disk="1Gi",
+        cpu_used="70m",
+        memory_used="518Mi",
         command=("java", "-jar", "/app/reports.jar"),
         tcp=True,
         crash_message="java.sql.SQLException: connection refused",
@@ -175,6 +202,8 @@ _PROCESSES = [
         instances=2,
         memory="256Mi",
         disk="512Mi",
+        cpu_used="48m",
+        memory_used="88Mi",
         http_path="/-/healthy",
         user=65534,
         sidecar="registry.example/envoy:1.37",
@@ -187,6 +216,8 @@ _PROCESSES = [
         instances=4,
         memory="1536Mi",
         disk="2Gi",
+        cpu_used="230m",
+        memory_used="1130Mi",
         command=("/collector", "--consume", "--shards=4"),
         user=65534,
     ),
@@ -225,9 +256,6 @@ def _deployment(process: _Process) -> dict[str, Any]:
         "cloudfoundry.org/app-guid": process.app_guid,
         "cloudfoundry.org/process-type": process.type,
     }
-    annotations = {"kubectl.kubernetes.io/default-container": "application"} if process.sidecar else {}
-    if process.crash_message:
-        annotations["local-stack/crash-message"] = process.crash_message
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -236,11 +264,27 @@ def _deployment(process: _Process) -> dict[str, Any]:
             "replicas": process.instances,
             "selector": {"matchLabels": selected},
             "template": {
-                "metadata": {"labels": labels, "annotations": annotations},
+                "metadata": {"labels": labels, "annotations": _annotations(process)},
                 "spec": _pod(process),
             },
         },
     }
+
+
+def _annotations(process: _Process) -> dict[str, str]:
+    """Of a Pod: what KWOK shall make of it."""
+    annotations = {
+        "kwok.x-k8s.io/usage-cpu": process.cpu_used,
+        "kwok.x-k8s.io/usage-memory": process.memory_used,
+        "local-stack/usage-jitter": "0.2",
+    }
+    if process.sidecar:
+        annotations["kubectl.kubernetes.io/default-container"] = "application"
+        annotations["local-stack/usage-cpu.proxy"] = "8m"
+        annotations["local-stack/usage-memory.proxy"] = "28Mi"
+    if process.crash_message:
+        annotations["local-stack/crash-message"] = process.crash_message
+    return annotations
 
 
 def _pod(process: _Process) -> dict[str, Any]:
@@ -298,4 +342,4 @@ def _binding(kind: str, metadata: dict[str, str], role: str, service_account: st
 async def load_metadata(database_url: str) -> None:
     """Store METADATA in a migrated database."""
     async with connected(database_url, _DATABASE_S) as connection:
-        await write(connection, METADATA)
+        await store(connection, METADATA)

@@ -98,7 +98,7 @@ def _served(port: int, management_port: int | None) -> Iterator[_Served]:
     with contextlib.closing(PortBlock()) as ports:
         control_plane = begun = None
         if not kubeconfig:
-            control_plane = ControlPlane(_DIRECTORY, binaries.find_or_build(), ports)
+            control_plane = ControlPlane(_DIRECTORY, binaries.find_or_build(), ports, metrics=True)
             _say("starting Kubernetes with simulated nodes …")
             begun = control_plane.begin()
         if not database_url:

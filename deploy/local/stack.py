@@ -14,7 +14,8 @@ from .keeper import keep
 from .ports import PortBlock
 from .postgres import Postgres
 
-_RBAC = Path(__file__).parents[1] / "base" / "rbac.yaml"
+_BASE = Path(__file__).parents[1] / "base"
+_ACCOUNT = [_BASE / name for name in ("namespace.yaml", "service-account.yaml", "rbac.yaml")]
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,17 @@ class Stack:
 
 
 @contextlib.contextmanager
-def local_stack(directory: Path, *, nodes: int = 4) -> Iterator[Stack]:
+def local_stack(directory: Path, *, nodes: int = 4, metrics: bool = False) -> Iterator[Stack]:
     """A fresh stack in `directory`, with deploy/base/rbac.yaml applied; all of it is ended and its data removed after.
 
-    A node takes 250 Pods. KUBECONFIG and DATABASE_URL are not looked at; LOCAL_STACK_BIN is. Blocks for seconds, on
-    first use for the minutes of a build. Raises LocalStackError.
+    A node takes 250 Pods; `metrics` is ControlPlane's. KUBECONFIG and DATABASE_URL are not looked at; LOCAL_STACK_BIN
+    is. Blocks for seconds, on first use for the minutes of a build. Raises LocalStackError.
     """
     require_linux()
     directory = directory.resolve()
     programs = binaries.find_or_build()
     with keep(directory), contextlib.closing(PortBlock()) as ports:
-        control_plane = ControlPlane(directory, programs, ports)
+        control_plane = ControlPlane(directory, programs, ports, metrics=metrics)
         begun = control_plane.begin()
         postgres = Postgres(directory, ports.take())
         postgres.create()
@@ -59,7 +60,8 @@ def local_stack(directory: Path, *, nodes: int = 4) -> Iterator[Stack]:
 
 def admit_service(control_plane: ControlPlane, directory: Path) -> Path:
     """Create the service's account and roles; the kubeconfig of that account."""
-    control_plane.apply(_RBAC)
+    for manifest in _ACCOUNT:
+        control_plane.apply(manifest)
     path = directory / "service-kubeconfig"
     write_private(path, control_plane.kubeconfig_for(control_plane.create_token("processes", "processes")))
     return path

@@ -2,17 +2,21 @@
 
 from aiohttp import web
 
-from service.api.presenters import Pages
+from service.api.pages import Pages
 from service.api.rate_limits import RateLimits
 from service.cluster.access import Access
 from service.health import Health
 from service.metrics.registry import Metrics
-from service.operations import Processes
+from service.operations.instances import Instances
+from service.operations.reading import Processes
+from service.operations.writing import Writing
 from service.settings import Settings
 
 SETTINGS = web.AppKey("settings", Settings)
 ACCESS = web.AppKey("access", Access)
 PROCESSES = web.AppKey("processes", Processes)
+INSTANCES = web.AppKey("instances", Instances)
+WRITING = web.AppKey("writing", Writing)
 HEALTH = web.AppKey("health", Health)
 METRICS = web.AppKey("metrics", Metrics)
 RATE_LIMITS = web.AppKey("rate_limits", RateLimits)

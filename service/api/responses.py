@@ -10,8 +10,8 @@ from aiohttp import hdrs, web
 
 from service.api.keys import SETTINGS
 from service.api.proxies import is_trusted
+from service.currency import Freshness
 from service.errors import CloudFoundryError, InvalidRequest
-from service.operations import Freshness
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 WORTH_COMPRESSING = 1400
@@ -44,7 +44,19 @@ def _base(scheme: str, host: str) -> str | None:
     return f"{scheme}://{host}" if scheme in ("http", "https") and _HOST.fullmatch(host) else None
 
 
-def answer(request: web.Request, body: bytes, freshness: Freshness, *, etag: str | None = None) -> web.Response:
+STATS_UNAVAILABLE = "Stats server temporarily unavailable."
+LAGGING = "The metadata store cannot be reached: other replicas may show this change later"
+
+
+def written(body: bytes, status: int, *, warning: str | None = None) -> web.Response:
+    """What a write has made."""
+    headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE, **({} if warning is None else _cf_warnings([warning]))}
+    return web.Response(status=status, body=body, headers=headers)
+
+
+def answer(
+    request: web.Request, body: bytes, freshness: Freshness, *, etag: str | None = None, warning: str | None = None
+) -> web.Response:
     """200 with a body, or 304 when the caller has it already. `etag` is computed from the body unless given."""
     tag = etag or hashlib.blake2b(body, digest_size=16).hexdigest()
     accepted = request.headers.get(hdrs.ACCEPT_ENCODING, "")
@@ -56,9 +68,11 @@ def answer(request: web.Request, body: bytes, freshness: Freshness, *, etag: str
         hdrs.VARY: "Accept-Encoding, Authorization",
         hdrs.CACHE_CONTROL: "private, no-cache",
     }
-    if warnings := _warnings(freshness):
-        headers[hdrs.WARNING] = ", ".join(f'110 - "{warning}"' for warning in warnings)
-        headers["X-Cf-Warnings"] = ",".join(quote_plus(warning) for warning in warnings)
+    warnings = _warnings(freshness)
+    if warnings:
+        headers[hdrs.WARNING] = ", ".join(f'110 - "{text}"' for text in warnings)
+    if warnings or warning is not None:
+        headers |= _cf_warnings([*warnings, *([] if warning is None else [warning])])
     if _matches(request.headers.get(hdrs.IF_NONE_MATCH), tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = CONTENT_TYPE
@@ -66,6 +80,10 @@ def answer(request: web.Request, body: bytes, freshness: Freshness, *, etag: str
     if compress:
         response.enable_compression(web.ContentCoding.gzip)
     return response
+
+
+def _cf_warnings(warnings: list[str]) -> dict[str, str]:
+    return {"X-Cf-Warnings": ",".join(quote_plus(text) for text in warnings)}
 
 
 def _matches(if_none_match: str | None, tag: str) -> bool:

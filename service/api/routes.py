@@ -18,9 +18,19 @@ class Route:
 ROUTES = (
     Route("GET", "/", handlers.root),
     Route("GET", "/v3/processes", handlers.list_processes),
-    Route("GET", "/v3/processes/{guid}", handlers.get_process),
+    Route("GET", "/v3/processes/{guid}/process_instances", handlers.list_instances),
     Route("GET", "/v3/apps/{guid}/processes", handlers.list_app_processes),
-    Route("GET", "/v3/apps/{guid}/processes/{type}", handlers.get_process),
+    *(
+        Route(method, address + path, handler)
+        for address in ("/v3/processes/{guid}", "/v3/apps/{guid}/processes/{type}")
+        for method, path, handler in (
+            ("GET", "", handlers.get_process),
+            ("PATCH", "", handlers.update_process),
+            ("GET", "/stats", handlers.get_stats),
+            ("POST", "/actions/scale", handlers.scale_process),
+            ("DELETE", "/instances/{index}", handlers.terminate_instance),
+        )
+    ),
 )
 
 

@@ -13,7 +13,7 @@ from service.errors import BadQueryParameter, InvalidRequest
 from service.model.index import Filters, Order
 from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
 from service.model.selectors import Malformed, Range, Requirement, parse_label_selector, parse_range
-from service.operations import ListRequest
+from service.operations.reading import ListRequest
 
 MAXIMUM_VALUES = 5000
 """Values of one list parameter: as many as a page can hold."""
@@ -32,6 +32,8 @@ class ParsedList:
 
     request: ListRequest
     kept: tuple[tuple[str, str], ...]
+    embed: bool = False
+    """Whether each process is to be shown with its instances."""
 
 
 def check_decodable(raw: str) -> None:
@@ -111,6 +113,9 @@ class _Times(fields.Field[tuple[Range, ...]]):
             raise ValidationError(str(error)) from error
 
 
+_EMBED = fields.String(load_default="", validate=validate.Equal("process_instances", error="must be process_instances"))
+
+
 def _times(name: str) -> dict[str, fields.Field[Any]]:
     operators = {"eq": name, **{operator: f"{name}[{operator}]" for operator in ("lt", "lte", "gt", "gte")}}
     return {f"{name}_{operator}": _Times(operator, key) for operator, key in operators.items()}
@@ -130,18 +135,20 @@ AppProcessListQuery = Schema.from_dict(
         "guids": _CommaList(),
         "types": _CommaList(),
         "label_selector": _LabelSelector(),
+        "embed": _EMBED,
         **_times("created_ats"),
         **_times("updated_ats"),
     },
     name="AppProcessListQuery",
 )
-ProcessQuery = Schema.from_dict({}, name="ProcessQuery")
+ProcessQuery = Schema.from_dict({"embed": _EMBED}, name="ProcessQuery")
+InstancesQuery = Schema.from_dict({}, name="InstancesQuery")
 ProcessListQuery = type(
     "ProcessListQuery",
     (AppProcessListQuery,),
     {"app_guids": _CommaList(), "space_guids": _CommaList(), "organization_guids": _CommaList()},
 )
-_PROCESS_QUERY = ProcessQuery()
+_PROCESS_QUERY, _INSTANCES_QUERY = ProcessQuery(), InstancesQuery()
 _SCHEMAS: dict[str, Schema] = {"processes": ProcessListQuery(), "app": AppProcessListQuery()}
 
 
@@ -170,16 +177,21 @@ def _parse(query: str, of: Literal["processes", "app"]) -> ParsedList:
         page=PageRequest(values["page"], values["per_page"]),
     )
     kept = sorted((name, value) for name, value in pairs.items() if name not in ("page", "per_page"))
-    return ParsedList(request, tuple(kept))
+    return ParsedList(request, tuple(kept), bool(values["embed"]))
 
 
 _parse_short = lru_cache(maxsize=1024)(_parse)
 
 
-def check_single(query: str) -> None:
-    """The raw query string of a single read, which takes no parameter. Raises BadQueryParameter, InvalidRequest."""
+def parse_single(query: str) -> bool:
+    """Whether the raw query string of one process asks for its instances. Raises BadQueryParameter, InvalidRequest."""
+    return bool(query and _load(query, _PROCESS_QUERY)[1]["embed"])
+
+
+def check_instances(query: str) -> None:
+    """The raw query string of instances, which take no parameter. Raises BadQueryParameter, InvalidRequest."""
     if query:
-        _load(query, _PROCESS_QUERY)
+        _load(query, _INSTANCES_QUERY)
 
 
 def _load(query: str, schema: Schema) -> tuple[dict[str, str], dict[str, Any]]:

@@ -47,6 +47,19 @@ class Caller:
     """The token's own expiry, seconds since the epoch."""
 
 
+@dataclass(frozen=True)
+class Permission:
+    """To do something to a kind of object."""
+
+    verb: str
+    group: str
+    resource: str
+
+
+PATCH_DEPLOYMENTS = Permission("patch", "apps", "deployments")
+DELETE_PODS = Permission("delete", "", "pods")
+
+
 ANYONE = Caller(name="anyone", key=b"")
 
 
@@ -68,9 +81,12 @@ class Access(Protocol):
     async def may_get(self, caller: Caller, namespace: str) -> bool:
         """Whether the caller may get a Deployment of the namespace. Raises ServiceUnavailable."""
 
+    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
+        """Whether the caller may do this there now: asked anew each time. Raises ServiceUnavailable."""
+
 
 class Unrestricted:
-    """Everyone may read everything. Settings allow it on loopback only."""
+    """Everyone may read everything, and change nothing. Settings allow it on loopback only."""
 
     async def authenticate(self, authorization: str | None) -> Caller:
         return ANYONE
@@ -83,6 +99,9 @@ class Unrestricted:
 
     async def may_get(self, caller: Caller, namespace: str) -> bool:
         return True
+
+    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
+        return False
 
 
 class ClusterAccess:
@@ -142,6 +161,15 @@ class ClusterAccess:
 
     async def may_get(self, caller: Caller, namespace: str) -> bool:
         return await self._may(caller, "get", namespace)
+
+    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
+        attributes = {
+            "group": permission.group,
+            "resource": permission.resource,
+            "verb": permission.verb,
+            "namespace": namespace,
+        }
+        return await self._review_access(caller, {"resourceAttributes": attributes})
 
     async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
         # Looking thousands of answers up in the cache for every request would cost more than the page itself.

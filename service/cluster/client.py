@@ -4,11 +4,12 @@ kubernetes_asyncio finds the cluster and keeps the credentials; requests go out 
 as bytes, because its models cost a hundred times what decoding the needed fields does.
 """
 
+import copy
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import aiohttp
 import orjson
@@ -117,7 +118,24 @@ class Client:
         self._on_answer = on_answer
         self._reload_at = time.monotonic() + CREDENTIALS_TTL_S
         self._api = ApiClient(configuration)
+        self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+
+    @property
+    def address(self) -> str:
+        """Where kube-apiserver is looked for, without the user and password that a URL may hold."""
+        url = urlsplit(str(self._configuration.host))
+        return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
+
+    def without_identity(self) -> "Client":
+        """A client of the same cluster that presents nothing of ours, for requests that carry a caller's token.
+
+        NB: a client certificate of the service's kubeconfig would win over any token sent beside it.
+        """
+        configuration = copy.deepcopy(self._configuration)
+        configuration.api_key = {}
+        configuration.cert_file = configuration.key_file = None
+        return Client(configuration, self._timeout_s, on_answer=self._on_answer)
 
     async def close(self) -> None:
         await self._api.close()
@@ -128,17 +146,37 @@ class Client:
 
     async def create(self, path: str, body: object) -> bytes:
         """POST an object, and the body of the 200 or 201. Raises ClusterUnreachable, UnexpectedStatus."""
-        return await self._exchange("POST", path, None, orjson.dumps(body))
+        return await self._exchange("POST", path, None, body)
 
-    async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None) -> bytes:
-        async with self._open(method, path, query, body, self._timeout) as response:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        *,
+        content_type: str = "application/json",
+        token: str | None = None,
+    ) -> tuple[int, bytes]:
+        """Any request, under the token where one is given: status and body, whatever they are.
+
+        Raises ClusterUnreachable, which says nothing of whether the request was carried out.
+        """
+        headers = {"Content-Type": content_type}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        data = None if body is None else orjson.dumps(body)
+        async with self._open(method, path, query, data, self._timeout, headers) as response:
             try:
-                answer = await response.read()
+                return response.status, await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
-            if response.status not in (200, 201):
-                raise UnexpectedStatus(response.status, method, path, answer)
-            return answer
+
+    async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: object) -> bytes:
+        status, answer = await self.send(method, path, query, body)
+        if status not in (200, 201):
+            raise UnexpectedStatus(status, method, path, answer)
+        return answer
 
     @asynccontextmanager
     async def stream(
@@ -146,7 +184,7 @@ class Client:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response to be read piece by piece; reading raises TimeoutError after `inactivity_s` of silence."""
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_read=inactivity_s)
-        async with self._open("GET", path, query, None, timeout) as response:
+        async with self._open("GET", path, query, None, timeout, {}) as response:
             if response.status != 200:
                 raise UnexpectedStatus(response.status, "GET", path, await response.read())
             yield response
@@ -159,15 +197,20 @@ class Client:
         query: Mapping[str, str] | None,
         body: bytes | None,
         timeout: aiohttp.ClientTimeout,
+        headers: Mapping[str, str],
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "cf-processes"}
         started, outcome = time.monotonic(), "unreachable"
         try:
-            headers.update(await self._credentials())
+            sent = {
+                "Accept": "application/json",
+                "User-Agent": "cf-processes",
+                **await self._credentials(),
+                **headers,
+            }
             response = await self._api.rest_client.pool_manager.request(
                 method,
                 f"{self._configuration.host}{path}" + ("?" + urlencode(query) if query else ""),
-                headers=headers,
+                headers=sent,
                 data=body,
                 timeout=timeout,
                 server_hostname=self._configuration.tls_server_name,

@@ -1,15 +1,19 @@
-"""From watched objects to the index: what each kind of object means for it."""
+"""From watched objects to the indices: what each kind of object means for them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
+from service.cluster.versions import Versions, version_number
 from service.model.derive import Deployment, Keys, Namespace, Unparsable, derive_space, derive_workload
 from service.model.index import Index
+from service.model.pods import PodIndex, PodObject, derive_pod
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
+
+DEPLOYMENTS, NAMESPACES, PODS = "/apis/apps/v1/deployments", "/api/v1/namespaces", "/api/v1/pods"
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class _Named(msgspec.Struct, gc=False):
     class Meta(msgspec.Struct, gc=False):
         name: str = ""
         namespace: str = ""
+        uid: str = ""
+        resourceVersion: str = ""
 
     metadata: Meta
 
@@ -40,18 +46,34 @@ class DeploymentFeed:
         self._keys = keys
         self._decode = msgspec.json.Decoder(Deployment).decode
         self._skipped: dict[str, Skipped] = {}
+        self.versions: Versions[tuple[str, str]] = Versions()
+        """Writes are about (app GUID, type)."""
 
     @property
     def skipped(self) -> Mapping[str, Skipped]:
         """By Deployment uid."""
         return self._skipped
 
-    def put(self, uid: str, raw: bytes | msgspec.Raw) -> Iterable[None]:
+    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        if not self.versions.outdated(uid, version):
+            self._put(uid, raw)
+        return ()
+
+    def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> None:
+        """A Deployment as an answer has just shown it: it may be ahead of the watch.
+
+        `as_of` is the version of the whole answer, where that is later than the object's own.
+        """
+        meta = _decode_name(raw).metadata
+        if self.versions.take(meta.uid, max(as_of, version_number(meta.resourceVersion))):
+            self._put(meta.uid, raw)
+
+    def _put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
         try:
             workload = derive_workload(self._decode(raw), self._keys)
         except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             self._skip(uid, raw, str(error))
-            return ()
+            return
         self._skipped.pop(uid, None)
         for conflict in self._index.put_workload(workload):
             log.warning(
@@ -63,12 +85,14 @@ class DeploymentFeed:
                 app_guid=conflict.workload.app_guid,
                 process_type=conflict.workload.type,
             )
-        return ()
 
-    def delete(self, uid: str) -> Iterable[None]:
+    def delete(self, uid: str, version: int) -> Iterable[None]:
         self._skipped.pop(uid, None)
         self._index.remove_workload(uid)
         return ()
+
+    def reach(self, version: int, *, listed: bool = False) -> None:
+        self.versions.advance(version, listed=listed)
 
     def retain(self, uids: set[str]) -> Iterator[None]:
         for uid in self._skipped.keys() - uids:
@@ -95,7 +119,7 @@ class NamespaceFeed:
         self._names: dict[str, str] = {}
         """By uid: a deletion names the uid."""
 
-    def put(self, uid: str, raw: bytes | msgspec.Raw) -> Iterator[None]:
+    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterator[None]:
         try:
             space = derive_space(self._decode(raw), self._keys)
         except msgspec.DecodeError as error:
@@ -104,7 +128,7 @@ class NamespaceFeed:
         self._names[uid] = space.namespace
         yield from self._index.put_space(space)
 
-    def delete(self, uid: str) -> Iterator[None]:
+    def delete(self, uid: str, version: int) -> Iterator[None]:
         name = self._names.pop(uid, None)
         # A namespace deleted and made again may be reported new before it is reported gone.
         if name is not None and name not in self._names.values():
@@ -112,4 +136,53 @@ class NamespaceFeed:
 
     def retain(self, uids: set[str]) -> Iterator[None]:
         for uid in self._names.keys() - uids:
-            yield from self.delete(uid)
+            yield from self.delete(uid, 0)
+
+    def reach(self, version: int, *, listed: bool = False) -> None:
+        """Nothing is written to Namespaces here: no read waits for them."""
+
+
+class PodFeed:
+    """Pods become the instances they run, with the Deployment that made them. Others are none of ours."""
+
+    def __init__(self, pods: PodIndex) -> None:
+        self._pods = pods
+        self._decode = msgspec.json.Decoder(PodObject).decode
+        self.versions: Versions[tuple[str, str]] = Versions()
+        """Writes are about (app GUID, type)."""
+
+    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        if not self.versions.outdated(uid, version):
+            self._put(uid, version, raw)
+        return ()
+
+    def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> str:
+        """A Pod as an answer has just shown it, as `DeploymentFeed.take`. Returns its uid."""
+        meta = _decode_name(raw).metadata
+        version = version_number(meta.resourceVersion)
+        if self.versions.take(meta.uid, max(as_of, version)):
+            self._put(meta.uid, version, raw)
+        return meta.uid
+
+    def _put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
+        try:
+            pod = derive_pod(self._decode(raw))
+        except (ValueError, OverflowError) as error:
+            # Decoding errors are ValueErrors too.
+            meta = _decode_name(raw).metadata
+            log.warning("Pod skipped", namespace=meta.namespace, pod=meta.name, reason=str(error))
+            pod = None
+        if pod is None:
+            self._pods.remove(uid, version)
+        else:
+            self._pods.put(pod, version)
+
+    def delete(self, uid: str, version: int) -> Iterable[None]:
+        self._pods.remove(uid, version)
+        return ()
+
+    def retain(self, uids: set[str]) -> Iterator[None]:
+        yield from self._pods.retain(uids)
+
+    def reach(self, version: int, *, listed: bool = False) -> None:
+        self.versions.advance(version, listed=listed)

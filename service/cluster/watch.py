@@ -10,7 +10,7 @@ growing pause; a silent connection is given up. Nothing in here raises: the stat
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +19,7 @@ import aiohttp
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.cluster.versions import version_number
 from service.pacing import Pace
 from service.telemetry import get_logger
 
@@ -43,14 +44,17 @@ class Consumer(Protocol):
     before the next call, with others let onto the event loop in between.
     """
 
-    def put(self, uid: str, raw: bytes | msgspec.Raw) -> Iterable[None]:
-        """The object is new or has changed."""
+    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        """The object is new or has changed, with this resourceVersion."""
 
-    def delete(self, uid: str) -> Iterable[None]:
-        """The object is gone."""
+    def delete(self, uid: str, version: int) -> Iterable[None]:
+        """The object is gone, since this resourceVersion."""
 
     def retain(self, uids: set[str]) -> Iterable[None]:
         """A list is complete: all objects but these are gone."""
+
+    def reach(self, version: int, *, listed: bool = False) -> None:
+        """All up to this resourceVersion has been told; `listed`: by a complete list."""
 
 
 class Gone(Exception):
@@ -144,6 +148,27 @@ class WatchState:
         return self.connected and now - self._opened_at > GRACE_S
 
 
+async def chunks(
+    client: Client, path: str, selector: Mapping[str, str]
+) -> AsyncGenerator[tuple[Iterator[tuple[str, int, msgspec.Raw]], str]]:
+    """A collection in chunks of its objects, each with uid and version; and the resourceVersion of the whole list.
+
+    Raises ClusterUnreachable, UnexpectedStatus, and msgspec.DecodeError for an answer that is no list.
+    """
+    token = ""
+    while True:
+        query = {"limit": str(LIST_CHUNK), **selector, **({"continue": token} if token else {})}
+        chunk = _decode_list(await client.get(path, query))
+        heads = ((_decode_head(item).metadata, item) for item in chunk.items)
+        yield (
+            ((head.uid, version_number(head.resourceVersion), item) for head, item in heads),
+            chunk.metadata.resourceVersion,
+        )
+        token = chunk.metadata.token
+        if not token:
+            return
+
+
 class Reflector:
     """Follows one collection (`path`, narrowed by `label_selector`) into `consumer`."""
 
@@ -229,19 +254,14 @@ class Reflector:
 
     async def _list(self) -> None:
         uids: set[str] = set()
-        token = ""
-        while True:
-            query = {"limit": str(LIST_CHUNK), **self._selector, **({"continue": token} if token else {})}
-            chunk = _decode_list(await self._client.get(self._path, query))
+        resource_version = ""
+        async for chunk, version in chunks(self._client, self._path, self._selector):
             self.state.heard(time.monotonic())
-            for item in chunk.items:
-                uid = _decode_head(item).metadata.uid
+            resource_version = version
+            for uid, object_version, item in chunk:
                 uids.add(uid)
-                await self._take(self._consumer.put(uid, item))
-            token = chunk.metadata.token
-            if not token:
-                break
-        await self._listed(uids, chunk.metadata.resourceVersion)
+                await self._take(self._consumer.put(uid, object_version, item))
+        await self._listed(uids, resource_version)
 
     async def _watch(self, query: dict[str, str], *, listing: set[str] | None) -> None:
         """Consume one watch; `listing` collects the uids of a streamed list until the bookmark that ends it."""
@@ -261,6 +281,7 @@ class Reflector:
                     if event.type == "ERROR":
                         raise _error(event.object, self._path)
                     head = _decode_head(event.object).metadata
+                    version = version_number(head.resourceVersion)
                     self.state.heard(time.monotonic())
                     if event.type == "BOOKMARK":
                         if listing is not None and (head.annotations or {}).get(INITIAL_EVENTS_END) == "true":
@@ -268,20 +289,22 @@ class Reflector:
                             self._opened()
                             listing = None
                     elif event.type == "DELETED":
-                        await self._take(self._consumer.delete(head.uid))
+                        await self._take(self._consumer.delete(head.uid, version))
                         if listing is not None:
                             listing.discard(head.uid)
                     else:
-                        await self._take(self._consumer.put(head.uid, event.object))
+                        await self._take(self._consumer.put(head.uid, version, event.object))
                         if listing is not None:
                             listing.add(head.uid)
                     if listing is None:
                         self.state.resource_version = head.resourceVersion
+                        self._consumer.reach(version)
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
 
     async def _listed(self, uids: set[str], resource_version: str) -> None:
         await self._take(self._consumer.retain(uids))
+        self._consumer.reach(version_number(resource_version), listed=True)
         self.state.resource_version = resource_version
         self.state.relists += self.state.synced
         self.state.synced = True

@@ -62,6 +62,11 @@ class Claims:
             if uid not in self._losers:
                 yield self._workloads[uid]
 
+    def rival(self, workload: Workload) -> Workload | None:
+        """The oldest Deployment that claims what this one does, and keeps it from being served; None: it is served."""
+        older = (self._workloads[uid] for uid in self._oldest(workload) if uid != workload.uid)
+        return min(older, key=_age, default=None)
+
     def put(self, workload: Workload) -> Verdict:
         """Add a workload or replace its former state."""
         verdict = Verdict()
@@ -109,14 +114,14 @@ class Claims:
     def _decide(self, uids: set[str], verdict: Verdict) -> None:
         for uid in uids:
             workload = self._workloads[uid]
-            rivals = [self._workloads[oldest] for oldest in self._oldest(workload) if oldest != uid]
-            if not rivals:
+            rival = self.rival(workload)
+            if rival is None:
                 self._losers.pop(uid, None)
                 verdict.winners.append(workload)
                 continue
             verdict.losers.append(workload)
             if uid not in self._losers:
-                verdict.conflicts.append(Conflict(workload, min(rivals, key=_age)))
+                verdict.conflicts.append(Conflict(workload, rival))
             self._losers[uid] = workload
 
 

@@ -15,7 +15,8 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from service.model.process import HealthCheck, Metadata, Process, Space, Workload, microseconds
+from service.model.probes import Probe, recorded, visible_check
+from service.model.process import Metadata, Process, Space, Workload, microseconds
 from service.model.quantity import mebibytes
 
 GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
@@ -44,6 +45,9 @@ class Keys:
     revision_guid: str = "cloudfoundry.org/revision-guid"
     registry_credential_guid: str = "cloudfoundry.org/registry-credential-guid"
     registry_credential_last_synced_at: str = "cloudfoundry.org/registry-credential-last-synced-at"
+    health_check: str = "cloudfoundry.org/health-check"
+    readiness_health_check: str = "cloudfoundry.org/readiness-health-check"
+    last_write: str = "cloudfoundry.org/last-write"
 
 
 def _korifi(name: str) -> str:
@@ -62,6 +66,9 @@ PRESETS: Mapping[str, Keys] = {
         revision_guid=_korifi("revision-guid"),
         registry_credential_guid=_korifi("registry-credential-guid"),
         registry_credential_last_synced_at=_korifi("registry-credential-last-synced-at"),
+        health_check=_korifi("health-check"),
+        readiness_health_check=_korifi("readiness-health-check"),
+        last_write=_korifi("last-write"),
     ),
     "eirini": Keys(
         app_guid="cloudfoundry.org/app_guid",
@@ -73,6 +80,9 @@ PRESETS: Mapping[str, Keys] = {
         revision_guid="cloudfoundry.org/revision_guid",
         registry_credential_guid="cloudfoundry.org/registry_credential_guid",
         registry_credential_last_synced_at="cloudfoundry.org/registry_credential_last_synced_at",
+        health_check="cloudfoundry.org/health_check",
+        readiness_health_check="cloudfoundry.org/readiness_health_check",
+        last_write="cloudfoundry.org/last_write",
     ),
 }
 
@@ -99,25 +109,14 @@ class ObjectMeta(msgspec.Struct, gc=False):
     managedFields: list[ManagedFields] | None = None
 
 
-class HTTPGetAction(msgspec.Struct, gc=False):
-    path: str | None = None
-
-
-class PortAction(msgspec.Struct, gc=False):
-    """A tcpSocket or grpc action: that it is there is all that matters."""
-
-
-class Probe(msgspec.Struct, gc=False):
-    httpGet: HTTPGetAction | None = None
-    tcpSocket: PortAction | None = None
-    grpc: PortAction | None = None
-    timeoutSeconds: int | None = None
-    periodSeconds: int | None = None
-    failureThreshold: int | None = None
-
-
 class ResourceRequirements(msgspec.Struct, gc=False):
     limits: dict[str, str | int | float] | None = None
+    requests: dict[str, str | int | float] | None = None
+
+
+class ContainerPort(msgspec.Struct, gc=False):
+    containerPort: int
+    hostPort: int | None = None
 
 
 class SecurityContext(msgspec.Struct, gc=False):
@@ -128,6 +127,7 @@ class Container(msgspec.Struct, gc=False):
     name: str = ""
     command: list[str] | None = None
     args: list[str] | None = None
+    ports: list[ContainerPort] | None = None
     resources: ResourceRequirements | None = None
     livenessProbe: Probe | None = None
     readinessProbe: Probe | None = None
@@ -147,6 +147,7 @@ class PodSpec(msgspec.Struct, gc=False):
 
 class PodTemplateMeta(msgspec.Struct, gc=False):
     annotations: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
 
 
 class PodTemplate(msgspec.Struct, gc=False):
@@ -159,9 +160,20 @@ class DeploymentSpec(msgspec.Struct, gc=False):
     replicas: int | None = None
 
 
+class DeploymentCondition(msgspec.Struct, gc=False):
+    type: str
+    status: str
+    message: str | None = None
+
+
+class DeploymentStatus(msgspec.Struct, gc=False):
+    conditions: list[DeploymentCondition] | None = None
+
+
 class Deployment(msgspec.Struct, gc=False):
     metadata: ObjectMeta
     spec: DeploymentSpec
+    status: DeploymentStatus | None = None
 
 
 class Namespace(msgspec.Struct, gc=False):
@@ -184,7 +196,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
     # Interned where many processes share one value: each decoded object brings its own copy of every string.
     process_type = sys.intern(labels.get(keys.process_type) or DEFAULT_TYPE)
     template = deployment.spec.template
-    container = _app_container(template)
+    container = app_container(template.spec.containers, template.metadata.annotations if template.metadata else None)
     created_at = microseconds(meta.creationTimestamp)
     try:
         memory_in_mb, disk_in_mb = _limit(container, "memory"), _limit(container, "ephemeral-storage")
@@ -207,12 +219,19 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         instances=1 if replicas is None else replicas,
         memory_in_mb=memory_in_mb,
         disk_in_mb=disk_in_mb,
-        health_check=_health_check(container.livenessProbe, container.startupProbe),
-        readiness_health_check=_health_check(container.readinessProbe, None),
+        health_check=recorded(
+            annotations.get(keys.health_check), visible_check(container.livenessProbe, container.startupProbe)
+        ),
+        readiness_health_check=recorded(
+            annotations.get(keys.readiness_health_check), visible_check(container.readinessProbe, None)
+        ),
         revision_guid=annotations.get(keys.revision_guid) or None,
         registry_credential_guid=annotations.get(keys.registry_credential_guid) or None,
         pull_secret_guid=_pull_secret_guid(meta.namespace, template.spec),
         registry_credential_last_synced_at=_moment(annotations.get(keys.registry_credential_last_synced_at)),
+        write_id=annotations.get(keys.last_write),
+        pods_labelled=((template.metadata and template.metadata.labels) or {}).get(keys.app_guid) == app_guid,
+        replica_failure=_replica_failure(deployment.status),
     )
 
 
@@ -226,6 +245,9 @@ def derive_space(namespace: Namespace, keys: Keys) -> Space:
 def merge(workload: Workload, metadata: Metadata | None, space: Space | None) -> Process:
     """The process of a workload, its row (None: nothing stored yet) and its namespace (None: not known yet)."""
     stored = metadata or Metadata(app_guid=workload.app_guid, type=workload.type)
+    if workload.write_id is not None and workload.write_id in stored.pending:
+        # Both halves of a write count from the same moment: when Kubernetes took its half.
+        stored = stored.changed(stored.pending[workload.write_id].change)
     return Process(
         workload=workload,
         metadata=stored,
@@ -235,16 +257,22 @@ def merge(workload: Workload, metadata: Metadata | None, space: Space | None) ->
     )
 
 
-def _app_container(template: PodTemplate) -> Container:
-    containers = template.spec.containers
+def app_container(containers: Sequence[Container], annotations: Mapping[str, str] | None) -> Container:
+    """The container that is the app, of those of a Pod or a template, with its annotations. Raises Unparsable."""
     if not containers:
         raise Unparsable("its Pods have no container")
-    annotations = (template.metadata and template.metadata.annotations) or {}
-    for wanted in (annotations.get(DEFAULT_CONTAINER), APPLICATION_CONTAINER):
+    for wanted in ((annotations or {}).get(DEFAULT_CONTAINER), APPLICATION_CONTAINER):
         for container in containers:
             if wanted and container.name == wanted:
                 return container
     return containers[0]
+
+
+def _replica_failure(status: DeploymentStatus | None) -> str | None:
+    for condition in (status and status.conditions) or ():
+        if condition.type == "ReplicaFailure" and condition.status == "True":
+            return condition.message
+    return None
 
 
 def _changed_at(meta: ObjectMeta) -> int:
@@ -269,27 +297,6 @@ def _user(container: Container, pod: PodSpec) -> str | None:
 def _limit(container: Container, resource: str) -> int | None:
     limits = (container.resources and container.resources.limits) or {}
     return mebibytes(str(limits[resource])) if resource in limits else None
-
-
-def _health_check(probe: Probe | None, startup: Probe | None) -> HealthCheck:
-    """The check a probe makes, be it the startup probe alone; `timeout` is the time allowed to start."""
-    lasting = probe or startup
-    if lasting is None:
-        return HealthCheck("process")
-    if lasting.httpGet is not None:
-        kind, endpoint = "http", lasting.httpGet.path or "/"
-    elif lasting.tcpSocket is not None or lasting.grpc is not None:
-        kind, endpoint = "port", None
-    else:
-        kind, endpoint = "process", None
-    timeout = None
-    if startup is not None and startup.periodSeconds is not None and startup.failureThreshold is not None:
-        timeout = startup.periodSeconds * startup.failureThreshold
-    return _shared_health_check(kind, timeout, lasting.timeoutSeconds, lasting.periodSeconds, endpoint)
-
-
-# Nearly all processes of a platform share a handful of checks.
-_shared_health_check = lru_cache(maxsize=4096)(HealthCheck)
 
 
 def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:

@@ -87,6 +87,10 @@ class Index:
         """Workloads that are no process because an older one is, by their uid."""
         return self._claims.losers
 
+    def rival(self, workload: Workload) -> Workload | None:
+        """The Deployment that a conflict is lost to; None for one that is served."""
+        return self._claims.rival(workload)
+
     def get(self, guid: str) -> Process | None:
         return self._processes.get(guid)
 
@@ -97,6 +101,9 @@ class Index:
     def processes_of(self, app_guid: str) -> list[Process]:
         """The processes of one app, in no particular order."""
         return [self._processes[workload.guid] for workload in self._claims.winners(app_guid)]
+
+    def space(self, namespace: str) -> Space | None:
+        return self._spaces.get(namespace)
 
     def namespaces(self) -> Set[str]:
         """Those that hold a process."""

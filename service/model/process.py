@@ -64,6 +64,36 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pull_secret_guid: str | None
     """Stands in for the credential when neither annotation nor row names one."""
     registry_credential_last_synced_at: int | None
+    write_id: str | None = None
+    """Of the last write that touched Kubernetes and Postgres both (service.model.record)."""
+    pods_labelled: bool = True
+    """Whether its Pods carry the app GUID, without which nothing is known of them."""
+    replica_failure: str | None = None
+    """Why Kubernetes cannot make its Pods; None: it can."""
+
+
+class MetadataChange(msgspec.Struct, frozen=True, gc=False):
+    """A deep merge into metadata. Under a key, None deletes it; a log rate of None stays as it is."""
+
+    labels: Mapping[str, str | None] = {}
+    annotations: Mapping[str, str | None] = {}
+    log_rate_limit_in_bytes_per_second: int | None = None
+
+    def names(self) -> list[str]:
+        """Of what it changes."""
+        fields = ("labels", "annotations")
+        rate = "log_rate_limit_in_bytes_per_second"
+        return [name for name in fields if getattr(self, name)] + ([rate] if getattr(self, rate) is not None else [])
+
+    def __bool__(self) -> bool:
+        return bool(self.names())
+
+
+class Pending(msgspec.Struct, frozen=True, gc=False):
+    """A change that counts from the moment its Deployment carries its write id."""
+
+    change: MetadataChange
+    prepared_at: int
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -78,6 +108,22 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     registry_credential_guid: str | None = None
     registry_credential_last_synced_at: int | None = None
     updated_at: int = 0
+    pending: Mapping[str, Pending] = {}
+    """By write id."""
+
+    def changed(self, change: MetadataChange) -> "Metadata":
+        """This with the change merged in."""
+        rate = change.log_rate_limit_in_bytes_per_second
+        return msgspec.structs.replace(
+            self,
+            labels=_merged(self.labels, change.labels),
+            annotations=_merged(self.annotations, change.annotations),
+            log_rate_limit_in_bytes_per_second=self.log_rate_limit_in_bytes_per_second if rate is None else rate,
+        )
+
+
+def _merged(known: Mapping[str, str], change: Mapping[str, str | None]) -> Mapping[str, str]:
+    return {key: value for key, value in {**known, **change}.items() if value is not None} if change else known
 
 
 class Space(msgspec.Struct, frozen=True, gc=False):
@@ -100,6 +146,11 @@ class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
     @property
     def guid(self) -> str:
         return self.workload.guid
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(app GUID, type)."""
+        return self.workload.app_guid, self.workload.type
 
     @property
     def revision_guid(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Kubernetes quantities (`64Mi`, `1.5G`, `128974848000m`, `1e9`) as whole bytes.
+"""Kubernetes quantities (`64Mi`, `1.5G`, `128974848000m`, `1e9`) as whole bytes, or whole billionths.
 
 Grammar: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, Decimal, localcontext
 from functools import lru_cache
 
 MEBIBYTE = 1 << 20
+NANOS = 1_000_000_000
 MAXIMUM = (1 << 63) - 1
 """Where Kubernetes itself caps a quantity."""
 
@@ -24,10 +25,20 @@ _SUFFIX = {
 
 @lru_cache(maxsize=4096)
 def parse_quantity(text: str) -> int:
-    """Bytes, rounded up as Kubernetes does, at most 2^63-1. Raises ValueError for what is no amount, or below zero."""
+    """Whole units, rounded up as Kubernetes does, at most 2^63-1. Raises ValueError for no amount, or below zero."""
+    return _parse(text, 1)
+
+
+@lru_cache(maxsize=4096)
+def parse_nanos(text: str) -> int:
+    """The same in billionths: an amount of CPU is some number of cores, often a small part of one."""
+    return _parse(text, NANOS)
+
+
+def _parse(text: str, scale: int) -> int:
     match = _QUANTITY.fullmatch(text.removeprefix("+"))
     if match is None:
-        raise ValueError(f"{text[:40]!r} is not an amount of bytes")
+        raise ValueError(f"{text[:40]!r} is not an amount")
     number, suffix, exponent = match.groups()
     with localcontext(prec=120):
         amount = Decimal(number)
@@ -35,7 +46,7 @@ def parse_quantity(text: str) -> int:
             amount *= _SUFFIX[suffix]
         elif exponent:
             amount = amount.scaleb(int(exponent))
-        return min(int(amount.to_integral_value(ROUND_CEILING)), MAXIMUM)
+        return min(int((amount * scale).to_integral_value(ROUND_CEILING)), MAXIMUM)
 
 
 def mebibytes(text: str) -> int:

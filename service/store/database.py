@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import asyncpg
 import orjson
@@ -39,6 +39,7 @@ _AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TransactionRollbackError,
 )
 
 
@@ -68,15 +69,62 @@ async def connect(database_url: str, timeout_s: float) -> Connection:
     """A connection of the caller's own. Raises DatabaseUnavailable."""
     with translated():
         connection: Connection = await asyncpg.connect(
+            database_url, timeout=timeout_s, command_timeout=timeout_s, server_settings=_SERVER_SETTINGS
+        )
+        await _set_codecs(connection)
+        return connection
+
+
+_SERVER_SETTINGS = {"application_name": "cf-processes"}
+
+
+async def _set_codecs(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads
+    )
+
+
+class Pool:
+    """Connections for writes, made when they are needed and kept for a while. Close it."""
+
+    @classmethod
+    async def open(cls, database_url: str, *, size: int, timeout_s: float) -> "Pool":
+        """A pool of at most `size` connections; Postgres need not be there yet."""
+        pool = asyncpg.create_pool(
             database_url,
+            min_size=0,
+            max_size=size,
             timeout=timeout_s,
             command_timeout=timeout_s,
-            server_settings={"application_name": "cf-processes"},
+            init=_set_codecs,
+            server_settings=_SERVER_SETTINGS,
         )
-        await connection.set_type_codec(
-            "jsonb", schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads
-        )
-        return connection
+        return cls(await pool, timeout_s)
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float) -> None:
+        self._pool = pool
+        self._timeout_s = timeout_s
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for the length of a block. Raises DatabaseUnavailable, also when none is free in time."""
+        with translated():
+            acquired = await self._pool.acquire(timeout=self._timeout_s)
+        try:
+            # A proxy, which is a connection in all but its type.
+            yield cast(Connection, acquired)
+        finally:
+            await self._pool.release(acquired)
+
+    async def close(self) -> None:
+        """Close politely, but never wait long for a server that may not be there."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 1)
+        except asyncio.CancelledError:
+            self._pool.terminate()
+            raise
+        except _AWAY:
+            self._pool.terminate()
 
 
 @dataclass(frozen=True)
@@ -119,13 +167,13 @@ async def migrate(connection: Connection) -> list[Migration]:
     read, so that a role without the right to change it will do.
     """
     with translated():
-        if not await _missing(connection):
+        if not await pending(connection):
             return []
         async with connection.transaction():
             # Another replica may hold the lock for as long as its migration takes.
             await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK, timeout=MIGRATION_TIMEOUT_S)
             await connection.execute(_CREATE_JOURNAL)
-            applied = await _missing(connection)
+            applied = await pending(connection)
             for migration in applied:
                 await connection.execute(migration.sql, timeout=MIGRATION_TIMEOUT_S)
                 await connection.execute(
@@ -139,8 +187,8 @@ async def migrate(connection: Connection) -> list[Migration]:
     return applied
 
 
-async def _missing(connection: Connection) -> list[Migration]:
-    """Migrations not applied yet. Raises SchemaMismatch."""
+async def pending(connection: Connection) -> list[Migration]:
+    """Migrations not applied yet; nothing is changed. Raises SchemaMismatch."""
     if await connection.fetchval("SELECT to_regclass('schema_migration')") is None:
         return migrations()
     rows = await connection.fetch("SELECT number, name, checksum FROM schema_migration")

@@ -1,4 +1,4 @@
-"""The mirror: all metadata in memory, provably as new as Postgres at the moment a read asks.
+"""The mirror: all rows in memory, provably as new as Postgres at the moment a read asks.
 
 Every write stamps its rows with a counter whose order is the order of commits (migration 0001). So "which rows are
 above the highest stamp I know?" has the answer "none" exactly when the mirror is up to date, and otherwise the answer
@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.model.process import Metadata
+from service.model.record import Record
 from service.pacing import Pace
-from service.store import metadata
+from service.store import records
 from service.store.database import Connection, DatabaseUnavailable, SchemaMismatch, close, connect, migrate
 from service.telemetry import get_logger
 
@@ -30,10 +30,10 @@ IDLE_PROBE_S = 5.0
 class Consumer(Protocol):
     """Where rows go."""
 
-    def put_metadata(self, metadata: Metadata) -> None:
+    def put(self, record: Record) -> None:
         """The row is new or may have changed."""
 
-    def retain_metadata(self, keys: Set[tuple[str, str]]) -> Iterable[None]:
+    def retain(self, keys: Set[tuple[str, str]]) -> Iterable[None]:
         """All rows have been put: forget, step by step, those of other (app GUID, type)."""
 
 
@@ -65,7 +65,7 @@ class Mirror:
         """Of those who wait for the probe that is under way."""
         self._next: list[asyncio.Future[bool]] = []
         self._wanted = asyncio.Event()
-        self._cursor = metadata.START
+        self._cursor = records.START
         self._pace = Pace()
         self.state = MirrorState()
 
@@ -133,21 +133,21 @@ class Mirror:
 
     async def _read_all(self, connection: Connection) -> None:
         # From the start, also after a short absence: what comes back may be another database, or an older backup.
-        self._cursor = metadata.START
+        self._cursor = records.START
         keys: set[tuple[str, str]] = set()
         await self._fetch(connection, keys)
-        await self._pace.through(self._consumer.retain_metadata(keys))
+        await self._pace.through(self._consumer.retain(keys))
 
     async def _fetch(self, connection: Connection, keys: set[tuple[str, str]] | None = None) -> None:
         """Put every row behind the cursor, and note whose they were in `keys`."""
         while True:
-            rows, self._cursor = await metadata.fetch_after(connection, self._cursor)
+            rows, self._cursor = await records.fetch_after(connection, self._cursor)
             for row in rows:
-                self._consumer.put_metadata(row)
+                self._consumer.put(row)
                 if keys is not None:
-                    keys.add((row.app_guid, row.type))
+                    keys.add(row.key)
                 await self._pace.breathe()
-            if len(rows) < metadata.CHUNK:
+            if len(rows) < records.CHUNK:
                 return
 
     def _connected(self) -> None:

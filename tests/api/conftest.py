@@ -13,6 +13,7 @@ from tests.support.kube import Kube, deployment, eventually
 Address = Literal["by guid", "by app and type"]
 
 MakeApp = Callable[..., Awaitable[str]]
+PathTo = Callable[[str, str], str]
 
 
 @pytest.fixture

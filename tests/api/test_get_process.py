@@ -7,7 +7,7 @@ from service.model.derive import process_guid
 from service.model.process import SECOND, Metadata
 from service.settings import Settings
 from service.store.database import connected
-from service.store.metadata import write
+from service.store.records import load
 from tests.api.conftest import MakeApp
 from tests.support.api import Api, assert_cf_error
 from tests.support.kube import Kube, deployment, eventually
@@ -53,7 +53,7 @@ async def test_shows_every_field_of_a_real_deployment(
             registry_credential_guid=credential,
             registry_credential_last_synced_at=1_700_000_000 * SECOND,
         )
-        await write(connection, [row])
+        await load(connection, [row])
 
     async def rolled_out() -> bool:
         reply = await api.get(path_to(app, "web"))

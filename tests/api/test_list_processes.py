@@ -15,7 +15,7 @@ from service.model.derive import process_guid
 from service.model.process import Metadata
 from service.settings import Settings
 from service.store.database import connected
-from service.store.metadata import write
+from service.store.records import load
 from tests.api.conftest import MakeApp
 from tests.support.api import Api, assert_cf_error
 from tests.support.kube import Kube, deployment, eventually
@@ -82,7 +82,7 @@ async def test_narrows_by_every_filter(api: Api, kube: Kube, make_app: MakeApp, 
     app = await make_app("web", "worker", namespace=namespace)
     other = await make_app("web")
     async with connected(settings.database_url, 5) as connection:
-        await write(connection, [Metadata(app_guid=app, type="worker", labels={"tier": "back", "env": "x"})])
+        await load(connection, [Metadata(app_guid=app, type="worker", labels={"tier": "back", "env": "x"})])
     web, worker, foreign = process_guid(app, "web"), process_guid(app, "worker"), process_guid(other, "web")
     created = (await api.get(f"/v3/processes/{web}")).json["created_at"]
     mine = f"app_guids={app},{other}&"
@@ -166,7 +166,7 @@ async def test_metadata_written_by_anyone_shows_at_the_next_read(
     app = await make_app("web")
     async with connected(settings.database_url, 5) as connection:
         for round_number in range(20):
-            await write(connection, [Metadata(app_guid=app, type="web", labels={"round": str(round_number)})])
+            await load(connection, [Metadata(app_guid=app, type="web", labels={"round": str(round_number)})])
             body = (await api.get(f"/v3/apps/{app}/processes")).json
             assert body["resources"][0]["metadata"]["labels"] == {"round": str(round_number)}
 
@@ -176,7 +176,7 @@ async def test_metadata_outlives_the_deployment(
 ) -> None:
     app = await make_app("web")
     async with connected(settings.database_url, 5) as connection:
-        await write(connection, [Metadata(app_guid=app, type="web", labels={"kept": "yes"})])
+        await load(connection, [Metadata(app_guid=app, type="web", labels={"kept": "yes"})])
     guid = process_guid(app, "web")
     await kube.delete(space, f"web-{app}")
 
@@ -269,7 +269,7 @@ async def test_change_of_a_namespace_label_moves_its_processes_to_the_other_spac
         ("order_by=name", "'order_by'"),
         ("order_by=created_at%0A", "'order_by'"),
         ("nonsense=1", "'nonsense'"),
-        ("embed=process_instances", "'embed'"),
+        ("embed=sidecars", "'embed'"),
         ("created_ats=yesterday", "'created_ats'"),
         ("created_ats[gt]=2026-02-30T00:00:00Z", "'created_ats[gt]'"),
         ("updated_ats[lt]=2026-01-01T00:00:00Z,2026-01-02T00:00:00Z", "'updated_ats[lt]'"),

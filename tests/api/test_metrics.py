@@ -59,7 +59,7 @@ async def test_durations_are_those_of_the_requests(api: Api, monkeypatch: pytest
         await asyncio.sleep(0.3)
         raise RuntimeError
 
-    monkeypatch.setattr("service.operations.Processes.get", slow)
+    monkeypatch.setattr("service.operations.reading.Processes.get", slow)
     labels = {"method": "GET", "route": "/v3/processes/{guid}"}
     before = await scrape(api)
     request = asyncio.create_task(api.get("/v3/processes/any"))

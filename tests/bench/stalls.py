@@ -120,11 +120,11 @@ async def _serve() -> None:
     expire = asyncio.Event()
     put = DeploymentFeed.put
 
-    def put_or_expire(feed: DeploymentFeed, uid: str, raw: bytes | msgspec.Raw) -> Iterable[None]:
+    def put_or_expire(feed: DeploymentFeed, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
         if expire.is_set():
             expire.clear()
             raise Gone
-        return put(feed, uid, raw)
+        return put(feed, uid, version, raw)
 
     async def is_ready() -> bool:
         return api.application[HEALTH].ready

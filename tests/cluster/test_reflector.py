@@ -23,18 +23,22 @@ class Objects:
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
+        self.reached = 0
 
-    def put(self, uid: str, raw: bytes | msgspec.Raw) -> Iterable[None]:
+    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
         self.names[uid] = orjson.loads(bytes(raw))["metadata"]["name"]
         return ()
 
-    def delete(self, uid: str) -> Iterable[None]:
+    def delete(self, uid: str, version: int) -> Iterable[None]:
         del self.names[uid]
         return ()
 
     def retain(self, uids: set[str]) -> Iterable[None]:
         self.names = {uid: name for uid, name in self.names.items() if uid in uids}
         return ()
+
+    def reach(self, version: int, *, listed: bool = False) -> None:
+        self.reached = version
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 from service.model.process import SECOND, Metadata
 from service.settings import Settings
 from service.store.database import connected
-from service.store.metadata import write
+from service.store.records import load
 from tests.support.api import Api, assert_cf_error
 from tests.support.kube import Kube, deployment, eventually
 
@@ -75,7 +75,7 @@ async def full_app(api: Api, kube: Kube, space: str, settings: Settings) -> str:
             )
         )
     async with connected(settings.database_url, 5) as connection:
-        await write(
+        await load(
             connection,
             [
                 Metadata(

@@ -305,7 +305,7 @@ async def test_deployment_that_cannot_be_understood_is_skipped_and_its_old_state
         await eventually(all_consumed)
     assert sorted(served(index)) == ["good", "late"]
     assert sorted(skipped.name for skipped in feed.skipped.values()) == ["negative", "no-spec", "turns-bad"]
-    feed.delete("uid-negative")
+    feed.delete("uid-negative", 13)
     for _ in feed.retain({"uid-good"}):
         pass
     assert served(index) == ["good"]

@@ -362,7 +362,10 @@ class IndexMachine(RuleBasedStateMachine):
 
     @invariant()
     def knows_the_conflicts(self) -> None:
-        assert dict(self.index.conflicts) == {uid: loser for uid, (loser, _) in self.world.conflicts().items()}
+        conflicts = self.world.conflicts()
+        assert dict(self.index.conflicts) == {uid: loser for uid, (loser, _) in conflicts.items()}
+        rivals = {uid: self.index.rival(workload) for uid, workload in self.world.workloads.items()}
+        assert rivals == {uid: conflicts[uid][1] if uid in conflicts else None for uid in rivals}
 
     @invariant()
     def keeps_no_empty_set(self) -> None:

@@ -14,14 +14,14 @@ from service.model.index import NO_FILTERS, Filters, Order
 from service.model.paging import PageRequest
 from service.model.process import SECOND
 from service.model.selectors import Operator, Range, Requirement
-from service.operations import ListRequest
+from service.operations.reading import ListRequest
 
 Of = Literal["processes", "app"]
 BOTH: list[Of] = ["processes", "app"]
 
 on_both = pytest.mark.parametrize("of", BOTH)
 
-ON_BOTH_LISTS = ["page", "per_page", "order_by", "guids", "types", "label_selector"] + [
+ON_BOTH_LISTS = ["embed", "page", "per_page", "order_by", "guids", "types", "label_selector"] + [
     f"{name}{operator}"
     for name in ("created_ats", "updated_ats")
     for operator in ("", "[lt]", "[lte]", "[gt]", "[gte]")

@@ -108,7 +108,7 @@ def test_any_text_is_an_amount_or_a_value_error(text: str) -> None:
     ],
 )
 def test_refuses_what_is_no_amount(text: str) -> None:
-    with pytest.raises(ValueError, match="is not an amount of bytes"):
+    with pytest.raises(ValueError, match="is not an amount"):
         parse_quantity(text)
 
 

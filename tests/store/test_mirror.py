@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterable, Set
 from contextlib import asynccontextmanager
 
 from service.model.process import Metadata
-from service.store import metadata
+from service.model.record import Record
+from service.store import records
 from service.store.database import connect, connected
 from service.store.mirror import Mirror
 from tests.support.kube import eventually
@@ -17,10 +18,10 @@ class Rows:
     def __init__(self) -> None:
         self.by_key: dict[tuple[str, str], Metadata] = {}
 
-    def put_metadata(self, metadata: Metadata) -> None:
-        self.by_key[metadata.app_guid, metadata.type] = metadata
+    def put(self, record: Record) -> None:
+        self.by_key[record.key] = record.metadata
 
-    def retain_metadata(self, keys: Set[tuple[str, str]]) -> Iterable[None]:
+    def retain(self, keys: Set[tuple[str, str]]) -> Iterable[None]:
         self.by_key = {key: row for key, row in self.by_key.items() if key in keys}
         return ()
 
@@ -45,7 +46,7 @@ async def mirrored(url: str) -> AsyncIterator[tuple[Mirror, Rows]]:
 async def test_catching_up_shows_every_write_committed_before(database_url: str) -> None:
     async with mirrored(database_url) as (mirror, rows), connected(database_url, 5) as connection:
         for turn in range(50):
-            await metadata.write(connection, [Metadata(app_guid="a", type="web", labels={"turn": str(turn)})])
+            await records.load(connection, [Metadata(app_guid="a", type="web", labels={"turn": str(turn)})])
             assert await mirror.catch_up()
             assert rows.by_key["a", "web"].labels == {"turn": str(turn)}
 
@@ -58,7 +59,7 @@ async def test_holds_under_many_writers_and_readers_at_once(database_url: str) -
             connection = await connect(database_url, 5)
             for turn in range(25):
                 row = Metadata(app_guid=f"w{writer}", type="web", labels={"turn": str(turn)})
-                await metadata.write(connection, [row])
+                await records.load(connection, [row])
                 assert await mirror.catch_up()
                 assert rows.by_key[f"w{writer}", "web"].labels == {"turn": str(turn)}
             await connection.close()
@@ -82,7 +83,7 @@ async def test_connection_ended_by_the_server_is_made_anew(database_url: str) ->
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            await metadata.write(connection, [Metadata(app_guid="t", type="web", labels={"turn": str(turn)})])
+            await records.load(connection, [Metadata(app_guid="t", type="web", labels={"turn": str(turn)})])
 
             async def current() -> bool:
                 return await mirror.catch_up()
@@ -122,7 +123,7 @@ async def test_stopping_is_not_held_up_by_a_connection_that_will_not_close(datab
 
 async def test_older_backup_put_in_place_is_read_as_what_it_is(database_url: str) -> None:
     async with mirrored(database_url) as (mirror, rows), connected(database_url, 5) as connection:
-        await metadata.write(connection, [Metadata(app_guid="gone", type="web"), Metadata(app_guid="kept", type="web")])
+        await records.load(connection, [Metadata(app_guid="gone", type="web"), Metadata(app_guid="kept", type="web")])
         assert await mirror.catch_up()
         await connection.execute("DELETE FROM process_metadata WHERE app_guid = 'gone'")
         await connection.execute("UPDATE metadata_counter SET value = 1; UPDATE process_metadata SET stamp = 1")
@@ -135,6 +136,6 @@ async def test_older_backup_put_in_place_is_read_as_what_it_is(database_url: str
             return await mirror.catch_up() and ("gone", "web") not in rows.by_key
 
         await eventually(reread)
-        await metadata.write(connection, [Metadata(app_guid="kept", type="web", labels={"after": "restore"})])
+        await records.load(connection, [Metadata(app_guid="kept", type="web", labels={"after": "restore"})])
         assert await mirror.catch_up()
         assert rows.by_key["kept", "web"].labels == {"after": "restore"}

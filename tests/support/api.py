@@ -42,11 +42,26 @@ class Api:
         return replace(self, token=token)
 
     async def get(self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Reply:
+        return await self._request(method, path, None, headers or {})
+
+    async def post(self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> Reply:
+        return await self._request("POST", path, body, headers or {})
+
+    async def patch(self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> Reply:
+        return await self._request("PATCH", path, body, headers or {})
+
+    async def delete(self, path: str) -> Reply:
+        return await self._request("DELETE", path, None, {})
+
+    async def _request(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Reply:
+        """`body` goes out as JSON; as it is, if it is bytes."""
         own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         # The path goes out as it is written: tests are about odd escapes too.
         url = path if path.startswith("http") else self.url + path
+        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        typed = {} if data is None else {"Content-Type": "application/json"}
         async with self.session.request(
-            method, URL(url, encoded=True), headers={**own, **(headers or {})}, allow_redirects=False
+            method, URL(url, encoded=True), data=data, headers={**own, **typed, **headers}, allow_redirects=False
         ) as response:
             return Reply(response.status, response.headers.copy(), await response.read())
 

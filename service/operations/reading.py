@@ -1,18 +1,17 @@
-"""What the product does, in the API's own words. Operations know the caller, not HTTP."""
+"""Lists of processes, and one of them."""
 
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from service.cluster.access import Access, Caller
+from service.currency import Currency, Freshness
 from service.errors import ResourceNotFound
-from service.health import Health
 from service.kept import Kept
 from service.model.index import NO_FILTERS, Filters, Index, Order, Selection
 from service.model.paging import PageRequest
 from service.model.process import Process
 from service.model.views import Visible
 from service.pacing import Turns
-from service.store.mirror import Mirror
 
 FIRST_PAGE = PageRequest()
 SELECTED = 200_000
@@ -30,31 +29,42 @@ class ListRequest:
 
 
 @dataclass(frozen=True)
-class Freshness:
-    """How far the answer is current. `cluster_age_s` 0 and `metadata_current` True: entirely."""
+class ByGuid:
+    """The address of a process: its own GUID."""
 
-    cluster_age_s: float = 0.0
-    metadata_current: bool = True
+    guid: str
+
+
+@dataclass(frozen=True)
+class ByApp:
+    """The address of a process: its app and type."""
+
+    app_guid: str
+    type: str
+
+
+Address = ByGuid | ByApp
 
 
 class Processes:
-    def __init__(self, index: Index, access: Access, mirror: Mirror, health: Health) -> None:
+    def __init__(self, index: Index, access: Access, currency: Currency) -> None:
         self._index = index
         self._access = access
-        self._mirror = mirror
-        self._health = health
+        self._currency = currency
         self._turns = Turns()
         self._selections: Kept[tuple[ListRequest, Visible], tuple[int, Selection]] = Kept(SELECTED)
 
-    async def list(self, caller: Caller, request: ListRequest) -> tuple[Selection, Freshness]:
-        """A page of all the caller sees. Raises ServiceUnavailable."""
-        freshness = await self._catch_up()
+    async def list(self, caller: Caller, request: ListRequest, *, pods: bool = False) -> tuple[Selection, Freshness]:
+        """A page of all the caller sees; `pods`: their instances are wanted too. Raises ServiceUnavailable."""
+        freshness = await self._currency.catch_up(pods=pods)
         visible = await self._access.visible(caller, self._index.namespaces())
         return await self._select(request, visible), freshness
 
-    async def list_of_app(self, caller: Caller, app_guid: str, request: ListRequest) -> tuple[Selection, Freshness]:
+    async def list_of_app(
+        self, caller: Caller, app_guid: str, request: ListRequest, *, pods: bool = False
+    ) -> tuple[Selection, Freshness]:
         """A page of one app's processes. Raises ResourceNotFound for an app without any the caller sees."""
-        freshness = await self._catch_up()
+        freshness = await self._currency.catch_up(pods=pods)
         namespaces = {process.workload.namespace for process in self._index.processes_of(app_guid)}
         visible = await self._access.visible(caller, namespaces) if namespaces else frozenset()
         if visible is not None and not namespaces & visible:
@@ -64,29 +74,30 @@ class Processes:
         of_app = replace(request, filters=replace(request.filters, app_guids=frozenset((app_guid,))))
         return await self._select(of_app, visible), freshness
 
-    async def get(self, caller: Caller, guid: str) -> tuple[Process, Freshness]:
-        """One process. Raises ResourceNotFound, also for one the caller may not see."""
-        freshness = await self._catch_up()
-        process = self._index.get(guid)
-        if process is None or not await self._access.may_get(caller, process.workload.namespace):
-            raise ResourceNotFound("Process not found")
-        return process, freshness
+    async def get(self, caller: Caller, address: Address, *, pods: bool = False) -> tuple[Process, Freshness]:
+        """One process. Raises as `find` does."""
+        freshness = await self._currency.catch_up(pods=pods)
+        return await self.find(caller, address), freshness
 
-    async def get_of_app(self, caller: Caller, app_guid: str, process_type: str) -> tuple[Process, Freshness]:
-        """The process of an app and type. Raises ResourceNotFound, naming the app where the caller sees none of it."""
-        freshness = await self._catch_up()
-        app_is_visible = False
-        for process in self._index.processes_of(app_guid):
-            if await self._access.may_get(caller, process.workload.namespace):
-                if process.workload.type == process_type:
-                    return process, freshness
-                app_is_visible = True
-        raise ResourceNotFound("Process not found" if app_is_visible else "App not found")
+    async def find(self, caller: Caller, address: Address) -> Process:
+        """One process, as far as is known here.
 
-    async def _catch_up(self) -> Freshness:
-        self._health.require_loaded()
-        current = await self._mirror.catch_up()
-        return Freshness(self._health.cluster_age_s(), current)
+        Raises ResourceNotFound, also for one the caller may not see, naming the app where they see none of it.
+        """
+        match address:
+            case ByGuid(guid):
+                process = self._index.get(guid)
+                if process is not None and await self._access.may_get(caller, process.workload.namespace):
+                    return process
+                raise ResourceNotFound("Process not found")
+            case ByApp(app_guid, process_type):
+                app_is_visible = False
+                for process in self._index.processes_of(app_guid):
+                    if await self._access.may_get(caller, process.workload.namespace):
+                        if process.workload.type == process_type:
+                            return process
+                        app_is_visible = True
+                raise ResourceNotFound("Process not found" if app_is_visible else "App not found")
 
     async def _select(self, request: ListRequest, visible: Visible) -> Selection:
         """A page of what is visible. While nothing changes, the same question has the same answer, and is kept."""

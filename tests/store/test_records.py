@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from service.model.process import SECOND, Metadata
-from service.store import metadata
+from service.store import records
 from service.store.database import Connection, close, connect, connected, migrate
 
 FULL = Metadata(
@@ -31,42 +31,43 @@ async def connection(database_url: str) -> AsyncIterator[Connection]:
 
 
 async def test_row_comes_back_as_written(connection: Connection) -> None:
-    stamp = await metadata.write(connection, [FULL])
-    rows, cursor = await metadata.fetch_after(connection, (stamp - 1, "", ""))
+    stamp = await records.load(connection, [FULL])
+    rows, cursor = await records.fetch_after(connection, (stamp - 1, "", ""))
     assert cursor == (stamp, "app", "web")
-    assert [msgspec.structs.replace(row, updated_at=0) for row in rows] == [FULL]
-    assert rows[0].updated_at > 1_700_000_000 * SECOND
+    assert [msgspec.structs.replace(row.metadata, updated_at=0) for row in rows] == [FULL]
+    assert rows[0].metadata.updated_at > 1_700_000_000 * SECOND
 
 
 async def test_nothing_new_is_nothing(connection: Connection) -> None:
-    stamp = await metadata.write(connection, [FULL])
+    stamp = await records.load(connection, [FULL])
     behind = (stamp, "app", "web")
-    assert await metadata.fetch_after(connection, behind) == ([], behind)
+    assert await records.fetch_after(connection, behind) == ([], behind)
 
 
 async def test_writing_again_replaces_and_never_turns_updated_at_back(connection: Connection) -> None:
-    await metadata.write(connection, [FULL])
+    await records.load(connection, [FULL])
     await connection.execute("UPDATE process_metadata SET updated_at = now() + interval '1 hour'")
-    before = (await metadata.fetch_after(connection, metadata.START))[0][0].updated_at
-    await metadata.write(connection, [Metadata(app_guid="app", type="web")])
-    (row,), _ = await metadata.fetch_after(connection, metadata.START)
-    assert (row.labels, row.revision_guid, row.log_rate_limit_in_bytes_per_second) == ({}, None, -1)
-    assert row.updated_at == before
+    before = (await records.fetch_after(connection, records.START))[0][0].metadata.updated_at
+    await records.load(connection, [Metadata(app_guid="app", type="web")])
+    (row,), _ = await records.fetch_after(connection, records.START)
+    metadata = row.metadata
+    assert (metadata.labels, metadata.revision_guid, metadata.log_rate_limit_in_bytes_per_second) == ({}, None, -1)
+    assert metadata.updated_at == before
 
 
 @pytest.mark.parametrize("at_a_time", [1, 50, 10_000], ids="{} rows a transaction".format)
 async def test_all_rows_arrive_once_whatever_their_number(connection: Connection, at_a_time: int) -> None:
-    many = [Metadata(app_guid=f"app-{n}", type="web") for n in range(2 * metadata.CHUNK + 7)]
+    many = [Metadata(app_guid=f"app-{n}", type="web") for n in range(2 * records.CHUNK + 7)]
     for part in range(0, len(many), at_a_time):
-        await metadata.write(connection, many[part : part + at_a_time])
+        await records.load(connection, many[part : part + at_a_time])
     found: list[str] = []
-    cursor = metadata.START
+    cursor = records.START
     while True:
-        rows, cursor = await metadata.fetch_after(connection, cursor)
-        assert len(rows) <= metadata.CHUNK
+        rows, cursor = await records.fetch_after(connection, cursor)
+        assert len(rows) <= records.CHUNK
         if not rows:
             break
-        found += [row.app_guid for row in rows]
+        found += [row.metadata.app_guid for row in rows]
     assert sorted(found) == sorted(row.app_guid for row in many)
 
 
@@ -77,7 +78,7 @@ async def test_a_stamp_seen_means_every_lower_one_is_visible(database_url: str, 
 
     async def write(number: int) -> None:
         for turn in range(30):
-            await metadata.write(writers[number], [Metadata(app_guid=f"w{number}", type=f"t{turn}")])
+            await records.load(writers[number], [Metadata(app_guid=f"w{number}", type=f"t{turn}")])
 
     async def watch() -> None:
         start = await connection.fetchval("SELECT value FROM metadata_counter")

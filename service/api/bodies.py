@@ -1,0 +1,257 @@
+"""What callers may send in a body, as messages for service.operations. All complaints of one body come at once."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+from marshmallow import Schema, ValidationError, fields, validate
+from msgspec import UNSET
+
+from service.errors import MessageParseError, UnprocessableEntity
+from service.model.changes import Scale, Update
+from service.model.probes import TYPES, CheckChange
+from service.model.process import MetadataChange
+from service.model.selectors import Malformed, check_label_key, check_label_value
+
+INT32, INT64 = (1 << 31) - 1, (1 << 63) - 1
+LONGEST_COMMAND, LONGEST_ENDPOINT, LONGEST_ANNOTATION = 4096, 255, 5000
+LONGEST_TIMEOUT_S = 180
+MAXIMUM_COMPLAINTS = 50
+UNKNOWN = "Unknown field."
+FORM = object()
+"""Stands for a body that is a form, which nobody parses."""
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+async def read_document(request: web.Request) -> object:
+    """The body as JSON, whatever its type is said to be; nothing is `{}`. Raises MessageParseError, and HTTP's 413."""
+    try:
+        body = await request.read()
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        # Broken off, or not compressed as it says.
+        raise MessageParseError from error
+    if body and request.content_type in _FORMS and hdrs.CONTENT_TYPE in request.headers:
+        return FORM
+    try:
+        # NB: the standard library's parser turns deep nesting and huge integers into exceptions of other kinds.
+        return orjson.loads(body) if body.strip() else {}
+    except orjson.JSONDecodeError as error:
+        raise MessageParseError from error
+
+
+def parse_scale(document: object) -> Scale:
+    """Raises UnprocessableEntity with every complaint."""
+    values = _load(SCALE, document)
+    return Scale(
+        instances=values.get("instances"),
+        memory_in_mb=values.get("memory_in_mb"),
+        disk_in_mb=values.get("disk_in_mb"),
+        metadata=MetadataChange(
+            log_rate_limit_in_bytes_per_second=values.get("log_rate_limit_in_bytes_per_second"),
+        ),
+    )
+
+
+def parse_update(document: object, user_ids: Mapping[str, int]) -> Update:
+    """`user_ids` are the uids that stand for names of users. Raises UnprocessableEntity with every complaint."""
+    values = _load(_update_body(frozenset(user_ids.items())), document)
+    metadata = values.get("metadata", {})
+    return Update(
+        command=values.get("command", UNSET),
+        user=values.get("user", UNSET),
+        health_check=_check_change(values.get("health_check")),
+        readiness_health_check=_check_change(values.get("readiness_health_check")),
+        metadata=MetadataChange(labels=metadata.get("labels", {}), annotations=metadata.get("annotations", {})),
+    )
+
+
+def _check_change(check: Mapping[str, Any] | None) -> CheckChange | None:
+    return CheckChange(check.get("type"), check.get("data", {})) if check else None
+
+
+class _Integer(fields.Field[int]):
+    """A JSON integer; not a text, a fraction or a truth value."""
+
+    def __init__(self, least: int, most: int) -> None:
+        super().__init__(allow_none=True)
+        self.least, self.most = least, most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if type(value) is not int or not self.least <= value <= self.most:
+            raise ValidationError(f"must be a whole number from {self.least} to {self.most}")
+        return value
+
+
+class _Text(fields.Field[str]):
+    """A JSON string without NUL, of so many characters."""
+
+    def __init__(self, least: int, most: int, **kwargs: Any) -> None:
+        super().__init__(allow_none=True, **kwargs)
+        self.least, self.most = least, most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str) or not self.least <= len(value) <= self.most or "\0" in value:
+            raise ValidationError(f"must be a text of {self.least} to {self.most} characters, none of them NUL")
+        return value
+
+
+class _User(fields.Field[int]):
+    """A uid in digits, or a name that stands for one."""
+
+    def __init__(self, user_ids: Mapping[str, int]) -> None:
+        super().__init__(allow_none=True)
+        self._user_ids = user_ids
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) and int(value) <= INT32:
+            return int(value)
+        if isinstance(value, str) and value in self._user_ids:
+            return self._user_ids[value]
+        names = ", ".join(f"'{name}'" for name in sorted(self._user_ids)) or "none"
+        raise ValidationError(f"must be a uid from 0 to {INT32} as a text, or a name that is known here: {names}")
+
+
+class _Pairs(fields.Field[dict[str, str | None]]):
+    """Keys and values of labels or annotations; a null deletes the key."""
+
+    def __init__(self, check_value: Any) -> None:
+        super().__init__(error_messages={"null": "must be an object"})
+        self._check_value = check_value
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> dict[str, str | None]:
+        if not isinstance(value, dict):
+            raise ValidationError("must be an object")
+        complaints = []
+        for key, text in value.items():
+            try:
+                check_label_key(key)
+            except Malformed as error:
+                complaints.append(str(error))
+            try:
+                if text is not None:
+                    self._check_value(text)
+            except Malformed as error:
+                complaints.append(f"key '{key[:80]}': {error}")
+        if complaints:
+            raise ValidationError(complaints)
+        return value
+
+
+def _check_label(value: Any) -> None:
+    if not isinstance(value, str):
+        raise Malformed("its value must be a text")
+    check_label_value(value)
+
+
+def _check_annotation(value: Any) -> None:
+    if not isinstance(value, str) or len(value) > LONGEST_ANNOTATION or "\0" in value:
+        raise Malformed(f"its value must be a text of at most {LONGEST_ANNOTATION} characters, none of them NUL")
+
+
+class _Object(Schema):
+    """Refuses what it does not know."""
+
+    error_messages = {"type": "must be an object", "unknown": UNKNOWN}  # noqa: RUF012 - as marshmallow has it
+
+
+def _nested(schema: type[Schema]) -> fields.Nested:
+    return fields.Nested(schema, error_messages={"null": "must be an object", "type": "must be an object"})
+
+
+class ScaleBody(_Object):
+    instances = _Integer(0, INT32)
+    memory_in_mb = _Integer(1, INT32)
+    disk_in_mb = _Integer(1, INT32)
+    log_rate_limit_in_bytes_per_second = _Integer(-1, INT64)
+
+
+class ReadinessHealthCheckData(_Object):
+    timeout: fields.Field[Any] = fields.Field(
+        allow_none=True, validate=validate.Equal(None, error="is for liveness only: a readiness check has none")
+    )
+    invocation_timeout = _Integer(1, INT32)
+    interval = _Integer(1, INT32)
+    endpoint = _Text(
+        1,
+        LONGEST_ENDPOINT,
+        validate=validate.Regexp(r"/[^\s\x00-\x1f\x7f]*\Z", error="must begin with '/' and hold no spaces"),
+    )
+
+
+class HealthCheckData(ReadinessHealthCheckData):
+    timeout = _Integer(1, LONGEST_TIMEOUT_S)
+
+
+class HealthCheckBody(_Object):
+    type = fields.String(
+        validate=validate.OneOf(TYPES, error=f"must be one of {', '.join(TYPES)}"),
+        error_messages={"null": f"must be one of {', '.join(TYPES)}", "invalid": f"must be one of {', '.join(TYPES)}"},
+    )
+    data = _nested(HealthCheckData)
+
+
+class ReadinessHealthCheckBody(HealthCheckBody):
+    data = _nested(ReadinessHealthCheckData)
+
+
+class MetadataBody(_Object):
+    labels = _Pairs(_check_label)
+    annotations = _Pairs(_check_annotation)
+
+
+class UpdateBody(_Object):
+    """`user` needs the names that settings know: `_update_body` adds them."""
+
+    command = _Text(1, LONGEST_COMMAND)
+    user = _User({})
+    health_check = _nested(HealthCheckBody)
+    readiness_health_check = _nested(ReadinessHealthCheckBody)
+    metadata = _nested(MetadataBody)
+
+
+SCALE = ScaleBody()
+
+
+@lru_cache(maxsize=8)
+def _update_body(user_ids: frozenset[tuple[str, int]]) -> Schema:
+    made: Schema = type("UpdateBody", (UpdateBody,), {"user": _User(dict(user_ids))})()
+    return made
+
+
+def _load(schema: Schema, document: object) -> dict[str, Any]:
+    if document is FORM:
+        raise UnprocessableEntity("The request body must be JSON, not a form")
+    if not isinstance(document, dict):
+        raise UnprocessableEntity("The request body must be a JSON object")
+    try:
+        loaded: dict[str, Any] = schema.load(document)
+    except ValidationError as error:
+        raise UnprocessableEntity(_complaints(error.messages_dict, document)) from error
+    return loaded
+
+
+def _complaints(messages: Mapping[str, Any], document: object) -> str:
+    """Every complaint, in the order of the document; the unknown fields first and in one."""
+    found = list(_walk(messages, "", document))
+    unknown = [f"'{path[:80]}'" for path, text in found if text == UNKNOWN]
+    complaints = [f"'{path}' {text}" for path, text in found if text != UNKNOWN]
+    if unknown:
+        complaints.insert(0, f"Unknown field(s): {', '.join(unknown[:MAXIMUM_COMPLAINTS])}")
+    return ", ".join(complaints[:MAXIMUM_COMPLAINTS])
+
+
+def _walk(messages: Mapping[str, Any], prefix: str, document: object) -> Iterator[tuple[str, str]]:
+    sent = document if isinstance(document, dict) else {}
+    order = {name: position for position, name in enumerate(sent)}
+    for name, inner in sorted(messages.items(), key=lambda item: order.get(item[0], -1)):
+        path = prefix if name == "_schema" else f"{prefix}.{name}" if prefix else name
+        if isinstance(inner, Mapping):
+            yield from _walk(inner, path, sent.get(name))
+        else:
+            yield from ((path, text) for text in inner)

@@ -1,0 +1,194 @@
+"""What an operator wants to know of a cluster before the service runs on it. No question here changes anything."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import msgspec
+
+from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, DeploymentFeed, NamespaceFeed
+from service.cluster.permissions import Permission
+from service.cluster.usage import METRICS_API
+from service.cluster.watch import Consumer, chunks
+from service.model.derive import Keys
+from service.model.index import Index
+from service.pacing import Pace
+
+
+class Unanswered(Exception):
+    """A question without an answer that can be used; the message says what was asked, what came, and no secret."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        """Of HTTP, where kube-apiserver refused; None where it did not answer, or something else did."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A kube-apiserver that has answered."""
+
+    version: str
+    """As it writes it, such as `v1.36.3`."""
+    release: tuple[int, int]
+    """Major and minor."""
+    ahead_s: tuple[float, float] | None
+    """Its clock is ahead of ours by a time between these, in seconds; None: it sent no time."""
+
+
+@contextmanager
+def _asking(question: str) -> Iterator[None]:
+    """Turns whatever keeps an answer from us into Unanswered."""
+    try:
+        yield
+    except ClusterUnreachable as error:
+        raise Unanswered(error.reason) from error
+    except UnexpectedStatus as error:
+        raise Unanswered(str(error), error.status) from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Unanswered(f"{question}: {type(error).__name__}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unanswered(f"{question}: the answer is not one of Kubernetes") from error
+
+
+async def server(client: Client, timeout_s: float, wall_clock: Callable[[], float] = time.time) -> Server:
+    """Raises Unanswered."""
+    asked_at = wall_clock()
+    with _asking("GET /version"):
+        async with asyncio.timeout(timeout_s), client.stream("/version", {}, inactivity_s=timeout_s) as response:
+            answered_at = wall_clock()
+            version = _decode_version(await response.read()).gitVersion
+    release = re.match(r"v(\d+)\.(\d+)", version)
+    if release is None:
+        raise Unanswered("GET /version: the answer names no version of Kubernetes")
+    ahead_s = None
+    if (date := _moment(response.headers.get("Date", ""))) is not None:
+        # The header has whole seconds, cut off.
+        ahead_s = (date - answered_at, date + 1 - asked_at)
+    return Server(version, (int(release[1]), int(release[2])), ahead_s)
+
+
+async def account(client: Client) -> str:
+    """Whom the cluster takes us for. Raises Unanswered."""
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    with _asking(f"POST {path}"):
+        return _decode_subject(await client.create(path, {})).status.userInfo.username
+
+
+async def may(client: Client, permission: Permission) -> bool:
+    """Whether the cluster lets us, in all namespaces. Raises Unanswered."""
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    attributes = {"verb": permission.verb, "group": permission.group, "resource": permission.resource}
+    with _asking(f"POST {path}"):
+        answer = await client.create(path, {"spec": {"resourceAttributes": attributes}})
+        return _decode_access(answer).status.allowed
+
+
+async def require_metrics(client: Client) -> None:
+    """Raises Unanswered where the metrics API is not served now."""
+    with _asking(f"GET {METRICS_API}"):
+        await client.get(METRICS_API)
+
+
+class Survey:
+    """What the labels find: everything listed once, into the index and through the feeds that also serve it.
+
+    Methods raise Unanswered, at the latest when a list has taken `listing_s` seconds.
+    """
+
+    def __init__(self, client: Client, keys: Keys, listing_s: float) -> None:
+        self._client = client
+        self._keys = keys
+        self._listing_s = listing_s
+        self.index = Index()
+        self.deployments = DeploymentFeed(self.index, keys)
+        self.found = 0
+        """Deployments that carry the label of the app GUID."""
+        self.unlabelled: list[str] = []
+        """Of those, the ones whose Pods will not carry it: namespace/name."""
+
+    async def list_namespaces(self) -> None:
+        feed = NamespaceFeed(self.index, self._keys)
+        await self._list(NAMESPACES, "", feed, lambda _: None)
+
+    async def list_deployments(self) -> None:
+        await self._list(DEPLOYMENTS, self._keys.app_guid, self.deployments, self._look_at_template)
+
+    async def _list(self, path: str, selector: str, feed: Consumer, look: Callable[[msgspec.Raw], None]) -> None:
+        pace = Pace()
+        with _asking(f"GET {path}"):
+            async with asyncio.timeout(self._listing_s):
+                async for chunk, _ in chunks(self._client, path, {"labelSelector": selector} if selector else {}):
+                    for uid, version, item in chunk:
+                        await pace.through(feed.put(uid, version, item))
+                        await pace.breathe()
+                        look(item)
+
+    def _look_at_template(self, item: msgspec.Raw) -> None:
+        self.found += 1
+        found = _decode_templated(item)
+        template = found.spec.template.metadata
+        if self._keys.app_guid not in ((template and template.labels) or {}):
+            self.unlabelled.append(f"{found.metadata.namespace}/{found.metadata.name}")
+
+
+def _moment(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
+
+
+class _Version(msgspec.Struct):
+    gitVersion: str
+
+
+class _User(msgspec.Struct):
+    username: str
+
+
+class _Subject(msgspec.Struct):
+    class Status(msgspec.Struct):
+        userInfo: _User
+
+    status: Status
+
+
+class _Access(msgspec.Struct):
+    class Status(msgspec.Struct):
+        allowed: bool
+
+    status: Status
+
+
+class _Named(msgspec.Struct):
+    name: str
+    namespace: str
+
+
+class _Labelled(msgspec.Struct):
+    labels: dict[str, str] | None = None
+
+
+class _Template(msgspec.Struct):
+    metadata: _Labelled | None = None
+
+
+class _Templated(msgspec.Struct):
+    class Spec(msgspec.Struct):
+        template: _Template
+
+    metadata: _Named
+    spec: Spec
+
+
+_decode_version = msgspec.json.Decoder(_Version).decode
+_decode_subject = msgspec.json.Decoder(_Subject).decode
+_decode_access = msgspec.json.Decoder(_Access).decode
+_decode_templated = msgspec.json.Decoder(_Templated).decode

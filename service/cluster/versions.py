@@ -1,0 +1,95 @@
+"""How far a watch has come, for reads that must see what was written before them.
+
+Kubernetes promises since 1.35 that the resourceVersions of one resource compare as numbers: a watch that has reached
+version n has told everything up to n. A write through any replica leaves the version it made (service.model.record);
+whoever reads waits until the watch is there, or asks Kubernetes for that one object.
+
+What such an answer says may be ahead of the watch, whose older events must not undo it.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+
+
+def version_number(resource_version: str) -> int:
+    """A resourceVersion as a number; 0 where it is none. No answer is waited for then."""
+    return int(resource_version) if resource_version.isascii() and resource_version.isdigit() else 0
+
+
+class Versions(Generic[Key]):
+    """Of one watched collection. `Key` names what writes are about."""
+
+    def __init__(self) -> None:
+        self._reached = 0
+        self._ahead: dict[str, int] = {}
+        """Object uid → the version at which an answer showed it; only while the watch is behind that."""
+        self._wanted: dict[Key, int] = {}
+        """What was written and has not come yet."""
+        self._shown: dict[Key, int] = {}
+        """What an answer has shown in the watch's place."""
+        self._moved = asyncio.Event()
+
+    @property
+    def reached(self) -> int:
+        return self._reached
+
+    @property
+    def wanted(self) -> Collection[Key]:
+        """Written, and not here yet."""
+        return self._wanted.keys()
+
+    def advance(self, version: int, *, listed: bool = False) -> None:
+        """The watch has told everything up to this version. `listed`: it has begun anew, with a complete list."""
+        if listed and version < self._reached:
+            # Another history: a cluster restored from a backup counts from an earlier version.
+            self._ahead.clear()
+            self._wanted.clear()
+            self._reached = version
+        elif version <= self._reached:
+            return
+        self._reached = version
+        if self._ahead:
+            self._ahead = {uid: ahead for uid, ahead in self._ahead.items() if ahead > version}
+        if self._wanted:
+            self._wanted = {key: wanted for key, wanted in self._wanted.items() if wanted > version}
+            self._moved.set()
+        if self._shown:
+            self._shown = {key: shown for key, shown in self._shown.items() if shown > version}
+
+    def want(self, key: Key, version: int) -> bool:
+        """Something was written at this version. Whether it has yet to come."""
+        if version <= self._reached or version <= self._shown.get(key, 0):
+            return False
+        self._wanted[key] = max(version, self._wanted.get(key, 0))
+        return True
+
+    def take(self, uid: str, version: int) -> bool:
+        """Whether an answer that shows the object at this version is news; the watch is held to it from then on."""
+        if version <= self._reached or version < self._ahead.get(uid, 0):
+            return False
+        self._ahead[uid] = version
+        return True
+
+    def settle(self, key: Key) -> None:
+        """An answer, asked for since, has shown what was written."""
+        if (wanted := self._wanted.pop(key, None)) is not None:
+            self._shown[key] = wanted
+            self._moved.set()
+
+    def outdated(self, uid: str, version: int) -> bool:
+        """Whether an event of the watch is older than what an answer has shown."""
+        return bool(self._ahead) and version < self._ahead.get(uid, 0)
+
+    async def wait(self, keys: Collection[Key], timeout_s: float) -> list[Key]:
+        """Wait until none of the keys is wanted; those that still are in the end."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while missing := [key for key in keys if key in self._wanted]:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            pass
+        return missing

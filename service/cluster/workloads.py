@@ -1,0 +1,129 @@
+"""Deployments and Pods asked for and changed one at a time, with the caller's token: Kubernetes decides what they may.
+
+The service's own account only reads here, and only to catch up.
+"""
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus, status_message
+from service.cluster.versions import version_number
+from service.errors import InvalidAuthToken, ResourceNotFound, UnprocessableEntity
+from service.model.changes import Live
+from service.model.derive import Deployment, Keys, Unparsable, derive_workload
+from service.model.pods import Pod
+from service.model.process import Workload
+
+FIELD_MANAGER = "cf-processes"
+_STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+
+_decode_deployment = msgspec.json.Decoder(Deployment).decode
+
+
+class Conflict(Exception):
+    """The Deployment is not the version any more that the patch was made for."""
+
+
+class Denied(Exception):
+    """Kubernetes answered 403: to the caller (RBAC) or to what they want (admission). The message is Kubernetes'."""
+
+
+class Workloads:
+    def __init__(self, client: Client, callers: Client, keys: Keys) -> None:
+        """`callers` is a client without an identity of its own."""
+        self._client = client
+        self._callers = callers
+        self._keys = keys
+
+    async def read(self, token: str, workload: Workload) -> Live:
+        """The process's Deployment as it is now. Raises ResourceNotFound, InvalidAuthToken, ClusterUnreachable."""
+        status, body = await self._callers.send("GET", _path(workload), token=token)
+        if status == 403:
+            raise ResourceNotFound("Process not found")
+        _check(status, body)
+        return self._live(body, workload)
+
+    async def patch(self, token: str, live: Live, patch: dict[str, Any]) -> tuple[Live, bytes]:
+        """Change the Deployment, all or nothing: how it is then, also as Kubernetes' JSON.
+
+        Raises Conflict, Denied, UnprocessableEntity with Kubernetes' words, and as `read` does. After
+        ClusterUnreachable nobody knows whether it is changed.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        path = _path(live.workload)
+        status, body = await self._callers.send("PATCH", path, query, patch, content_type=_STRATEGIC_MERGE, token=token)
+        if status == 409:
+            raise Conflict
+        _check(status, body)
+        return self._live(body, live.workload), body
+
+    async def delete_pod(self, token: str, pod: Pod) -> bytes | None:
+        """Delete that very Pod: how it is then, or None where it was gone. Raises Denied and as `read` does."""
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": pod.uid}}
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        status, body = await self._callers.send("DELETE", path, None, options, token=token)
+        if status in (404, 409):
+            # Gone, or another Pod by now has its name.
+            return None
+        _check(status, body)
+        return body
+
+    async def deployments_of(self, app_guid: str) -> tuple[list[msgspec.Raw], int]:
+        """The app's Deployments, and the version as of which there are no others. Raises ClusterUnreachable."""
+        return await self._list("/apis/apps/v1/deployments", app_guid)
+
+    async def pods_of(self, namespace: str, app_guid: str) -> tuple[list[msgspec.Raw], int]:
+        """The app's Pods in a namespace, likewise."""
+        return await self._list(f"/api/v1/namespaces/{namespace}/pods", app_guid)
+
+    async def _list(self, path: str, app_guid: str) -> tuple[list[msgspec.Raw], int]:
+        try:
+            body = await self._client.get(path, {"labelSelector": f"{self._keys.app_guid}={app_guid}"})
+            listed = _decode_list(body)
+        except UnexpectedStatus as error:
+            raise ClusterUnreachable(str(error)) from error
+        except msgspec.DecodeError as error:
+            raise ClusterUnreachable(f"{path}: the answer is not a list") from error
+        return listed.items, version_number(listed.metadata.resourceVersion)
+
+    def _live(self, body: bytes, workload: Workload) -> Live:
+        try:
+            current = derive_workload(_decode_deployment(body), self._keys)
+        except (Unparsable, msgspec.DecodeError, OverflowError) as error:
+            raise ResourceNotFound("Process not found") from error
+        if (current.guid, current.app_guid, current.type) != (workload.guid, workload.app_guid, workload.type):
+            # Its labels have just been changed: it is another process, or none.
+            raise ResourceNotFound("Process not found")
+        found = orjson.loads(body)
+        return Live(current, found, version_number(found["metadata"]["resourceVersion"]), self._keys)
+
+
+class _List(msgspec.Struct, gc=False):
+    class Meta(msgspec.Struct, gc=False):
+        resourceVersion: str
+
+    metadata: Meta
+    items: list[msgspec.Raw]
+
+
+_decode_list = msgspec.json.Decoder(_List).decode
+
+
+def _path(workload: Workload) -> str:
+    return f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}"
+
+
+def _check(status: int, body: bytes) -> None:
+    """Raises what a refusal means."""
+    if status < 300:
+        return
+    if status == 401:
+        raise InvalidAuthToken
+    if status == 404:
+        raise ResourceNotFound("Process not found")
+    message = status_message(body)
+    if status == 403:
+        raise Denied(message)
+    raise UnprocessableEntity(f"Kubernetes refuses this: {message}")

@@ -1,0 +1,1 @@
+"""What the product does, in the API's own words. Operations know the caller, not HTTP."""

@@ -1,0 +1,150 @@
+"""The instances of processes: which Pod is which, and what it uses."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from service.cluster.access import Caller
+from service.cluster.usage import UsageReader, UsageUnavailable
+from service.cluster.versions import Versions
+from service.currency import Currency, Freshness
+from service.errors import StatsUnavailable
+from service.health import Health
+from service.model.instances import Instance, Numbered, Numbering, Slots, assign, instances
+from service.model.pods import Pod, PodIndex
+from service.model.process import Process
+from service.model.record import Record
+from service.model.usage import Usage
+from service.operations.reading import Address, Processes
+from service.store.database import DatabaseUnavailable
+from service.store.records import Records
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A process, its instances in order, and what their app containers use by (Pod, container).
+
+    `usage` None: the metrics API does not answer.
+    """
+
+    process: Process
+    instances: Sequence[Instance]
+    usage: Mapping[tuple[str, str], Usage] | None
+
+
+class Instances:
+    def __init__(
+        self,
+        processes: Processes,
+        pods: PodIndex,
+        versions: Versions[Key],
+        numbering: Numbering,
+        records: Records,
+        usage: UsageReader,
+        currency: Currency,
+        health: Health,
+    ) -> None:
+        """`versions` is how far the watch of the Pods has come."""
+        self._processes = processes
+        self._pods = pods
+        self._versions = versions
+        self._numbering = numbering
+        self._records = records
+        self._usage = usage
+        self._currency = currency
+        self._health = health
+        self._agreeing = asyncio.Lock()
+
+    async def get(self, caller: Caller, address: Address) -> tuple[Process, Sequence[Instance], Freshness]:
+        """One process and its instances. Raises ResourceNotFound, StatsUnavailable, ServiceUnavailable."""
+        process, freshness = await self._processes.get(caller, address, pods=True)
+        self._require_pods(process)
+        found, freshness = await self.of([process], freshness)
+        return process, found[process.guid], freshness
+
+    async def stats(self, caller: Caller, address: Address) -> tuple[Stats, Freshness]:
+        """The same with usage, for which the metrics API is asked once at most."""
+        process, found, freshness = await self.get(caller, address)
+        usage: Mapping[tuple[str, str], Usage] | None = {}
+        if any(instance.pod is not None for instance in found):
+            try:
+                usage = await self._usage.of_app(process.workload.namespace, process.workload.app_guid)
+            except UsageUnavailable:
+                usage = None
+        return Stats(process, found, usage), freshness
+
+    async def of(
+        self, processes: Sequence[Process], freshness: Freshness
+    ) -> tuple[Mapping[str, Sequence[Instance]], Freshness]:
+        """The instances of each process, by its GUID. Raises StatsUnavailable until all Pods have been read once."""
+        if not self._health.pods_loaded:
+            raise StatsUnavailable("The service has not finished loading Pods yet", retry_after_s=1)
+        agreed = await self._agree([process for process in processes if self._wanted(process) is not None])
+        found = {}
+        for process in processes:
+            pods = self._pods_of(process)
+            slots = self._numbering.of(process.key).slots
+            if not agreed:
+                # Every replica that cannot ask would say the same, as long as it sees the same Pods.
+                slots = assign(slots, pods, process.workload.instances)
+            found[process.guid] = instances(slots, pods, process.workload.instances)
+        return found, freshness if agreed else replace(freshness, metadata_current=False)
+
+    def _require_pods(self, process: Process) -> None:
+        workload = process.workload
+        if not workload.pods_labelled and workload.instances:
+            raise StatsUnavailable(
+                f"The Pods of this process cannot be known: the Pod template of Deployment {workload.name} does not "
+                "carry the label of its app GUID"
+            )
+
+    def _pods_of(self, process: Process) -> list[Pod]:
+        return self._pods.of(process.workload.namespace, process.workload.name)
+
+    def _wanted(self, process: Process) -> Slots | None:
+        """The slots that are to be, where they differ from those agreed."""
+        slots = self._numbering.of(process.key).slots
+        wanted = assign(slots, self._pods_of(process), process.workload.instances)
+        return None if wanted == slots else wanted
+
+    async def _agree(self, processes: Sequence[Process]) -> bool:
+        """Number what is not numbered as it should be, for all replicas; whether they could be asked."""
+        if not processes:
+            return True
+        async with self._agreeing:
+            # Whoever was here before may have done it.
+            unsettled = {process.key: process for process in processes if self._wanted(process) is not None}
+            behind: set[Key] = set()
+
+            def decide(record: Record, _now: int) -> Record:
+                """The new slots, unless somebody who has seen later Pods than we has decided."""
+                if self._versions.want(record.key, record.pod_version):
+                    behind.add(record.key)
+                    return record
+                process = unsettled[record.key]
+                slots = assign(record.slots, self._pods_of(process), process.workload.instances)
+                version = self._pods.version(process.workload.namespace, process.workload.name)
+                if slots == record.slots:
+                    return record
+                return msgspec.structs.replace(record, slots=slots, pod_version=max(record.pod_version, version))
+
+            try:
+                await self._decide(unsettled, decide)
+                if behind:
+                    await self._currency.catch_up(pods=True)
+                    await self._decide({key: unsettled[key] for key in behind}, decide)
+            except DatabaseUnavailable as error:
+                log.warning("instances not agreed upon", processes=len(unsettled), reason=error.reason)
+                return False
+        return True
+
+    async def _decide(self, unsettled: Mapping[Key, Process], decide: Callable[[Record, int], Record]) -> None:
+        for record in await self._records.change_all(unsettled.keys(), decide):
+            self._numbering.put(record.key, Numbered(record.slots, record.pod_version))

@@ -1,0 +1,262 @@
+"""Changes of processes, with the caller's own token: Kubernetes decides whether they may, and its audit log names them.
+
+service.model.record says how one request changes Kubernetes and Postgres, or neither.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+import orjson
+
+from service.cluster.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
+from service.cluster.feeds import DeploymentFeed, PodFeed
+from service.cluster.versions import version_number
+from service.cluster.workloads import Conflict, Denied, Workloads
+from service.errors import (
+    CloudFoundryError,
+    NotAuthorized,
+    ResourceNotFound,
+    ServiceUnavailable,
+    UnprocessableEntity,
+)
+from service.health import Health
+from service.model import record as rules
+from service.model.changes import Change, Live
+from service.model.derive import merge
+from service.model.index import Index
+from service.model.process import MetadataChange, Process
+from service.model.record import Record
+from service.operations.audit import Entry, audited
+from service.operations.instances import Instances
+from service.operations.reading import Address, Processes
+from service.store.database import DatabaseUnavailable
+from service.store.records import Records
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+ATTEMPTS = 12
+"""At a Deployment that changes between our reading and our patch. Its status alone changes a few times in a rollout."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.5
+WRITE_S = 60.0
+"""For everything one write does; far less than service.model.record.DEAD_US."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who writes, and the token they do it with."""
+
+    caller: Caller
+    token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A process as a write has left it."""
+
+    process: Process
+    lagging: bool = False
+    """Other replicas could not be told: they show it when their watches do."""
+
+
+class _PendingSeen(Exception):
+    """The row has changes that only the Deployment can tell whether they count."""
+
+
+class Writing:
+    def __init__(
+        self,
+        index: Index,
+        access: Access,
+        processes: Processes,
+        instances: Instances,
+        workloads: Workloads,
+        records: Records,
+        deployments: DeploymentFeed,
+        pods: PodFeed,
+        health: Health,
+    ) -> None:
+        self._index = index
+        self._access = access
+        self._processes = processes
+        self._instances = instances
+        self._workloads = workloads
+        self._records = records
+        self._deployments = deployments
+        self._pods = pods
+        self._health = health
+
+    @asynccontextmanager
+    async def begin(self, actor: Actor, address: Address, action: str) -> AsyncIterator["Write"]:
+        """A write of one process, audited as `action`. What is wrong with the body is raised inside of the block.
+
+        Raises ResourceNotFound, NotAuthorized, UnprocessableEntity, ServiceUnavailable.
+        """
+        with audited(action, actor.caller.name) as entry:
+            self._health.require_loaded()
+            process = entry.process = await self._processes.find(actor.caller, address)
+            try:
+                async with asyncio.timeout(WRITE_S):
+                    yield Write(self, actor, process, entry)
+            except UnprocessableEntity:
+                # Who may not write is told so, and nothing else.
+                await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+                raise
+            except TimeoutError as error:
+                raise ServiceUnavailable("The change took too long; it may have been made") from error
+
+    async def terminate(self, actor: Actor, address: Address, index: str) -> None:
+        """Delete the Pod that is the instance, if there is one. Raises as `begin`; no such index: ResourceNotFound."""
+        with audited("terminate", actor.caller.name) as entry:
+            process, found, _ = await self._instances.get(actor.caller, address)
+            entry.process = process
+            at = _index(index, process)
+            pod = found[at].pod if at < len(found) else None
+            if pod is None or actor.token is None:
+                await self.authorize(actor, process, DELETE_PODS)
+                return
+            entry.pod = pod.name
+            try:
+                deleted = await self._workloads.delete_pod(actor.token, pod)
+            except Denied as error:
+                raise await self.refusal(actor, process, DELETE_PODS, error) from error
+            if deleted is None:
+                return
+            self._pods.take(deleted)
+            version = version_number(orjson.loads(deleted)["metadata"].get("resourceVersion", ""))
+            try:
+                await self._records.change(process.key, partial(_seen, pod_version=version))
+            except DatabaseUnavailable as error:
+                log.warning("other replicas not told", reason=error.reason)
+
+    async def apply(self, actor: Actor, process: Process, change: Change) -> Written:
+        """Make the change, all or nothing."""
+        if actor.token is None:
+            raise NotAuthorized
+        if not change.touches_deployment:
+            return await self._change_metadata(actor, process, change.metadata)
+        write_id = secrets.token_urlsafe(8) if change.metadata else None
+        pause = FIRST_PAUSE_S
+        for _ in range(ATTEMPTS):
+            live = await self._workloads.read(actor.token, process.workload)
+            patch = change.patch(live)
+            if not patch:
+                return await self._change_metadata(actor, process, change.metadata)
+            if write_id is not None:
+                await self._prepare(process, write_id, change.metadata, live.workload.write_id)
+            try:
+                done, raw = await self._workloads.patch(actor.token, live, live.guarded(patch, write_id))
+            except Conflict:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+                continue
+            except (Denied, CloudFoundryError) as error:
+                if isinstance(error, ServiceUnavailable):
+                    # The patch may yet be carried out: what is prepared counts if it is.
+                    raise
+                await self._discard(process, write_id)
+                if isinstance(error, Denied):
+                    raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, error) from error
+                raise
+            self._deployments.take(raw)
+            return await self._finish(process, done, write_id, change.metadata)
+        await self._discard(process, write_id)
+        raise ServiceUnavailable("The process is being changed by others all the time", retry_after_s=1)
+
+    async def authorize(self, actor: Actor, process: Process, permission: Permission) -> None:
+        """Raises NotAuthorized unless the caller may do this to what runs the process."""
+        if not await self._access.may_change(actor.caller, permission, process.workload.namespace):
+            raise NotAuthorized
+
+    async def refusal(
+        self, actor: Actor, process: Process, permission: Permission, denied: Denied
+    ) -> CloudFoundryError:
+        """What a 403 of Kubernetes was about: the caller, or, if they may do such things, what they wanted."""
+        if await self._access.may_change(actor.caller, permission, process.workload.namespace):
+            return UnprocessableEntity(f"Kubernetes refuses this: {denied}")
+        return NotAuthorized()
+
+    async def _change_metadata(self, actor: Actor, process: Process, change: MetadataChange) -> Written:
+        """The change of what Kubernetes has no part in, for who may patch the Deployment."""
+        await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+        if not change:
+            return Written(process)
+        live: Live | None = None
+
+        def decide(row: Record, now: int) -> Record:
+            if row.metadata.pending and live is None:
+                raise _PendingSeen
+            return rules.changed(row, change, live.workload.write_id if live else None, now)
+
+        try:
+            row = await self._records.change(process.key, decide)
+        except _PendingSeen:
+            live = await self._workloads.read(actor.token or "", process.workload)
+            row = await self._records.change(process.key, decide)
+        return Written(self._merged(process, live, row))
+
+    async def _prepare(self, process: Process, write_id: str, change: MetadataChange, committed: str | None) -> None:
+        await self._records.change(process.key, lambda row, now: rules.prepared(row, write_id, change, committed, now))
+
+    async def _finish(self, process: Process, done: Live, write_id: str | None, change: MetadataChange) -> Written:
+        """Kubernetes has its half: make the other lasting, and tell the other replicas."""
+
+        def fold(row: Record, now: int) -> Record:
+            row = rules.folded(row, write_id, now)
+            return msgspec.structs.replace(row, deployment_version=max(row.deployment_version, done.version))
+
+        try:
+            row = await self._records.change(process.key, fold)
+        except DatabaseUnavailable as error:
+            # It is prepared and committed, so it counts; whoever writes next folds it.
+            log.warning("other replicas not told", reason=error.reason)
+            known = self._index.get(process.guid) or process
+            metadata = known.metadata if write_id is None else known.metadata.changed(change)
+            return Written(self._merged(process, done, Record(metadata=metadata)), lagging=True)
+        return Written(self._merged(process, done, row))
+
+    def _merged(self, process: Process, live: Live | None, row: Record) -> Process:
+        workload = live.workload if live is not None else (self._index.get(process.guid) or process).workload
+        return merge(workload, row.metadata, self._index.space(workload.namespace))
+
+    async def _discard(self, process: Process, write_id: str | None) -> None:
+        if write_id is None:
+            return
+        try:
+            await self._records.change(process.key, lambda row, _now: rules.discarded(row, write_id))
+        except DatabaseUnavailable as error:
+            # It shows nowhere, and is dropped when it is old.
+            log.warning("prepared change left behind", reason=error.reason)
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write under way."""
+
+    _writing: Writing
+    _actor: Actor
+    _process: Process
+    _entry: Entry
+
+    async def apply(self, change: Change) -> Written:
+        """Make the change, all or nothing."""
+        self._entry.changes.extend(change.names())
+        return await self._writing.apply(self._actor, self._process, change)
+
+
+def _index(text: str, process: Process) -> int:
+    """An index as it was written in the path. Raises ResourceNotFound for one the process does not have."""
+    # The length is checked first: a number of a million digits takes its time.
+    if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < process.workload.instances:
+        return int(text)
+    raise ResourceNotFound("Instance not found")
+
+
+def _seen(row: Record, _now: int, *, pod_version: int) -> Record:
+    return msgspec.structs.replace(row, pod_version=max(row.pod_version, pod_version))
