@@ -13,9 +13,10 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from promql_parser import AggregateExpr, BinaryExpr, Expr, MatrixSelector, VectorSelector
+from promql_parser import AggregateExpr, BinaryExpr, Call, Expr, VectorSelector
 
 from service.settings import Settings
+from tests.deploy.overlays import of_kind, render
 from tests.support.api import running
 from tests.support.metrics import Scrape, scrape
 
@@ -104,9 +105,14 @@ def test_counters_are_read_as_rates_and_nothing_else_is(query: Query, exported: 
         if family.type in ("counter", "histogram")
         for sample in family.samples
     }
-    in_ranges = [matrix.vector_selector.name for matrix in nodes(query.parsed, MatrixSelector)]
+    rated = [
+        selector.name
+        for call in nodes(query.parsed, Call)
+        if call.func.name in ("rate", "increase")
+        for selector in nodes(call, VectorSelector)
+    ]
     everywhere = [selector.name for selector in nodes(query.parsed, VectorSelector)]
-    assert sorted(name for name in everywhere if name in counters) == sorted(in_ranges)
+    assert sorted(name for name in everywhere if name in counters) == sorted(rated)
 
 
 @every_query
@@ -140,6 +146,15 @@ def test_every_metric_of_ours_is_shown_or_watched(exported: Scrape) -> None:
     for name in exported.labels():
         family = re.sub("_(bucket|count|sum)$", "", name)
         assert not name.startswith("cf_processes_") or {name, f"{family}_bucket"} & asked, name
+
+
+def test_both_reach_the_cluster_as_a_kustomization() -> None:
+    objects = render(MONITORING)
+    assert {each["metadata"]["namespace"] for each in objects} == {"processes"}
+    (rule,) = of_kind(objects, "PrometheusRule").values()
+    assert [each for group in rule["spec"]["groups"] for each in group["rules"]] == rules()
+    (config_map,) = of_kind(objects, "ConfigMap").values()
+    assert json.loads(config_map["data"]["dashboard.json"]) == dashboard()
 
 
 def test_panels_do_not_lie_over_each_other() -> None:
