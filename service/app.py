@@ -120,9 +120,10 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             for name, (path, feed, selector) in followed.items()
         }
         states = {name: watch.state for name, watch in watches.items()}
+        intake = Intake(index, numbering, deployments.versions, pod_feed.versions)
         mirror = Mirror(
             settings.database_url,
-            Intake(index, numbering, deployments.versions, pod_feed.versions),
+            intake,
             timeout_s=settings.database_timeout_s,
             on_change=health.changed,
         )
@@ -149,7 +150,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[keys.PROCESSES] = processes
         app[keys.INSTANCES] = instances
         app[keys.WRITING] = Writing(
-            index, access, processes, instances, workloads, records, deployments, pod_feed, health
+            index, access, processes, instances, workloads, records, deployments, pod_feed, intake, health
         )
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()
