@@ -87,6 +87,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
         )
         stack.push_async_callback(pool.close)
+        parts.measure_pool(metrics, pool)
 
         access: Access = Unrestricted()
         if settings.authentication == "kubernetes":
@@ -142,7 +143,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         instances = Instances(
             processes, pods, pod_feed.versions, numbering, records, UsageReader(client, label_keys), currency, health
         )
-        parts.measure_index(metrics, index, deployments)
+        parts.measure_index(metrics, index, pods, deployments)
         parts.measure_watches(metrics, states)
         parts.measure_metadata(metrics, mirror.state)
         app[keys.ACCESS] = access
