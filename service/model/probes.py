@@ -20,6 +20,8 @@ DEFAULT_INTERVAL, DEFAULT_INVOCATION_TIMEOUT = 10, 1
 """What Kubernetes fills in, in seconds."""
 LONGEST_STARTUP_PERIOD = 5
 """Seconds between two looks at whether an app has started."""
+LONGEST_S = (1 << 63) - 1
+"""What JSON is written with has no larger integers."""
 
 
 class HTTPGetAction(msgspec.Struct, gc=False):
@@ -79,10 +81,12 @@ def recorded(annotation: str | None, visible: HealthCheck) -> HealthCheck:
 @lru_cache(maxsize=4096)
 def _parse(annotation: str) -> HealthCheck | None:
     try:
-        return msgspec.json.decode(annotation, type=HealthCheck)
-    except msgspec.DecodeError:
-        # Somebody's own: no reason to hide the process.
+        asked = msgspec.json.decode(annotation, type=HealthCheck)
+    except (msgspec.DecodeError, RecursionError):
+        # Somebody's own: no reason to hide the process, nor, nested 100,000 deep, to end the watch of all of them.
         return None
+    times = asked.timeout, asked.invocation_timeout, asked.interval
+    return asked if all(each is None or 0 < each <= LONGEST_S for each in times) else None
 
 
 def _agrees(asked: HealthCheck, visible: HealthCheck) -> bool:
