@@ -95,10 +95,11 @@ class Update:
             command = None if self.command is None else ["/bin/sh", "-c", self.command]
             container |= {"command": command, "args": None}
         if self.user is not UNSET:
-            container["securityContext"] = {"runAsUser": self.user}
+            if self.user is not None or _user(live.container) is not None:
+                container["securityContext"] = {"runAsUser": self.user}
             if self.user is None:
                 pod = _without_user_of_pod(live.pod, name)
-        return Patch({"template": _in_container(name, container, pod)} if container else {}, annotations)
+        return Patch({"template": _in_container(name, container, pod)} if container or pod else {}, annotations)
 
     def _checks(self, live: "Live") -> tuple[dict[str, Any], dict[str, str | None]]:
         """The probes to be replaced, and the annotations beside them."""
@@ -194,9 +195,15 @@ def _in_container(name: str, fields: Mapping[str, Any], pod: Mapping[str, Any] |
     return {"spec": {"containers": containers, **others}}
 
 
+def _user(of: Mapping[str, Any]) -> int | None:
+    """The user that a container or a Pod names itself."""
+    user: int | None = (of.get("securityContext") or {}).get("runAsUser")
+    return user
+
+
 def _without_user_of_pod(pod: Mapping[str, Any], app: str) -> dict[str, Any]:
     """A patch that takes the user off the Pod, so that the app's image decides; its other containers keep it."""
-    user = (pod.get("securityContext") or {}).get("runAsUser")
+    user = _user(pod)
     if user is None:
         return {}
     patch: dict[str, Any] = {"securityContext": {"runAsUser": None}}
@@ -204,7 +211,7 @@ def _without_user_of_pod(pod: Mapping[str, Any], app: str) -> dict[str, Any]:
         others = [
             {"name": each["name"], "securityContext": {"runAsUser": user}}
             for each in pod.get(kind) or ()
-            if each["name"] != app and (each.get("securityContext") or {}).get("runAsUser") is None
+            if each["name"] != app and _user(each) is None
         ]
         if others:
             patch[kind] = others
