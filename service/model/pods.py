@@ -261,8 +261,10 @@ class PodIndex:
 
     def put(self, pod: Pod, version: int) -> None:
         """Add a Pod or replace its former state."""
-        self._drop(pod.uid)
         key = pod.namespace, pod.deployment
+        former = self._pods.get(pod.uid)
+        if former is not None and (former.namespace, former.deployment) != key:
+            self._drop(pod.uid)
         self._pods[pod.uid] = pod
         self._deployments.setdefault(key, {})[pod.uid] = pod
         self._versions[key] = max(self._versions.get(key, 0), version)
