@@ -9,6 +9,7 @@ What such an answer says may be ahead of the watch, whose older events must not 
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -47,7 +48,8 @@ class Versions(Generic[Key]):
             # Another history: a cluster restored from a backup counts from an earlier version.
             self._ahead.clear()
             self._wanted.clear()
-            self._reached = version
+            self._shown.clear()
+            self._moved.set()
         elif version <= self._reached:
             return
         self._reached = version
@@ -85,11 +87,9 @@ class Versions(Generic[Key]):
 
     async def wait(self, keys: Collection[Key], timeout_s: float) -> list[Key]:
         """Wait until none of the keys is wanted; those that still are in the end."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while missing := [key for key in keys if key in self._wanted]:
+                while any(key in self._wanted for key in keys):
                     self._moved.clear()
                     await self._moved.wait()
-        except TimeoutError:
-            pass
-        return missing
+        return [key for key in keys if key in self._wanted]
