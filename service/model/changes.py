@@ -49,9 +49,7 @@ class Scale:
             if amount is not None
         }
         if amounts:
-            spec["template"] = _in_container(
-                live.container["name"], {"resources": {"limits": amounts, "requests": amounts}}
-            )
+            spec["template"] = _in_container(live, {"resources": {"limits": amounts, "requests": amounts}})
         return Patch(spec)
 
 
@@ -88,7 +86,6 @@ class Update:
 
     def patch(self, live: "Live") -> "Patch":
         """What is to change of the Deployment. Raises UnprocessableEntity with every complaint."""
-        name = live.container["name"]
         pod: dict[str, Any] = {}
         container, annotations = self._checks(live)
         if self.command is not UNSET:
@@ -98,8 +95,8 @@ class Update:
             if self.user is not None or _user(live.container) is not None:
                 container["securityContext"] = {"runAsUser": self.user}
             if self.user is None:
-                pod = _without_user_of_pod(live.pod, name)
-        return Patch({"template": _in_container(name, container, pod)} if container or pod else {}, annotations)
+                pod = _without_user_of_pod(live.pod, live.container["name"])
+        return Patch({"template": _in_container(live, container, pod)} if container or pod else {}, annotations)
 
     def _checks(self, live: "Live") -> tuple[dict[str, Any], dict[str, str | None]]:
         """The probes to be replaced, and the annotations beside them."""
@@ -188,10 +185,13 @@ def _replacing(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> 
     return None if new is None else {**{key: None for key in old or () if key not in new}, **new}
 
 
-def _in_container(name: str, fields: Mapping[str, Any], pod: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The patch of a template that changes a container, and more of the Pod beside it."""
+def _in_container(live: Live, fields: Mapping[str, Any], pod: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The patch of a template that changes the app container, and more of the Pod beside it."""
     others = dict(pod or {})
-    containers = [{"name": name, **fields}, *others.pop("containers", ())]
+    # NB: what is patched together comes out in the order of the patch, and containers are started in their order.
+    order = [each["name"] for each in live.pod["containers"]]
+    containers = [{"name": live.container["name"], **fields}, *others.pop("containers", ())]
+    containers.sort(key=lambda each: order.index(each["name"]))
     return {"spec": {"containers": containers, **others}}
 
 
