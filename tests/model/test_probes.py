@@ -31,7 +31,7 @@ actions = st.sampled_from(
         {"tcpSocket": {"port": "admin"}},
         {"tcpSocket": {"port": 8080, "host": "127.0.0.1"}},
         {"grpc": {"port": 9090, "service": "health"}},
-        {"exec": {"command": ["cat", "/tmp/up"]}},
+        {"exec": {"command": ["cat", "/run/up"]}},
     ]
 )
 small = st.integers(1, 9)
@@ -194,10 +194,13 @@ def test_without_ports_a_check_that_needs_one_complains(container: dict[str, Any
     live = live_of(deployment_dict(container=container))
     wanted = changed_check(live.workload.health_check, change)
     of_type = [name for name in PROBES[:2] if name in container and _kind(container[name]) == wanted.type]
+    complaint = ""
     try:
         Update(health_check=change).patch(live)
     except UnprocessableEntity as error:
-        assert "'health_check' of type " in error.detail
+        complaint = error.detail
+    if complaint:
+        assert "'health_check' of type " in complaint
         assert (wanted.type == "http" and wanted.endpoint is None) or not of_type
     else:
         assert wanted.type == "process" or of_type or wanted == live.workload.health_check
