@@ -4,6 +4,7 @@ The oracle keeps the list of what has been committed, in order; what shows must 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,8 +92,8 @@ class Committed:
         annotations: dict[str, str] = {}
         rate = -1
         for change in self.changes:
-            for known, changed in ((labels, change.labels), (annotations, change.annotations)):
-                for key, value in changed.items():
+            for known, told in ((labels, change.labels), (annotations, change.annotations)):
+                for key, value in told.items():
                     known.pop(key, None)
                     if value is not None:
                         known[key] = value
@@ -106,8 +107,9 @@ class Protocol(RuleBasedStateMachine):
         super().__init__()
         self.now = START
         self.row = record()
-        self.version, self.write_id, self.changed_at = 1, None, START // SECOND * SECOND  # of the Deployment
-        self.write_id: str | None
+        # Of the Deployment.
+        self.version, self.changed_at = 1, START // SECOND * SECOND
+        self.write_id: str | None = None
         self.writers: list[Writer] = []
         self.sent: list[Writer] = []
         """Whose patch is under way; they themselves may be dead."""
@@ -355,10 +357,13 @@ def test_what_was_never_committed_is_dropped_when_it_is_dead(age: int, kept: boo
 def test_the_dead_take_no_room() -> None:
     row = prepared(record(), "w1", MetadataChange(labels(MAXIMUM_LABELS)), None, START)
     one = MetadataChange({"one": "more"})
-    for write in (lambda now: changed(row, one, None, now), lambda now: prepared(row, "w2", one, None, now)):
-        with pytest.raises(LabelLimitExceeded, match="can have 50 labels, and this would make 51"):
-            write(START + DEAD_US - 1)
-        write(START + DEAD_US)
+    for now, fits in ((START + DEAD_US - 1, False), (START + DEAD_US, True)):
+        with (
+            nullcontext() if fits else pytest.raises(LabelLimitExceeded, match="have 50 labels, and this would make 51")
+        ):
+            changed(row, one, None, now)
+        with nullcontext() if fits else pytest.raises(LabelLimitExceeded):
+            prepared(row, "w2", one, None, now)
 
 
 def test_a_retry_replaces_its_own_preparation() -> None:
