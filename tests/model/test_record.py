@@ -132,6 +132,19 @@ class Protocol(RuleBasedStateMachine):
         self.made += 1
         self.writers.append(Writer(change, f"m{self.made}", "change"))
 
+    @rule(change=few, steps=st.integers(2, 5))
+    def a_request_that_goes_far_and_dies(self, change: MetadataChange, steps: int) -> None:
+        self.a_request_for_both_stores(change)
+        writer = self.writers[-1]
+        self._go_on(writer, steps)
+        if writer in self.writers:
+            self.writers.remove(writer)
+
+    @rule(change=few)
+    def a_whole_request_for_metadata_alone(self, change: MetadataChange) -> None:
+        self.a_request_for_metadata_alone(change)
+        self._go_on(self.writers[-1], 3)
+
     @precondition(lambda self: self.writers)
     @rule(which=st.integers(0, 9))
     def a_writer_goes_on(self, which: int) -> None:
@@ -141,7 +154,9 @@ class Protocol(RuleBasedStateMachine):
     @precondition(lambda self: self.writers)
     @rule(which=st.integers(0, 9), steps=st.integers(2, 6))
     def a_writer_goes_on_undisturbed(self, which: int, steps: int) -> None:
-        writer = self.writers[which % len(self.writers)]
+        self._go_on(self.writers[which % len(self.writers)], steps)
+
+    def _go_on(self, writer: Writer, steps: int) -> None:
         for _ in range(steps):
             if writer in self.writers and writer.step != "wait":
                 getattr(self, f"_{writer.step}")(writer)
