@@ -47,11 +47,8 @@ def pairs(*, keys: int) -> st.SearchStrategy[dict[str, str | None]]:
     )
 
 
-changes = (
-    halves(30).map(MetadataChange)
-    | halves(120).map(lambda annotations: MetadataChange({}, annotations))
-    | st.sampled_from([-1, 0, 7]).map(lambda rate: MetadataChange({}, {}, rate))
-)
+large = halves(30).map(MetadataChange) | halves(120).map(lambda annotations: MetadataChange({}, annotations))
+changes = large | st.sampled_from([-1, 0, 7]).map(lambda rate: MetadataChange({}, {}, rate))
 few = st.builds(MetadataChange, pairs(keys=3))
 
 
@@ -130,6 +127,13 @@ class Protocol(RuleBasedStateMachine):
     def a_whole_request_for_metadata_alone(self, change: MetadataChange) -> None:
         self.a_request_for_metadata_alone(change)
         self._go_on(self.writers[-1], 3)
+
+    @rule(first=large, second=large)
+    def one_overtakes_another(self, first: MetadataChange, second: MetadataChange) -> None:
+        self.a_request_that_goes_far_and_dies(first, 3)
+        self.a_whole_request_for_metadata_alone(second)
+        if self.sent:
+            self._deliver(self.sent[-1])
 
     @precondition(lambda self: self.writers)
     @rule(which=st.integers(0, 9))
