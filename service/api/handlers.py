@@ -7,7 +7,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from service.api.bodies import parse_scale, parse_update, read_document
-from service.api.keys import ACCESS, INSTANCES, PAGES, PROCESSES, RATE_LIMITS, SETTINGS, WRITING
+from service.api.keys import ACCESS, DOCUMENT, INSTANCES, PAGES, PROCESSES, RATE_LIMITS, SETTINGS, WRITING
 from service.api.presenters import (
     present_instances,
     present_process,
@@ -96,6 +96,11 @@ async def terminate_instance(request: web.Request) -> web.Response:
     actor = await _authenticate_actor(request)
     await request.app[WRITING].terminate(actor, _address(request), request.match_info["index"])
     return web.Response(status=204)
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """GET /v3/openapi.json"""
+    return answer(request, request.app[DOCUMENT].encode(base_url(request)), Freshness())
 
 
 async def root(request: web.Request) -> web.Response:
