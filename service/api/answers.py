@@ -184,7 +184,10 @@ SCHEMAS: Mapping[str, JSONSchema] = {
             "cf_on_k8s": _BOOLEAN,
         }
     ),
-    "Document": _object({"openapi": _TEXT, "info": {"type": "object"}, "paths": {"type": "object"}}),
+    "Document": {
+        **_object({"openapi": _TEXT, "info": {"type": "object"}, "paths": {"type": "object"}}),
+        "additionalProperties": True,
+    },
 }
 
 

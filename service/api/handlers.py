@@ -75,20 +75,20 @@ async def list_instances(request: web.Request) -> web.Response:
 
 async def update_process(request: web.Request) -> web.Response:
     """PATCH, at both addresses"""
-    actor = await _authenticate_actor(request)
+    actor, base = await _authenticate_actor(request), base_url(request)
     document = await read_document(request)
     async with request.app[WRITING].begin(actor, _address(request), "update") as write:
         result = await write.apply(parse_update(document, request.app[SETTINGS].uids))
-    return _present_written(request, result, 200)
+    return _present_written(base, result, 200)
 
 
 async def scale_process(request: web.Request) -> web.Response:
     """POST …/actions/scale, at both addresses"""
-    actor = await _authenticate_actor(request)
+    actor, base = await _authenticate_actor(request), base_url(request)
     document = await read_document(request)
     async with request.app[WRITING].begin(actor, _address(request), "scale") as write:
         result = await write.apply(parse_scale(document))
-    return _present_written(request, result, 202)
+    return _present_written(base, result, 202)
 
 
 async def terminate_instance(request: web.Request) -> web.Response:
@@ -141,9 +141,9 @@ async def _present_list(
     return answer(request, body.encoded, freshness, etag=body.etag)
 
 
-def _present_written(request: web.Request, result: Written, status: int) -> web.Response:
+def _present_written(base: str, result: Written, status: int) -> web.Response:
     process = result.process
-    body = orjson.dumps(present_process(process, base_url(request), command=process.workload.command))
+    body = orjson.dumps(present_process(process, base, command=process.workload.command))
     return written(body, status, warning=LAGGING if result.lagging else None)
 
 

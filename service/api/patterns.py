@@ -20,7 +20,9 @@ TOO_MANY_VALUES = rf"[(](?:[^(),]*,){{{MAXIMUM_VALUES}}}"
 NO_NUL = "^[^\\u0000]*$"
 NO_COMMA = "^[^,\\u0000]*$"
 SEGMENT = "^[^/\\u0000]+$"
-ENDPOINT = "^/[^\\s\\u0000-\\u001f\\u007f]*$"
+# All that Python takes for a space, and what controls terminals. What `\\s` is differs from dialect to dialect.
+_SPACES = "\\u0000-\\u0020\\u007f\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+ENDPOINT = f"^/[^{_SPACES}]*$"
 
 _DAY = (
     "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
