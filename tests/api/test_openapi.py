@@ -17,6 +17,7 @@ from service.health import Health
 from service.model.derive import process_guid
 from service.settings import Settings
 from tests.api.conftest import MakeApp
+from tests.support.admission import refusing
 from tests.support.api import Api, Reply, running
 from tests.support.contract import Contract, Kind
 from tests.support.kube import Kube, deployment, eventually
@@ -26,11 +27,7 @@ Seen = set[tuple[str, Kind]]
 Request = tuple[str, str, object]
 """Method, path, body."""
 
-UNSEEN = {
-    # Only an admission plugin could refuse what a caller may do, and the local stack has none for Pods.
-    ("terminateProcessInstance", (422, 10008)),
-    ("terminateProcessInstanceOfApp", (422, 10008)),
-}
+PODS = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["pods"]}
 
 
 def test_is_valid_openapi() -> None:
@@ -181,6 +178,8 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     await refused_requests(asker, app)
     await unknown_pods(asker, kube, space)
     await one_with_too_many_of(asker, app)
+    async with refusing(kube, space, PODS, {"expression": "false", "reason": "Forbidden"}):
+        await refused_by_kubernetes(asker, app)
     with broken(monkeypatch):
         await asker.ask(*everything(app))
     with loading_pods(monkeypatch, api.application[HEALTH]):
@@ -192,7 +191,7 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     for token in (operator_token, "nonsense"):
         async with running(replace(settings, rate_limit_requests=1), token=token) as served:
             await asker.at(served).ask(("GET", "/v3/processes", None), *everything(app))
-    assert seen == CONTRACT.documented() - UNSEEN
+    assert seen == CONTRACT.documented()
 
 
 def embeddable(app: str) -> list[tuple[str, str]]:
@@ -227,6 +226,14 @@ async def refused_requests(asker: Asker, app: str) -> None:
     writes = only(everything(app), "PATCH", "POST")
     for bad in (b"{", b'{"nonsense": 1}'):
         await asker.ask(*((method, path, bad) for method, path, _ in writes))
+
+
+async def refused_by_kubernetes(asker: Asker, app: str) -> None:
+    async def refused() -> bool:
+        replies = await asker.ask(*only(everything(app), "DELETE"))
+        return {reply.status for reply in replies} == {422}
+
+    await eventually(refused, 20)
 
 
 async def unknown_pods(asker: Asker, kube: Kube, space: str) -> None:
