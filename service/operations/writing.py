@@ -18,6 +18,7 @@ from service.cluster.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Calle
 from service.cluster.feeds import DeploymentFeed, PodFeed
 from service.cluster.versions import version_number
 from service.cluster.workloads import Conflict, Denied, Workloads
+from service.currency import Intake
 from service.errors import (
     CloudFoundryError,
     NotAuthorized,
@@ -80,6 +81,7 @@ class Writing:
         records: Records,
         deployments: DeploymentFeed,
         pods: PodFeed,
+        intake: Intake,
         health: Health,
     ) -> None:
         self._index = index
@@ -90,6 +92,7 @@ class Writing:
         self._records = records
         self._deployments = deployments
         self._pods = pods
+        self._intake = intake
         self._health = health
 
     @asynccontextmanager
@@ -199,6 +202,7 @@ class Writing:
         except _PendingSeen:
             live = await self._workloads.read(actor.token or "", process.workload)
             row = await self._records.change(process.key, decide)
+        self._intake.put(row)
         return Written(self._merged(process, live, row))
 
     async def _prepare(self, process: Process, write_id: str, change: MetadataChange, committed: str | None) -> None:
@@ -219,6 +223,8 @@ class Writing:
             known = self._index.get(process.guid) or process
             metadata = known.metadata if write_id is None else known.metadata.changed(change)
             return Written(self._merged(process, done, Record(metadata=metadata)), lagging=True)
+        # The mirror would bring it too, but not while it is away.
+        self._intake.put(row)
         return Written(self._merged(process, done, row))
 
     def _merged(self, process: Process, live: Live | None, row: Record) -> Process:
