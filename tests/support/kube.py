@@ -181,7 +181,7 @@ def _binding(name: str, role: str, subjects: list[dict[str, str]]) -> dict[str, 
     }
 
 
-async def eventually(check: Any, within_s: float = 10.0) -> Any:
+async def eventually(check: Any, within_s: float = 30.0) -> Any:
     """The first true value of `check()`, an async function; fails with the last false one after `within_s`."""
     deadline = asyncio.get_running_loop().time() + within_s
     while True:
