@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import local_stack
-from tests.bench import cluster, scale, visibility
+from tests.bench import cluster, scale, visibility, writes
 from tests.bench.load import CONNECTIONS, LoadFailed
 from tests.bench.programs import ProgramFailed
 from tests.bench.report import Row, conditions, table
@@ -28,6 +28,11 @@ def _cluster(directory: Path, seconds: int) -> list[Row]:
         return asyncio.run(_collect(cluster.measure(stack, seconds)))
 
 
+def _writes(directory: Path, seconds: int) -> list[Row]:
+    with local_stack(directory, nodes=writes.NODES) as stack:
+        return asyncio.run(_collect(writes.measure(stack, seconds)))
+
+
 def _scale(directory: Path, seconds: int) -> list[Row]:
     with scale.database(directory) as url:
         return asyncio.run(_collect(scale.measure(directory, url, seconds)))
@@ -37,7 +42,7 @@ def _visibility(_directory: Path, _seconds: int) -> list[Row]:
     return visibility.measure()
 
 
-PARTS: dict[str, Part] = {"cluster": _cluster, "scale": _scale, "visibility": _visibility}
+PARTS: dict[str, Part] = {"cluster": _cluster, "writes": _writes, "scale": _scale, "visibility": _visibility}
 
 
 async def _collect(rows: AsyncIterator[Row]) -> list[Row]:
