@@ -88,7 +88,8 @@ async def wrk(target: Target, seconds: int, connections: int = CONNECTIONS) -> S
         raise LoadFailed(f"wrk: {printed.strip()}")
     requests, duration_us, p50_us, p99_us, refused, broken = map(int, printed.split()[-6:])
     if not requests or refused or broken:
-        raise LoadFailed(f"{target}: of {requests} requests {refused} were refused, {broken} broke off")
+        what = f"{target.method} {target.base}{target.paths[0]}" + (" and others" if len(target.paths) > 1 else "")
+        raise LoadFailed(f"{what}: of {requests} requests {refused} were refused, {broken} broke off")
     return Sample(requests / duration_us * 1e6, p50_us / 1000, p99_us / 1000)
 
 
