@@ -161,22 +161,29 @@ class Records:
 
     async def _change(self, keys: Sequence[Key], change: Callable[[Record, int], Record]) -> list[Record]:
         with translated():
-            async with self._pool.connection() as connection, connection.transaction():
-                rows = await connection.fetch(_LOCK, *_unzipped(keys))
-                if len(rows) < len(keys):
+            async with self._pool.connection() as connection:
+                while True:
+                    async with connection.transaction():
+                        rows = await connection.fetch(_LOCK, *_unzipped(keys))
+                        if len(rows) == len(keys):
+                            return await _change_locked(connection, rows, change)
+                    # Not while holding locks: others may lock what we make here, and wait for what we have.
                     there = {(row["app_guid"], row["type"]) for row in rows}
                     await connection.execute(_CREATE, *_unzipped([key for key in keys if key not in there]))
-                    rows = await connection.fetch(_LOCK, *_unzipped(keys))
-                before = [_record(row) for row in rows]
-                after = [change(record, microseconds(row["now"])) for record, row in zip(before, rows, strict=True)]
-                changed = [_values(new) for old, new in zip(before, after, strict=True) if new != old]
-                if changed:
-                    stamp: int = await connection.fetchval(_CHANGE, changed)
-                    after = [
-                        new if new == old else msgspec.structs.replace(new, stamp=stamp)
-                        for old, new in zip(before, after, strict=True)
-                    ]
-                return after
+
+
+async def _change_locked(
+    connection: Connection, rows: Sequence[Row], change: Callable[[Record, int], Record]
+) -> list[Record]:
+    before = [_record(row) for row in rows]
+    after = [change(record, microseconds(row["now"])) for record, row in zip(before, rows, strict=True)]
+    changed = [_values(new) for old, new in zip(before, after, strict=True) if new != old]
+    if not changed:
+        return after
+    stamp: int = await connection.fetchval(_CHANGE, changed)
+    return [
+        new if new == old else msgspec.structs.replace(new, stamp=stamp) for old, new in zip(before, after, strict=True)
+    ]
 
 
 def _unzipped(keys: Sequence[Key]) -> tuple[list[str], list[str]]:
