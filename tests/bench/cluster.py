@@ -10,14 +10,14 @@ import orjson
 
 from deploy.local.stack import Stack
 from service.model.derive import process_guid
-from tests.bench import population, programs, stalls
+from tests.bench import instances, population, programs, stalls
 from tests.bench.load import CONNECTIONS, Target, in_turns, wrk
 from tests.bench.programs import Service, get, serving
 from tests.bench.report import Row, compared, limited
 from tests.bench.sides import DEPLOYMENTS, Sides, deployment_path, populate, sides
 from tests.support.kube import KEYS, Kube, eventually
 
-COUNT, NAMESPACES, NODES = 5_000, 50, 2
+COUNT, NAMESPACES = 5_000, 50
 _ROUNDS = 5
 _STARTS = 3
 _CHANGES = 200
@@ -39,6 +39,8 @@ async def measure(stack: Stack, seconds: int) -> AsyncIterator[Row]:
                 yield row
             yield await _freshness(bench, service)
         async for row in _stalls(bench):
+            yield row
+        async for row in instances.measure(bench, COUNT, NAMESPACES):
             yield row
 
 

@@ -18,14 +18,14 @@ from service.api.bodies import parse_scale, parse_update
 from service.cluster.workloads import PATCH_QUERY, STRATEGIC_MERGE
 from service.model.changes import Change, Live
 from service.model.derive import Deployment, derive_workload, process_guid
-from tests.bench import population
+from tests.bench import population, requests
 from tests.bench.load import CONNECTIONS, Sample, Target, in_turns, wrk
 from tests.bench.programs import Service, serving
 from tests.bench.report import Row, compared
 from tests.bench.sides import Sides, deployment_path, populate, sides
 from tests.support.kube import KEYS
 
-COUNT, NAMESPACES, NODES = 400, 10, 0
+COUNT, NAMESPACES, NODES = 400, 10, 1
 """So many processes are changed in turn: no two clients are at the same one, and each has settled when it is due."""
 _TURNS = 5
 """How often each process is due before a measurement repeats itself."""
@@ -83,6 +83,8 @@ async def measure(stack: Stack, seconds: int) -> AsyncIterator[Row]:
                 for connections in (1, CONNECTIONS):
                     samples = await in_turns(targets, seconds, _ROUNDS, connections)
                     yield _row(kind, connections, samples["ours"], samples["theirs"])
+            async for row in requests.counted(bench, service):
+                yield row
 
 
 def paused(n: int) -> dict[str, Any]:
