@@ -9,7 +9,6 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import msgspec
 import orjson
@@ -134,7 +133,7 @@ class Writing:
             self._pods.take(deleted)
             version = version_number(orjson.loads(deleted)["metadata"].get("resourceVersion", ""))
             try:
-                await self._records.change(process.key, partial(_seen, pod_version=version))
+                await self._records.note(process.key, pod_version=version)
             except DatabaseUnavailable as error:
                 log.warning("other replicas not told", reason=error.reason)
 
@@ -230,7 +229,10 @@ class Writing:
             return msgspec.structs.replace(row, deployment_version=max(row.deployment_version, done.version))
 
         try:
-            row = await self._records.change(process.key, decide)
+            if write_id is None:
+                row = await self._records.note(process.key, deployment_version=done.version)
+            else:
+                row = await self._records.change(process.key, decide)
         except DatabaseUnavailable as error:
             # It is prepared and committed, so it counts; whoever writes next folds it.
             log.warning("other replicas not told", reason=error.reason)
@@ -273,7 +275,3 @@ def _index(text: str, process: Process) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < process.workload.instances:
         return int(text)
     raise ResourceNotFound("Instance not found")
-
-
-def _seen(row: Record, _now: int, *, pod_version: int) -> Record:
-    return msgspec.structs.replace(row, pod_version=max(row.pod_version, pod_version))
