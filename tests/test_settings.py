@@ -265,7 +265,10 @@ def test_repr_and_str_hide_the_database_url() -> None:
 def test_what_is_hidden_is_marked_as_secret() -> None:
     for field in dataclasses.fields(Settings):
         assert field.repr is not field.metadata["secret"], field.name
-    assert [field.name for field in dataclasses.fields(Settings) if field.metadata["secret"]] == ["database_url"]
+    assert [field.name for field in dataclasses.fields(Settings) if field.metadata["secret"]] == [
+        "database_url",
+        "session_secret",
+    ]
 
 
 # Without authentication

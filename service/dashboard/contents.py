@@ -1,0 +1,91 @@
+"""What the pages say that change by themselves: asked for by a page as it is loaded, and by its stream ever after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from service.api.keys import INSTANCES, PROCESSES
+from service.api.responses import STATS_UNAVAILABLE, warnings_of
+from service.cluster.access import Caller
+from service.dashboard import text
+from service.dashboard.query import ListAddress
+from service.dashboard.shapes import rows, strip
+from service.errors import StatsUnavailable
+from service.model.instances import Instance
+from service.model.process import Process
+from service.operations.instances import Stats
+from service.operations.reading import ByGuid
+
+LIVE_ROWS = 200
+"""Rows of a list that are kept up to date: those of longer ones would be sent again and again."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a template needs; the same `state` means that nothing one could see has changed but ages and usage."""
+
+    context: dict[str, Any]
+    state: tuple[object, ...]
+
+
+async def list_content(app: web.Application, caller: Caller, address: ListAddress) -> Content:
+    """Of a page of a list. Raises ServiceUnavailable."""
+    selection, freshness = await app[PROCESSES].list(caller, address.parsed.request, pods=True)
+    found: dict[str, Sequence[Instance]] | None = None
+    try:
+        numbered, freshness = await app[INSTANCES].of(selection.processes, freshness)
+        found = dict(numbered)
+    except StatsUnavailable:
+        # The rest of the list is there, and this comes in a moment.
+        found = None
+    warnings = warnings_of(freshness)
+    shown = [
+        (process, None if found is None else _strip(process, found[process.guid])) for process in selection.processes
+    ]
+    context = {
+        "address": address,
+        "numbers": address.numbers(selection.total_results),
+        "total": selection.total_results,
+        "rows": shown,
+        "warnings": warnings,
+        "now": text.now(),
+        "live": address.page.per_page <= LIVE_ROWS,
+    }
+    return Content(context, (selection.total_results, tuple(shown), bool(warnings)))
+
+
+async def process_content(app: web.Application, caller: Caller, guid: str) -> Content:
+    """Of the page of a process. Raises ResourceNotFound, ServiceUnavailable."""
+    complaint: str | None = None
+    try:
+        stats, freshness = await app[INSTANCES].stats(caller, ByGuid(guid))
+        if stats.usage is None:
+            complaint = STATS_UNAVAILABLE
+    except StatsUnavailable as error:
+        process, freshness = await app[PROCESSES].get(caller, ByGuid(guid))
+        stats, complaint = Stats(process, (), {}), error.detail
+    process, warnings = stats.process, warnings_of(freshness)
+    context = {
+        "process": process,
+        "strip": _strip(process, stats.instances, 64),
+        "instances": rows(stats),
+        "complaint": complaint,
+        "warnings": warnings,
+        "now": text.now(),
+        "live": True,
+    }
+    pods = tuple(instance.pod for instance in stats.instances)
+    return Content(context, (process, pods, complaint, bool(warnings)))
+
+
+async def process_state(app: web.Application, caller: Caller, guid: str) -> tuple[object, ...]:
+    """The state of that content, without asking what the instances use."""
+    process, freshness = await app[PROCESSES].get(caller, ByGuid(guid), pods=True)
+    found, freshness = await app[INSTANCES].of([process], freshness)
+    return process, tuple(instance.pod for instance in found[guid]), bool(warnings_of(freshness))
+
+
+def _strip(process: Process, found: Sequence[Instance], cells: int = 16) -> Any:
+    return strip(found, process.workload.instances, cells)
