@@ -76,6 +76,8 @@ def fenced(handler: Handler) -> Handler:
         try:
             response = await handler(request)
         except CloudFoundryError as error:
+            if error.status >= 500:
+                log.warning("request failed", detail=error.detail, reason=getattr(error, "reason", None))
             response = await failed(request, error)
         except web.HTTPRequestEntityTooLarge:
             response = await failed(request, BodyTooLarge())
@@ -161,8 +163,6 @@ def see(location: str) -> web.Response:
 
 async def failed(request: web.Request, error: CloudFoundryError) -> web.StreamResponse:
     """A page that says what is wrong, in the API's words."""
-    if error.status >= 500:
-        log.warning("request failed", detail=error.detail, reason=getattr(error, "reason", None))
     try:
         session = session_of(request)
     except CloudFoundryError:
