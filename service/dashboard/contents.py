@@ -11,7 +11,7 @@ from service.api.responses import STATS_UNAVAILABLE, warnings_of
 from service.cluster.access import Caller
 from service.dashboard import text
 from service.dashboard.query import ListAddress
-from service.dashboard.shapes import rows, strip
+from service.dashboard.shapes import CELLS, Strip, rows, strip
 from service.errors import StatsUnavailable
 from service.model.instances import Instance
 from service.model.process import Process
@@ -44,7 +44,10 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
     shown = [
         (process, None if found is None else _strip(process, found[process.guid])) for process in selection.processes
     ]
+    strips = [each for _, each in shown if each is not None]
+    running, desired = sum(each.running for each in strips), sum(each.desired for each in strips)
     context = {
+        "summary": f"{selection.total_results} processes; of those shown, {running} of {desired} instances run",
         "address": address,
         "numbers": address.numbers(selection.total_results),
         "total": selection.total_results,
@@ -87,5 +90,5 @@ async def process_state(app: web.Application, caller: Caller, guid: str) -> tupl
     return process, tuple(instance.pod for instance in found[guid]), bool(warnings_of(freshness))
 
 
-def _strip(process: Process, found: Sequence[Instance], cells: int = 16) -> Any:
+def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip:
     return strip(found, process.workload.instances, cells)
