@@ -47,7 +47,8 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
     strips = [each for _, each in shown if each is not None]
     running, desired = sum(each.running for each in strips), sum(each.desired for each in strips)
     context = {
-        "summary": f"{selection.total_results} processes; of those shown, {running} of {desired} instances run",
+        "summary": f"{selection.total_results} processes; here {running} of {desired} instances run",
+        "running": f"{running:,} of {desired:,} instances here run" if desired else "",
         "address": address,
         "numbers": address.numbers(selection.total_results),
         "total": selection.total_results,

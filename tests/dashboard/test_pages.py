@@ -59,12 +59,14 @@ async def test_finds_filters_sorts_and_pages(
     await page.get_by_label("Types").fill("web")
     await page.get_by_role("button", name="Filter").click()
     await expect(page).to_have_url(f"{api.url}/?types=web&space_guids={space}")
-    assert await names(page) == [f"web-{first}", f"web-{second}"]
+    oldest = await api.guids(f"/v3/processes?space_guids={space}&types=web")
+    in_order = [f"web-{app}" for app in sorted((first, second), key=lambda app: oldest.index(process_guid(app, "web")))]
+    assert await names(page) == in_order
     created = page.get_by_role("columnheader", name="Created")
     await expect(created).to_have_attribute("aria-sort", "ascending")
     await created.get_by_role("link").click()
     await expect(created).to_have_attribute("aria-sort", "descending")
-    assert await names(page) == [f"web-{second}", f"web-{first}"]
+    assert await names(page) == in_order[::-1]
 
     await page.get_by_label("Label selector").fill("tier in (front)")
     await page.get_by_role("button", name="Filter").click()
