@@ -81,11 +81,13 @@ def answer(
     return response
 
 
-def compress_if_worth(request: web.Request, response: web.Response) -> None:
-    """Have a page sent compressed, where the browser takes that and it is smaller for it."""
-    response.headers[hdrs.VARY] = "Accept, Accept-Encoding, Cookie"
-    if isinstance(response.body, bytes) and _is_worth_compressing(request, response.body):
+def page_response(request: web.Request, body: bytes, status: int) -> web.Response:
+    """A page, compressed where the browser takes that and it is worth it."""
+    headers = {hdrs.CONTENT_TYPE: "text/html; charset=utf-8", hdrs.VARY: "Accept, Accept-Encoding, Cookie"}
+    response = web.Response(status=status, body=body, headers=headers, zlib_executor_size=_COMPRESS_ELSEWHERE)
+    if _is_worth_compressing(request, body):
         response.enable_compression(web.ContentCoding.gzip)
+    return response
 
 
 def _is_worth_compressing(request: web.Request, body: bytes) -> bool:

@@ -17,6 +17,7 @@ from service.model.instances import Instance
 from service.model.process import Process
 from service.operations.instances import Stats
 from service.operations.reading import ByGuid
+from service.pacing import Pace
 
 LIVE_ROWS = 200
 """Rows of a list that are kept up to date: those of longer ones would be sent again and again."""
@@ -41,9 +42,10 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
         # The rest of the list is there, and this comes in a moment.
         found = None
     warnings = warnings_of(freshness)
-    shown = [
-        (process, None if found is None else _strip(process, found[process.guid])) for process in selection.processes
-    ]
+    shown, pace = [], Pace()
+    for process in selection.processes:
+        shown.append((process, None if found is None else _strip(process, found[process.guid])))
+        await pace.breathe()
     strips = [each for _, each in shown if each is not None]
     running, desired = sum(each.running for each in strips), sum(each.desired for each in strips)
     context = {

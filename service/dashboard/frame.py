@@ -10,7 +10,7 @@ from aiohttp_jinja2 import get_env
 
 from service.api.callers import authenticate
 from service.api.keys import SETTINGS
-from service.api.responses import base_url, compress_if_worth
+from service.api.responses import base_url, page_response
 from service.cluster.access import Caller
 from service.dashboard.keys import PROBLEMS, SESSIONS
 from service.dashboard.sessions import OPEN, Session
@@ -199,9 +199,7 @@ async def render(
             **context,
         },
     )
-    response = web.Response(status=status, text=text, content_type="text/html")
-    compress_if_worth(request, response)
-    return response
+    return page_response(request, text.encode(), status)
 
 
 async def fragment(app: web.Application, template: str, context: Mapping[str, Any]) -> str:

@@ -138,6 +138,8 @@ def as_json(handler: Callable[[web.Request], Awaitable[web.Response]]) -> Callab
         own = {name: value for name, value in request.headers.items() if name != hdrs.AUTHORIZATION}
         if user.session.authorization is not None:
             own[hdrs.AUTHORIZATION] = user.session.authorization
-        return await handler(request.clone(headers=own))
+        response = await handler(request.clone(headers=own))
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
+        return response
 
     return view

@@ -17,18 +17,36 @@
     lampText.textContent = text;
   }
 
-  // The row an element of a table is in, by what names it in every version of the page.
+  // What each row says of instances, by what names the row in every version of the page.
+  function nameOf(row) {
+    const head = row.querySelector("th");
+    return head.querySelector("a")?.id || head.textContent.trim();
+  }
   function rowsOf(root) {
     const rows = new Map();
     for (const row of root.querySelectorAll("tbody tr")) {
-      const head = row.querySelector("th");
-      const strips = [...row.querySelectorAll(".instances, .state, .details")].map((each) => each.textContent);
-      rows.set(head.textContent.trim(), strips.join("|").replace(/\s+/g, " "));
+      const said = [...row.querySelectorAll(".instances, .state, .details")].map((each) => each.textContent);
+      rows.set(nameOf(row), said.join("|").replace(/\s+/g, " "));
     }
     return rows;
   }
 
+  // What somebody is just selecting is not taken from under them.
+  let waiting = null;
+  function isSelecting() {
+    const selection = document.getSelection();
+    return selection && !selection.isCollapsed && region.contains(selection.anchorNode);
+  }
+  document.addEventListener("selectionchange", () => {
+    if (waiting !== null && !isSelecting()) update(waiting);
+  });
+
   function update(html) {
+    if (isSelecting()) {
+      waiting = html;
+      return;
+    }
+    waiting = null;
     const before = region.querySelector("#live");
     const known = rowsOf(region);
     const focused = region.contains(document.activeElement) ? document.activeElement.id : "";
@@ -36,9 +54,10 @@
     if (!parsed) return;
     const after = document.importNode(parsed, true);
     before.replaceWith(after);
+    const shown = rowsOf(after);
     for (const row of after.querySelectorAll("tbody tr")) {
-      const name = row.querySelector("th").textContent.trim();
-      if (known.size && known.get(name) !== rowsOf(after).get(name)) row.classList.add("changed");
+      const name = nameOf(row);
+      if (known.size && known.get(name) !== shown.get(name)) row.classList.add("changed");
     }
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     if (after.dataset.summary !== before.dataset.summary) news.textContent = after.dataset.summary;
