@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from service.api.keys import INSTANCES, PROCESSES
+from service.api.keys import INSTANCES, PROCESSES, SETTINGS
 from service.api.responses import STATS_UNAVAILABLE, warnings_of
 from service.cluster.access import Caller
 from service.dashboard import text
@@ -56,6 +56,7 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
         "total": selection.total_results,
         "rows": shown,
         "warnings": warnings,
+        "label": app[SETTINGS].keys.app_guid,
         "now": text.now(),
         "live": address.page.per_page <= LIVE_ROWS,
     }
