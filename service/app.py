@@ -92,6 +92,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
         )
         stack.push_async_callback(pool.close)
+        parts.measure_pool(metrics, pool)
 
         access: Access = Unrestricted()
         if settings.authentication == "kubernetes":
@@ -124,9 +125,10 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             for name, (path, feed, selector) in followed.items()
         }
         states = {name: watch.state for name, watch in watches.items()}
+        intake = Intake(index, numbering, deployments.versions, pod_feed.versions)
         mirror = Mirror(
             settings.database_url,
-            Intake(index, numbering, deployments.versions, pod_feed.versions),
+            intake,
             timeout_s=settings.database_timeout_s,
             on_change=health.changed,
         )
@@ -146,7 +148,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         instances = Instances(
             processes, pods, pod_feed.versions, numbering, records, UsageReader(client, label_keys), currency, health
         )
-        parts.measure_index(metrics, index, deployments)
+        parts.measure_index(metrics, index, pods, deployments)
         parts.measure_watches(metrics, states)
         parts.measure_metadata(metrics, mirror.state)
         app[keys.ACCESS] = access
@@ -155,7 +157,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[OVERVIEW] = Overview(index, pods, access, currency)
         app[PROBLEMS] = Problems(index, access, deployments)
         app[keys.WRITING] = Writing(
-            index, access, processes, instances, workloads, records, deployments, pod_feed, health
+            index, access, processes, instances, workloads, records, deployments, pod_feed, intake, health
         )
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()

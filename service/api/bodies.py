@@ -250,7 +250,8 @@ def _walk(messages: Mapping[str, Any], prefix: str, document: object) -> Iterato
     sent = document if isinstance(document, dict) else {}
     order = {name: position for position, name in enumerate(sent)}
     for name, inner in sorted(messages.items(), key=lambda item: order.get(item[0], -1)):
-        path = prefix if name == "_schema" else f"{prefix}.{name}" if prefix else name
+        # marshmallow's own key for an object as a whole, unless somebody has sent one of that name.
+        path = prefix if name == "_schema" and name not in sent else f"{prefix}.{name}" if prefix else name
         if isinstance(inner, Mapping):
             yield from _walk(inner, path, sent.get(name))
         else:

@@ -56,12 +56,8 @@ def prepared(record: Record, write_id: str, change: MetadataChange, committed: s
     Raises LabelLimitExceeded, AnnotationLimitExceeded: counted with all that is pending, as it may yet count.
     """
     record = folded(record, committed, now)
-    others = {
-        known: each
-        for known, each in record.metadata.pending.items()
-        if known != write_id and now - each.prepared_at < DEAD_US
-    }
-    _check_limits(record.metadata.changed(change), others)
+    others = {known: each for known, each in _alive(record.metadata.pending, now).items() if known != write_id}
+    _check_limits(record.metadata.changed(change), change, others)
     pending = {**others, write_id: Pending(change, now)}
     return _with_metadata(record, msgspec.structs.replace(record.metadata, pending=pending))
 
@@ -85,24 +81,37 @@ def discarded(record: Record, write_id: str) -> Record:
 def changed(record: Record, change: MetadataChange, committed: str | None, now: int) -> Record:
     """The change made lasting at once, as Kubernetes has no part in it. Raises as `prepared` does."""
     record = folded(record, committed, now)
-    metadata = record.metadata.changed(change)
-    _check_limits(metadata, metadata.pending)
-    return _with_metadata(record, msgspec.structs.replace(metadata, updated_at=max(metadata.updated_at, now)))
+    metadata, pending = record.metadata.changed(change), _alive(record.metadata.pending, now)
+    _check_limits(metadata, change, pending)
+    updated_at = max(metadata.updated_at, now)
+    return _with_metadata(record, msgspec.structs.replace(metadata, pending=pending, updated_at=updated_at))
+
+
+def _alive(pending: Mapping[str, Pending], now: int) -> dict[str, Pending]:
+    """Without what will never be committed; to be asked only when what is committed has been folded."""
+    return {write_id: each for write_id, each in pending.items() if now - each.prepared_at < DEAD_US}
 
 
 def _with_metadata(record: Record, metadata: Metadata) -> Record:
     return record if metadata == record.metadata else msgspec.structs.replace(record, metadata=metadata)
 
 
-def _check_limits(metadata: Metadata, pending: Mapping[str, Pending]) -> None:
-    """What is pending may yet count, and may not: what it would add counts here, what it would delete does not."""
+def _check_limits(metadata: Metadata, change: MetadataChange, pending: Mapping[str, Pending]) -> None:
+    """What is pending may yet count, and may not: what it would add counts here, what it would delete does not.
+
+    `metadata` has the change, which is held to the limits only of what it sets: deleting and nothing else always helps.
+    """
     labels, annotations = set(metadata.labels), set(metadata.annotations)
     for entry in pending.values():
         labels.update(key for key, value in entry.change.labels.items() if value is not None)
         annotations.update(key for key, value in entry.change.annotations.items() if value is not None)
-    if len(labels) > MAXIMUM_LABELS:
+    if _sets(change.labels) and len(labels) > MAXIMUM_LABELS:
         raise LabelLimitExceeded(f"a process can have {MAXIMUM_LABELS} labels, and this would make {len(labels)}")
-    if len(annotations) > MAXIMUM_ANNOTATIONS:
+    if _sets(change.annotations) and len(annotations) > MAXIMUM_ANNOTATIONS:
         raise AnnotationLimitExceeded(
             f"a process can have {MAXIMUM_ANNOTATIONS} annotations, and this would make {len(annotations)}"
         )
+
+
+def _sets(pairs: Mapping[str, str | None]) -> bool:
+    return any(value is not None for value in pairs.values())

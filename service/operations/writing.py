@@ -18,6 +18,7 @@ from service.cluster.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Calle
 from service.cluster.feeds import DeploymentFeed, PodFeed
 from service.cluster.versions import version_number
 from service.cluster.workloads import Conflict, Denied, Workloads
+from service.currency import Intake
 from service.errors import (
     CloudFoundryError,
     NotAuthorized,
@@ -30,7 +31,7 @@ from service.model import record as rules
 from service.model.changes import Change, Live
 from service.model.derive import merge
 from service.model.index import Index
-from service.model.process import MetadataChange, Process
+from service.model.process import Metadata, MetadataChange, Process
 from service.model.record import Record
 from service.operations.audit import Entry, audited
 from service.operations.instances import Instances
@@ -65,10 +66,6 @@ class Written:
     """Other replicas could not be told: they show it when their watches do."""
 
 
-class _PendingSeen(Exception):
-    """The row has changes that only the Deployment can tell whether they count."""
-
-
 class Writing:
     def __init__(
         self,
@@ -80,6 +77,7 @@ class Writing:
         records: Records,
         deployments: DeploymentFeed,
         pods: PodFeed,
+        intake: Intake,
         health: Health,
     ) -> None:
         self._index = index
@@ -90,6 +88,7 @@ class Writing:
         self._records = records
         self._deployments = deployments
         self._pods = pods
+        self._intake = intake
         self._health = health
 
     @asynccontextmanager
@@ -139,15 +138,16 @@ class Writing:
         """Make the change, all or nothing."""
         if actor.token is None:
             raise NotAuthorized
-        if not change.touches_deployment:
-            return await self._change_metadata(actor, process, change.metadata)
+        if change.metadata:
+            # Kubernetes would refuse its half, but then the other would have been prepared already.
+            await self.authorize(actor, process, PATCH_DEPLOYMENTS)
         write_id = secrets.token_urlsafe(8) if change.metadata else None
         pause = FIRST_PAUSE_S
         for _ in range(ATTEMPTS):
             live = await self._workloads.read(actor.token, process.workload)
             patch = change.patch(live)
             if not patch:
-                return await self._change_metadata(actor, process, change.metadata)
+                return await self._change_metadata(actor, process, live, change.metadata)
             if write_id is not None:
                 await self._prepare(process, write_id, change.metadata, live.workload.write_id)
             try:
@@ -156,10 +156,10 @@ class Writing:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, LONGEST_PAUSE_S)
                 continue
+            except ServiceUnavailable:
+                # The patch may yet be carried out: what is prepared counts if it is.
+                raise
             except (Denied, CloudFoundryError) as error:
-                if isinstance(error, ServiceUnavailable):
-                    # The patch may yet be carried out: what is prepared counts if it is.
-                    raise
                 await self._discard(process, write_id)
                 if isinstance(error, Denied):
                     raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, error) from error
@@ -182,24 +182,15 @@ class Writing:
             return UnprocessableEntity(f"Kubernetes refuses this: {denied}")
         return NotAuthorized()
 
-    async def _change_metadata(self, actor: Actor, process: Process, change: MetadataChange) -> Written:
-        """The change of what Kubernetes has no part in, for who may patch the Deployment."""
-        await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+    async def _change_metadata(self, actor: Actor, process: Process, live: Live, change: MetadataChange) -> Written:
+        """What Kubernetes has no part in. Where nothing is left of a request, to be let in is all that was asked."""
         if not change:
-            return Written(process)
-        live: Live | None = None
-
-        def decide(row: Record, now: int) -> Record:
-            if row.metadata.pending and live is None:
-                raise _PendingSeen
-            return rules.changed(row, change, live.workload.write_id if live else None, now)
-
-        try:
-            row = await self._records.change(process.key, decide)
-        except _PendingSeen:
-            live = await self._workloads.read(actor.token or "", process.workload)
-            row = await self._records.change(process.key, decide)
-        return Written(self._merged(process, live, row))
+            await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+            return Written(self._merged(live, (self._index.get(process.guid) or process).metadata))
+        committed = live.workload.write_id
+        row = await self._records.change(process.key, lambda row, now: rules.changed(row, change, committed, now))
+        self._intake.put(row)
+        return Written(self._merged(live, row.metadata))
 
     async def _prepare(self, process: Process, write_id: str, change: MetadataChange, committed: str | None) -> None:
         await self._records.change(process.key, lambda row, now: rules.prepared(row, write_id, change, committed, now))
@@ -218,12 +209,13 @@ class Writing:
             log.warning("other replicas not told", reason=error.reason)
             known = self._index.get(process.guid) or process
             metadata = known.metadata if write_id is None else known.metadata.changed(change)
-            return Written(self._merged(process, done, Record(metadata=metadata)), lagging=True)
-        return Written(self._merged(process, done, row))
+            return Written(self._merged(done, metadata), lagging=True)
+        # The mirror would bring it too, but not while it is away.
+        self._intake.put(row)
+        return Written(self._merged(done, row.metadata))
 
-    def _merged(self, process: Process, live: Live | None, row: Record) -> Process:
-        workload = live.workload if live is not None else (self._index.get(process.guid) or process).workload
-        return merge(workload, row.metadata, self._index.space(workload.namespace))
+    def _merged(self, live: Live, metadata: Metadata) -> Process:
+        return merge(live.workload, metadata, self._index.space(live.workload.namespace))
 
     async def _discard(self, process: Process, write_id: str | None) -> None:
         if write_id is None:

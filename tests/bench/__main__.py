@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import local_stack
-from tests.bench import cluster, scale, visibility
+from tests.bench import cluster, measuring, scale, visibility
 from tests.bench.load import CONNECTIONS, LoadFailed
 from tests.bench.programs import ProgramFailed
 from tests.bench.report import Row, conditions, table
@@ -37,7 +37,11 @@ def _visibility(_directory: Path, _seconds: int) -> list[Row]:
     return visibility.measure()
 
 
-PARTS: dict[str, Part] = {"cluster": _cluster, "scale": _scale, "visibility": _visibility}
+def _measuring(_directory: Path, _seconds: int) -> list[Row]:
+    return measuring.measure()
+
+
+PARTS: dict[str, Part] = {"cluster": _cluster, "scale": _scale, "visibility": _visibility, "measuring": _measuring}
 
 
 async def _collect(rows: AsyncIterator[Row]) -> list[Row]:
