@@ -23,6 +23,10 @@ LIVE_ROWS = 200
 """Rows of a list that are kept up to date: those of longer ones would be sent again and again."""
 
 
+MANY_CELLS = 64
+"""Instances that are drawn where there is room for one process alone."""
+
+
 @dataclass(frozen=True)
 class Content:
     """What a template needs; the same `state` means that nothing one could see has changed but ages and usage."""
@@ -66,6 +70,7 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
 async def process_content(app: web.Application, caller: Caller, guid: str) -> Content:
     """Of the page of a process. Raises ResourceNotFound, ServiceUnavailable."""
     complaint: str | None = None
+    known = True
     try:
         stats, freshness = await app[INSTANCES].stats(caller, ByGuid(guid))
         if stats.usage is None:
@@ -73,15 +78,16 @@ async def process_content(app: web.Application, caller: Caller, guid: str) -> Co
     except StatsUnavailable as error:
         process, freshness = await app[PROCESSES].get(caller, ByGuid(guid))
         stats, complaint = Stats(process, (), {}), error.detail
+        known = not process.workload.instances
     process, warnings = stats.process, warnings_of(freshness)
     context = {
         "process": process,
-        "strip": _strip(process, stats.instances, 64),
+        "strip": _strip(process, stats.instances, MANY_CELLS) if known else None,
         "instances": rows(stats),
         "complaint": complaint,
         "warnings": warnings,
         "now": text.now(),
-        "live": True,
+        "live": len(stats.instances) <= LIVE_ROWS,
     }
     pods = tuple(instance.pod for instance in stats.instances)
     return Content(context, (process, pods, complaint, bool(warnings)))
@@ -94,5 +100,8 @@ async def process_state(app: web.Application, caller: Caller, guid: str) -> tupl
     return process, tuple(instance.pod for instance in found[guid]), bool(warnings_of(freshness))
 
 
-def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip:
+def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip | None:
+    """None: what runs cannot be known."""
+    if process.workload.instances and not process.workload.pods_labelled:
+        return None
     return strip(found, process.workload.instances, cells)

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from service.api.keys import ACCESS
-from service.dashboard.contents import Content, list_content, process_content, process_state
+from service.dashboard.contents import LIVE_ROWS, Content, list_content, process_content, process_state
 from service.dashboard.frame import User, fragment
 from service.dashboard.keys import STREAMS
 from service.dashboard.query import parse_address
 from service.dashboard.streams import Live
-from service.errors import CloudFoundryError, InvalidAuthToken, NotAuthorized, ResourceNotFound
+from service.errors import BadQueryParameter, CloudFoundryError, InvalidAuthToken, NotAuthorized, ResourceNotFound
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -29,6 +29,8 @@ State = tuple[object, ...]
 async def list_events(request: web.Request, user: User) -> web.StreamResponse:
     """GET /ui/events"""
     address = parse_address(request.raw_path.partition("?")[2])
+    if address.page.per_page > LIVE_ROWS:
+        raise BadQueryParameter(f"'per_page' must be {LIVE_ROWS} at most for a list that is kept up to date")
 
     async def content() -> Content:
         return await list_content(request.app, user.caller, address)

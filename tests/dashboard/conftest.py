@@ -66,12 +66,11 @@ async def open_page(browser: Browser, api: Api) -> AsyncIterator[OpenPage]:
         if message.type in ("error", "warning") and "the server responded with a status of 4" not in message.text:
             complaints.append(message.text)
 
-    async def open_(token: str | None = None, *, script: bool = True, width: int = 1280, scheme: str = "light") -> Page:
+    async def open_(token: str | None = None, *, script: bool = True, width: int = 1280) -> Page:
         context = await browser.new_context(
             base_url=api.url,
             java_script_enabled=script,
             viewport={"width": width, "height": 900},
-            color_scheme="dark" if scheme == "dark" else "light",
         )
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)

@@ -1,10 +1,13 @@
 """Pages for whoever does not see them, sees little, uses no mouse, or holds a phone."""
 
-import pytest
+from typing import Literal
+
 from playwright.async_api import expect
 
 from service.model.derive import process_guid
 from tests.dashboard.conftest import MakeApp, OpenPage
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 UNNAMED = """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, th, [role=img]")]
   .filter((each) => !(each.getAttribute("aria-label") || each.textContent.trim() || each.labels?.length))
@@ -44,12 +47,11 @@ FAINT = """() => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_everything_has_a_name_and_can_be_read(
-    make_app: MakeApp, open_page: OpenPage, operator_token: str, scheme: str
+    make_app: MakeApp, open_page: OpenPage, operator_token: str
 ) -> None:
     guid = process_guid(await make_app("web", replicas=2), "web")
-    page = await open_page(operator_token, scheme=scheme)
+    page = await open_page(operator_token)
     for path in (
         "/",
         "/?q=nothing-is-called-so",
@@ -65,7 +67,9 @@ async def test_everything_has_a_name_and_can_be_read(
     ):
         await page.goto(path)
         assert await page.evaluate(UNNAMED) == [], path
-        assert await page.evaluate(FAINT) == [], path
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            assert await page.evaluate(FAINT) == [], (path, scheme)
         for landmark in ("banner", "main"):
             await expect(page.get_by_role(landmark)).to_have_count(1)
         await expect(page.get_by_role("heading", level=1)).to_have_count(1)

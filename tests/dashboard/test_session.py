@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -23,7 +24,7 @@ from service.model.derive import process_guid
 from service.settings import Settings
 from tests.dashboard.conftest import MakeApp
 from tests.support.api import Api, Reply, running
-from tests.support.kube import Kube
+from tests.support.kube import Kube, deployment, eventually
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 SAME = {"Sec-Fetch-Site": "same-origin"}
@@ -249,6 +250,29 @@ async def test_streams_are_bounded_and_end_with_the_service(
         ending = asyncio.create_task(stream.content.read())
     await asyncio.wait_for(ending, 2)
     await visitor.session.close()
+
+
+async def test_long_lists_are_not_streamed(user: Visitor) -> None:
+    assert (await user.get("/ui/events?per_page=201")).status == 400
+    assert b"data-stream" not in (await user.get("/?per_page=201")).body
+    assert b"data-stream" in (await user.get("/?per_page=200")).body
+
+
+async def test_pods_without_the_label_are_said_to_be_unknown(api: Api, kube: Kube, space: str, user: Visitor) -> None:
+    app = str(uuid4())
+    manifest = deployment("bare", space, app, replicas=2)
+    del manifest["spec"]["template"]["metadata"]["labels"]["cloudfoundry.org/app-guid"]
+    await kube.create(manifest)
+    guid = process_guid(app, "web")
+
+    async def shown() -> bool:
+        return (await user.get(f"/ui/processes/{guid}")).status == 200
+
+    await eventually(shown)
+    page = (await user.get(f"/ui/processes/{guid}")).body
+    assert b"what runs is not known" in page
+    assert b"does not carry the label" in page
+    assert b"not known" in (await user.get(f"/?app_guids={app}")).body
 
 
 async def test_json_is_what_the_api_says(api: Api, make_app: MakeApp, user: Visitor) -> None:
