@@ -10,6 +10,7 @@ from aiohttp import web
 
 from service.api import keys, management
 from service.api.middlewares import envelop_errors, identify, limit_concurrency, measure
+from service.api.openapi import Document
 from service.api.pages import Pages
 from service.api.rate_limits import RateLimits
 from service.api.routes import ROUTES, add_routes
@@ -59,6 +60,7 @@ def build(settings: Settings) -> web.Application:
     app[keys.HEALTH] = health
     app[keys.METRICS] = metrics
     app[keys.PAGES] = Pages()
+    app[keys.DOCUMENT] = Document(ROUTES, settings.uids)
     if settings.rate_limit_requests:
         limits = app[keys.RATE_LIMITS] = RateLimits(
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies

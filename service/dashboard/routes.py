@@ -6,7 +6,8 @@ from aiohttp import web
 
 from service.api import handlers
 from service.api.keys import SETTINGS
-from service.api.routes import Route, add_routes
+from service.api.route import Route
+from service.api.routes import add_routes
 from service.dashboard import actions, live, signing_in, views
 from service.dashboard.assets import asset_href, static
 from service.dashboard.frame import action, fenced, page, unknown

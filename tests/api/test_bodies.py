@@ -49,7 +49,6 @@ def check(**body: Any) -> dict[str, Any]:
 def test_nothing_asks_for_nothing(scale: bool) -> None:
     change = parse_scale({}) if scale else parse_update({}, UIDS)
     assert not change.names()
-    assert not change.touches_deployment
     assert change == (Scale() if scale else Update())
 
 
@@ -220,7 +219,7 @@ def test_a_check_is_an_object_and_so_is_its_data(name: str, value: Any) -> None:
 
 @BOTH
 def test_an_empty_check_asks_for_nothing(name: str) -> None:
-    assert not updated(**{name: {}}).touches_deployment
+    assert not updated(**{name: {}}).names()
     assert updated(**{name: {"data": {}}}) == checked(name, CheckChange(None, {}))
 
 

@@ -1,7 +1,6 @@
 """Rows and what writes make of them, rule by rule. The whole protocol: test_record_protocol."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -11,14 +10,13 @@ from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.derive import merge
 from service.model.process import SECOND, Metadata, MetadataChange, Pending
 from service.model.record import (
-    DEAD_US,
     MAXIMUM_ANNOTATIONS,
     MAXIMUM_LABELS,
     Record,
     changed,
     discarded,
-    folded,
     prepared,
+    seen,
 )
 from tests.model.builders import metadata, workload
 
@@ -37,7 +35,7 @@ SET = MetadataChange({"a": "1", "b": None}, {"note": "n"}, 7)
 
 
 def test_what_is_prepared_shows_nowhere_until_the_deployment_names_it() -> None:
-    row = prepared(record(labels={"b": "2"}), "w1", SET, None, START)
+    row = prepared(record(labels={"b": "2"}), "w1", SET, 5)
     shown = [merge(workload(write_id=write_id), row.metadata, None).metadata for write_id in (None, "w0", "w1")]
     assert [each.labels for each in shown] == [{"b": "2"}, {"b": "2"}, {"a": "1"}]
     assert [each.annotations for each in shown] == [{}, {}, {"note": "n"}]
@@ -45,75 +43,57 @@ def test_what_is_prepared_shows_nowhere_until_the_deployment_names_it() -> None:
 
 
 def test_folding_shows_the_same_and_leaves_nothing_pending() -> None:
-    row = prepared(record(labels={"b": "2"}), "w1", SET, None, START)
-    done = folded(row, "w1", START + 5).metadata
+    row = prepared(record(labels={"b": "2"}), "w1", SET, 5)
+    done = seen(row, "w1", 6, START + 5).metadata
     assert msgspec.structs.replace(done, updated_at=0) == metadata(
         labels={"a": "1"}, annotations={"note": "n"}, log_rate_limit_in_bytes_per_second=7
     )
     assert done.updated_at == START + 5
 
 
+def test_who_sees_the_fold_must_see_the_deployment_too() -> None:
+    row = prepared(record(), "w1", SET, 5)
+    assert seen(row, "w1", 6, START).deployment_version == 6
+    assert seen(row, None, 5, START).deployment_version == 0
+
+
 @pytest.mark.parametrize("write_id", [None, "w2"])
-def test_folding_what_is_not_pending_changes_nothing(write_id: str | None) -> None:
-    row = prepared(record(), "w1", SET, None, START)
-    assert folded(row, write_id, START + 1) is row
+def test_another_write_id_at_the_version_it_is_for_says_nothing(write_id: str | None) -> None:
+    row = prepared(record(), "w1", SET, 5)
+    assert seen(row, write_id, 5, START + 1) == row
     assert discarded(row, write_id or "") is row
 
 
+@pytest.mark.parametrize("write_id", [None, "w2"])
+def test_what_was_prepared_for_an_earlier_version_is_dropped(write_id: str | None) -> None:
+    row = prepared(record(labels={"b": "2"}), "w1", SET, 5)
+    assert seen(row, write_id, 6, START + 1) == record(labels={"b": "2"})
+
+
+def test_a_reading_that_is_late_drops_and_undoes_nothing() -> None:
+    row = prepared(seen(prepared(record(), "w1", SET, 5), "w1", 6, START), "w2", MetadataChange({"a": "2"}), 6)
+    assert seen(row, "w1", 6, START + 1) == row
+    assert seen(row, None, 5, START + 1) == row
+
+
 def test_the_next_writer_folds_what_it_finds_committed() -> None:
-    row = prepared(record(), "w1", SET, None, START)
-    row = prepared(row, "w2", MetadataChange({"a": "2"}), "w1", START + 1)
+    row = prepared(record(), "w1", SET, 5)
+    row = prepared(seen(row, "w1", 6, START + 1), "w2", MetadataChange({"a": "2"}), 6)
     assert row.metadata.labels == {"a": "1"}
     assert list(row.metadata.pending) == ["w2"]
-    assert changed(row, MetadataChange({"c": "3"}), "w2", START + 2).metadata.labels == {"a": "2", "c": "3"}
-
-
-def test_committed_counts_however_old_it_is() -> None:
-    row = prepared(record(), "w1", SET, None, START)
-    late = START + 100 * DEAD_US
-    assert merge(workload(write_id="w1"), row.metadata, None).metadata.labels == {"a": "1"}
-    for after in (
-        prepared(row, "w2", MetadataChange({"c": "3"}), "w1", late),
-        changed(row, MetadataChange({"c": "3"}), "w1", late),
-    ):
-        assert after.metadata.labels.items() >= {"a": "1"}.items()
-        assert "w1" not in after.metadata.pending
-
-
-@pytest.mark.parametrize(("age", "kept"), [(DEAD_US - 1, True), (DEAD_US, False), (DEAD_US + 1, False)])
-def test_what_was_never_committed_is_dropped_when_it_is_dead(age: int, kept: bool) -> None:
-    row = prepared(record(), "w1", MetadataChange(labels(MAXIMUM_LABELS)), None, START)
-    other = MetadataChange({}, {"note": "n"})
-    for after in (
-        prepared(row, "w2", other, None, START + age),
-        changed(row, other, None, START + age),
-        changed(row, other, "w0", START + age),
-    ):
-        assert ("w1" in after.metadata.pending) == kept
-        assert after.metadata.labels == {}
-
-
-def test_the_dead_take_no_room() -> None:
-    row = prepared(record(), "w1", MetadataChange(labels(MAXIMUM_LABELS)), None, START)
-    one = MetadataChange({"one": "more"})
-    for now, fits in ((START + DEAD_US - 1, False), (START + DEAD_US, True)):
-        with (
-            nullcontext() if fits else pytest.raises(LabelLimitExceeded, match="have 50 labels, and this would make 51")
-        ):
-            changed(row, one, None, now)
-        with nullcontext() if fits else pytest.raises(LabelLimitExceeded):
-            prepared(row, "w2", one, None, now)
+    row = changed(seen(row, "w2", 7, START + 2), MetadataChange({"c": "3"}), START + 2)
+    assert (row.metadata.labels, row.metadata.pending) == ({"a": "2", "c": "3"}, {})
 
 
 def test_a_retry_replaces_its_own_preparation() -> None:
-    row = prepared(record(), "w1", MetadataChange(labels(MAXIMUM_LABELS)), None, START)
-    row = prepared(row, "w1", MetadataChange(labels(MAXIMUM_LABELS)), None, START + 9)
-    assert row.metadata.pending == {"w1": Pending(MetadataChange(labels(MAXIMUM_LABELS)), START + 9)}
+    row = prepared(record(), "w1", MetadataChange(labels(MAXIMUM_LABELS)), 5)
+    row = prepared(row, "w1", MetadataChange(labels(MAXIMUM_LABELS)), 6)
+    assert row.metadata.pending == {"w1": Pending(MetadataChange(labels(MAXIMUM_LABELS)), 6)}
 
 
 def test_refused_is_forgotten() -> None:
     row = record(labels={"b": "2"})
-    assert discarded(prepared(row, "w1", SET, None, START), "w1") == row
+    assert discarded(prepared(row, "w1", SET, 5), "w1") == row
 
 
 FULL = labels(MAXIMUM_LABELS)
@@ -133,8 +113,8 @@ NOTES = {f"n{number}": "v" for number in range(MAXIMUM_ANNOTATIONS)}
 )
 def test_full_is_not_too_much(change: MetadataChange) -> None:
     row = record(labels=FULL, annotations=NOTES)
-    changed(row, change, None, START)
-    prepared(row, "w1", change, None, START)
+    changed(row, change, START)
+    prepared(row, "w1", change, 5)
 
 
 @pytest.mark.parametrize(
@@ -149,37 +129,37 @@ def test_full_is_not_too_much(change: MetadataChange) -> None:
 def test_one_more_is_too_much(change: MetadataChange, error: type[Exception]) -> None:
     row = record(labels=FULL, annotations=NOTES)
     with pytest.raises(error):
-        changed(row, change, None, START)
+        changed(row, change, START)
     with pytest.raises(error):
-        prepared(row, "w1", change, None, START)
+        prepared(row, "w1", change, 5)
 
 
 def test_one_for_one_pending_leaves_room_for_nobody_and_stops_nobody_else() -> None:
     swap = MetadataChange({"k0": None, "new": "v"}, {"n0": None, "new": "v"})
-    row = prepared(record(labels=FULL, annotations=NOTES), "w1", swap, None, START)
+    row = prepared(record(labels=FULL, annotations=NOTES), "w1", swap, 5)
     for change in (MetadataChange({}, {}, 5), MetadataChange({"k1": None}, {"n1": None}), MetadataChange({"k1": None})):
-        changed(row, change, None, START)
+        prepared(row, "w2", change, 5)
     for change, error in (
         (MetadataChange({"k0": "kept"}), LabelLimitExceeded),
         (MetadataChange({}, {"n0": "kept"}), AnnotationLimitExceeded),
     ):
         with pytest.raises(error):
-            changed(row, change, None, START)
+            prepared(row, "w2", change, 5)
 
 
 def test_over_the_limit_there_is_a_way_back() -> None:
     row = record(labels=labels(60), annotations=NOTES)
-    assert len(changed(row, MetadataChange({"k0": None}), None, START).metadata.labels) == 59
-    changed(row, MetadataChange({}, {"n0": "other"}), None, START)
-    with pytest.raises(LabelLimitExceeded):
-        changed(row, MetadataChange({"k0": "other"}), None, START)
+    assert len(changed(row, MetadataChange({"k0": None}), START).metadata.labels) == 59
+    changed(row, MetadataChange({}, {"n0": "other"}), START)
+    with pytest.raises(LabelLimitExceeded, match="have 50 labels, and this would make 60"):
+        changed(row, MetadataChange({"k0": "other"}), START)
 
 
 def test_a_clock_turned_back_does_not_turn_updated_at_back() -> None:
-    row = changed(record(), SET, None, START)
-    row = changed(row, MetadataChange({"a": "2"}), None, START - 100 * SECOND)
-    row = prepared(row, "w1", SET, None, START - 100 * SECOND)
-    assert folded(row, "w1", START - 99 * SECOND).metadata.updated_at == START
+    row = changed(record(), SET, START)
+    row = changed(row, MetadataChange({"a": "2"}), START - 100 * SECOND)
+    row = prepared(row, "w1", SET, 5)
+    assert seen(row, "w1", 6, START - 99 * SECOND).metadata.updated_at == START
 
 
 def test_the_rest_of_the_row_stays() -> None:
@@ -196,7 +176,7 @@ def test_the_rest_of_the_row_stays() -> None:
         slots=("uid-1", ""),
         stamp=9,
     )
-    after = folded(prepared(row, "w1", SET, None, START), "w1", START)
+    after = seen(prepared(row, "w1", SET, 5), "w1", 6, START)
     assert msgspec.structs.replace(after, metadata=row.metadata) == row
     assert (after.metadata.revision_guid, after.metadata.registry_credential_guid) == ("r", "c")
     assert after.key == ("app", "web")

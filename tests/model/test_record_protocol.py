@@ -13,19 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.derive import merge
 from service.model.process import SECOND, MetadataChange, Process
-from service.model.record import (
-    DEAD_US,
-    Record,
-    changed,
-    discarded,
-    folded,
-    prepared,
-)
+from service.model.record import Record, changed, discarded, prepared, seen
 from tests.model.builders import metadata, workload
 
 START = 1_700_000_000 * SECOND + 123_456
 LONGEST_WAIT = 5 * SECOND
-"""Of one step. A machine makes 50 at most: no request comes near to DEAD_US, as service.operations promises."""
+"""Of one step."""
 
 
 def halves(count: int) -> st.SearchStrategy[dict[str, str | None]]:
@@ -62,6 +55,8 @@ class Writer:
     """What it does next."""
     seen: tuple[int, str | None] | None = None
     """The Deployment's version and write id, as last read."""
+    committed_at: int = 0
+    """The version that its patch has made."""
 
 
 @dataclass
@@ -99,6 +94,8 @@ class Protocol(RuleBasedStateMachine):
         self.committed = Committed()
         self.made = 0
         self.updated_at = 0
+        self.committed_at = 0
+        """The version that the last commit has made."""
 
     def shown(self) -> Process:
         return merge(workload(write_id=self.write_id, changed_at=self.changed_at), self.row.metadata, None)
@@ -113,7 +110,7 @@ class Protocol(RuleBasedStateMachine):
     @rule(change=changes | few)
     def a_request_for_metadata_alone(self, change: MetadataChange) -> None:
         self.made += 1
-        self.writers.append(Writer(change, f"m{self.made}", "change"))
+        self.writers.append(Writer(change, f"m{self.made}", "look"))
 
     @rule(change=changes | few, steps=st.integers(2, 5))
     def a_request_that_goes_far_and_dies(self, change: MetadataChange, steps: int) -> None:
@@ -167,15 +164,19 @@ class Protocol(RuleBasedStateMachine):
     @rule()
     def a_writer_finds_that_kubernetes_has_no_part_in_it_any_more(self) -> None:
         writer = next(writer for writer in self.writers if writer.step == "again")
-        writer.step, writer.seen = "change", None
+        writer.step = "look"
 
     def _read(self, writer: Writer) -> None:
         writer.seen, writer.step = (self.version, self.write_id), "prepare"
 
     def _prepare(self, writer: Writer) -> None:
         assert writer.seen is not None
-        committed = writer.seen[1]
-        if self._change_row(writer, lambda row: prepared(row, writer.write_id, writer.change, committed, self.now)):
+        version, write_id = writer.seen
+
+        def prepare(row: Record) -> Record:
+            return prepared(seen(row, write_id, version, self.now), writer.write_id, writer.change, version)
+
+        if self._change_row(writer, prepare):
             writer.step = "send"
 
     def _send(self, writer: Writer) -> None:
@@ -189,7 +190,7 @@ class Protocol(RuleBasedStateMachine):
         writer.step = "read"
 
     def _fold(self, writer: Writer) -> None:
-        self.row = folded(self.row, writer.write_id, self.now)
+        self.row = seen(self.row, writer.write_id, writer.committed_at, self.now)
         self.writers.remove(writer)
 
     def _discard(self, writer: Writer) -> None:
@@ -200,14 +201,14 @@ class Protocol(RuleBasedStateMachine):
         writer.seen, writer.step = (self.version, self.write_id), "change"
 
     def _change(self, writer: Writer) -> None:
-        if self.row.metadata.pending and writer.seen is None:
-            writer.step = "look"
+        assert writer.seen is not None
+        version, write_id = writer.seen
+        row = seen(self.row, write_id, version, self.now)
+        if row.metadata.pending:
+            writer.step = "prepare"
             return
-        seen = None if writer.seen is None else writer.seen[1]
-        # One that has not seen the last commit counts as having come just before it.
-        unseen = self.write_id in self.row.metadata.pending and self.write_id != seen
-        if self._change_row(writer, lambda row: changed(row, writer.change, seen, self.now)):
-            self.committed.changes.insert(len(self.committed.changes) - unseen, writer.change)
+        if self._change_row(writer, lambda _: changed(row, writer.change, self.now)):
+            self.committed.changes.append(writer.change)
             self.writers.remove(writer)
 
     def _change_row(self, writer: Writer, change: Callable[[Record], Record]) -> bool:
@@ -221,8 +222,6 @@ class Protocol(RuleBasedStateMachine):
             assert len(most_there) > most, "refused without need"
             self.writers.remove(writer)
             return False
-        alive = {known for known, each in self.row.metadata.pending.items() if self.now - each.prepared_at < DEAD_US}
-        assert self.row.metadata.pending.keys() == alive
         return True
 
     # Kubernetes
@@ -239,6 +238,7 @@ class Protocol(RuleBasedStateMachine):
             writer.step = "again"
             return
         self.version, self.write_id = self.version + 1, writer.write_id
+        writer.committed_at = self.committed_at = self.version
         self.changed_at = self.now // SECOND * SECOND
         self.committed.changes.append(writer.change)
         writer.step = "fold"
@@ -259,6 +259,11 @@ class Protocol(RuleBasedStateMachine):
     def somebody_else_changes_the_deployment(self) -> None:
         self.version += 1
 
+    @rule()
+    def a_write_of_kubernetes_alone_tells_the_row(self) -> None:
+        self.version += 1
+        self.row = seen(self.row, self.write_id, self.version, self.now)
+
     # Time
 
     @rule(wait=st.integers(0, LONGEST_WAIT))
@@ -269,7 +274,13 @@ class Protocol(RuleBasedStateMachine):
     def everybody_dies_and_much_time_passes(self) -> None:
         self.writers.clear()
         self.sent.clear()
-        self.now += DEAD_US
+        self.now += 1000 * SECOND
+
+    @invariant()
+    def who_sees_a_fold_sees_the_commit(self) -> None:
+        """Where nothing is pending under the Deployment's write id, readers are sent to the version of its commit."""
+        if self.committed_at and self.write_id not in self.row.metadata.pending:
+            assert self.row.deployment_version >= self.committed_at
 
     @invariant()
     def what_is_committed_shows_and_nothing_else(self) -> None:
