@@ -21,6 +21,8 @@ from service.cluster.usage import UsageReader
 from service.cluster.watch import Consumer, Reflector
 from service.cluster.workloads import Workloads
 from service.currency import Currency, Intake
+from service.dashboard.keys import OVERVIEW, PROBLEMS
+from service.dashboard.routes import add_dashboard
 from service.health import POD_WATCH, Health
 from service.metrics import parts
 from service.metrics.registry import Metrics
@@ -28,6 +30,8 @@ from service.model.index import Index
 from service.model.instances import Numbering
 from service.model.pods import PodIndex
 from service.operations.instances import Instances
+from service.operations.overview import Overview
+from service.operations.problems import Problems
 from service.operations.reading import Processes
 from service.operations.writing import Writing
 from service.settings import Settings
@@ -62,6 +66,7 @@ def build(settings: Settings) -> web.Application:
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
         )
         app.on_response_prepare.append(limits.tell)
+    add_dashboard(app)
     add_routes(app, ROUTES)
     app.cleanup_ctx.append(_parts)
     return app
@@ -151,6 +156,8 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[keys.ACCESS] = access
         app[keys.PROCESSES] = processes
         app[keys.INSTANCES] = instances
+        app[OVERVIEW] = Overview(index, pods, access, currency)
+        app[PROBLEMS] = Problems(index, access, deployments)
         app[keys.WRITING] = Writing(
             index, access, processes, instances, workloads, records, deployments, pod_feed, intake, health
         )
