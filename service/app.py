@@ -21,7 +21,7 @@ from service.cluster.usage import UsageReader
 from service.cluster.watch import Reflector
 from service.cluster.workloads import Workloads
 from service.currency import Currency, Intake
-from service.dashboard.keys import OVERVIEW, PROBLEMS
+from service.dashboard.keys import OVERVIEW, PROBLEMS, STREAMS
 from service.dashboard.routes import add_dashboard
 from service.health import POD_WATCH, Health
 from service.metrics import parts
@@ -67,6 +67,7 @@ def build(settings: Settings) -> web.Application:
         )
         app.on_response_prepare.append(limits.tell)
     add_dashboard(app)
+    parts.measure_streams(metrics, app[STREAMS])
     add_routes(app, ROUTES)
     app.cleanup_ctx.append(_parts)
     return app

@@ -5,7 +5,7 @@ name: those would be without bound, and some are nobody's business.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 from service import __version__
@@ -51,6 +51,10 @@ def measure_requests(metrics: Metrics) -> Requests:
     )
     metrics.gauge("requests_in_flight", "Requests of the API being worked on.", lambda: requests.in_flight)
     return requests
+
+
+def measure_streams(metrics: Metrics, streams: Sized) -> None:
+    metrics.gauge("live_pages", "Pages of the dashboard that are being kept up to date.", lambda: len(streams))
 
 
 def measure_event_loop(metrics: Metrics) -> LoopLag:
