@@ -10,6 +10,7 @@ from aiohttp import web
 
 from service.api import keys, management
 from service.api.middlewares import envelop_errors, identify, limit_concurrency, measure
+from service.api.openapi import Document
 from service.api.pages import Pages
 from service.api.rate_limits import RateLimits
 from service.api.routes import ROUTES, add_routes
@@ -55,6 +56,7 @@ def build(settings: Settings) -> web.Application:
     app[keys.HEALTH] = health
     app[keys.METRICS] = metrics
     app[keys.PAGES] = Pages()
+    app[keys.DOCUMENT] = Document(ROUTES, settings.uids)
     if settings.rate_limit_requests:
         limits = app[keys.RATE_LIMITS] = RateLimits(
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
@@ -87,6 +89,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
         )
         stack.push_async_callback(pool.close)
+        parts.measure_pool(metrics, pool)
 
         access: Access = Unrestricted()
         if settings.authentication == "kubernetes":
@@ -119,9 +122,10 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             for name, (path, feed, selector) in followed.items()
         }
         states = {name: watch.state for name, watch in watches.items()}
+        intake = Intake(index, numbering, deployments.versions, pod_feed.versions)
         mirror = Mirror(
             settings.database_url,
-            Intake(index, numbering, deployments.versions, pod_feed.versions),
+            intake,
             timeout_s=settings.database_timeout_s,
             on_change=health.changed,
         )
@@ -141,14 +145,14 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         instances = Instances(
             processes, pods, pod_feed.versions, numbering, records, UsageReader(client, label_keys), currency, health
         )
-        parts.measure_index(metrics, index, deployments)
+        parts.measure_index(metrics, index, pods, deployments)
         parts.measure_watches(metrics, states)
         parts.measure_metadata(metrics, mirror.state)
         app[keys.ACCESS] = access
         app[keys.PROCESSES] = processes
         app[keys.INSTANCES] = instances
         app[keys.WRITING] = Writing(
-            index, access, processes, instances, workloads, records, deployments, pod_feed, health
+            index, access, processes, instances, workloads, records, deployments, pod_feed, intake, health
         )
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()

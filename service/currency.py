@@ -119,12 +119,14 @@ class Currency:
         return 0.0
 
     async def _show_deployments(self, key: Key) -> None:
+        wanted = self._deployment_feed.versions.wanted.get(key, 0)
         deployments, as_of = await self._workloads.deployments_of(key[0])
         for raw in deployments:
             self._deployment_feed.take(raw, as_of=as_of)
-        self._deployment_feed.versions.settle(key)
+        self._deployment_feed.versions.settle(key, wanted)
 
     async def _show_pods(self, key: Key) -> None:
+        wanted = self._pod_feed.versions.wanted.get(key, 0)
         process = self._index.find(*key)
         if process is not None:
             namespace, name = process.workload.namespace, process.workload.name
@@ -134,4 +136,4 @@ class Currency:
                 for pod in self._pods.of(namespace, name):
                     if pod.uid not in there:
                         self._pods.remove(pod.uid, as_of)
-        self._pod_feed.versions.settle(key)
+        self._pod_feed.versions.settle(key, wanted)

@@ -53,7 +53,7 @@ class Settings:
     )
     authentication: str = setting(
         "kubernetes",
-        "`kubernetes`: callers show a token of the cluster. `none`: everyone may read everything; loopback only.",
+        "`kubernetes`: callers show a token of the cluster. `none`: all may read and none may write; loopback only.",
         validate=validate.OneOf(["kubernetes", "none"]),
     )
     review_ttl_s: float = setting(

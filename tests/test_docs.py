@@ -18,7 +18,8 @@ def settings_table() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for knob in fields(Settings):
         assert knob.default is not MISSING
-        default = "" if knob.default in ("", ()) else f"`{knob.default}`"
+        written = ",".join(knob.default) if isinstance(knob.default, tuple) else str(knob.default)
+        default = f"`{written}`" if written else ""
         rows.append(f"| `{knob.name.upper()}` | {default} | {knob.metadata['text']} |")
     return "\n".join(rows)
 

@@ -17,7 +17,7 @@ import pytest
 
 from deploy.local.stack import Stack
 from service.settings import Settings
-from service.store.database import connected
+from service.store.database import connected, migrations
 from tests.support.api import running
 from tests.support.kube import eventually
 
@@ -170,11 +170,20 @@ async def test_taken_port_is_one_clear_line(settings: Settings, port: str) -> No
     assert "Traceback" not in err
 
 
+async def test_openapi_prints_the_document_without_cluster_or_database() -> None:
+    code, out, err = await run("openapi")
+    assert (code, err) == (0, "")
+    document = orjson.loads(out)
+    assert document["openapi"] == "3.1.0"
+    assert document["servers"] == [{"url": "/"}]
+
+
 async def test_migrate_says_what_it_did(stack: Stack, database_url: str) -> None:
     async with connected(database_url, 5) as connection:
         await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     first = await run("migrate", DATABASE_URL=database_url)
-    assert first[:2] == (0, "applied 0001 process_metadata\n")
+    applied = "".join(f"applied {migration.number:04} {migration.name}\n" for migration in migrations())
+    assert first[:2] == (0, applied)
     assert (await run("migrate", DATABASE_URL=database_url))[:2] == (0, "the schema is up to date\n")
 
 

@@ -129,7 +129,7 @@ def _is_ready(management_port: int) -> bool:
 
 
 def _announce(url: str, management_url: str, served: _Served) -> None:
-    _say(f"\nserving at {url}, stop with Ctrl-C; probes at {management_url}/readyz\n")
+    _say(f"\nserving at {url}, stop with Ctrl-C; {management_url}/readyz and /metrics say how it does\n")
     if served.control_plane:
         _say(f"  token of one who may do everything   {_shown('token')}")
         _say(f"  token of one who may read one space  {_shown('token-viewer')}")

@@ -6,6 +6,7 @@ from functools import lru_cache
 from aiohttp import hdrs, web
 
 
+@lru_cache(maxsize=1024)
 def is_trusted(remote: str | None, networks: tuple[str, ...]) -> bool:
     """Whether an address is in one of the networks."""
     try:
@@ -15,15 +16,14 @@ def is_trusted(remote: str | None, networks: tuple[str, ...]) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         # How a socket that listens on :: shows a peer that came over IPv4.
         address = address.ipv4_mapped
-    return any(address in _network(network) for network in networks)
-
-
-_network = lru_cache(maxsize=256)(ipaddress.ip_network)
+    return any(address in ipaddress.ip_network(network) for network in networks)
 
 
 def client_address(request: web.Request, trusted_proxies: tuple[str, ...]) -> str:
     """Who sent the request, as the nearest proxy that is trusted saw it; the peer itself where that is none."""
     address = request.remote or ""
+    if not is_trusted(address, trusted_proxies):
+        return address
     hops = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, ())).split(",")
     while hops and is_trusted(address, trusted_proxies):
         # Each proxy adds its peer at the end: what is before that anyone may have written.

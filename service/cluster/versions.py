@@ -8,7 +8,8 @@ What such an answer says may be ahead of the watch, whose older events must not 
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -37,9 +38,9 @@ class Versions(Generic[Key]):
         return self._reached
 
     @property
-    def wanted(self) -> Collection[Key]:
-        """Written, and not here yet."""
-        return self._wanted.keys()
+    def wanted(self) -> Mapping[Key, int]:
+        """Written, and not here yet: at which version."""
+        return self._wanted
 
     def advance(self, version: int, *, listed: bool = False) -> None:
         """The watch has told everything up to this version. `listed`: it has begun anew, with a complete list."""
@@ -47,7 +48,8 @@ class Versions(Generic[Key]):
             # Another history: a cluster restored from a backup counts from an earlier version.
             self._ahead.clear()
             self._wanted.clear()
-            self._reached = version
+            self._shown.clear()
+            self._moved.set()
         elif version <= self._reached:
             return
         self._reached = version
@@ -73,10 +75,13 @@ class Versions(Generic[Key]):
         self._ahead[uid] = version
         return True
 
-    def settle(self, key: Key) -> None:
-        """An answer, asked for since, has shown what was written."""
-        if (wanted := self._wanted.pop(key, None)) is not None:
-            self._shown[key] = wanted
+    def settle(self, key: Key, version: int) -> None:
+        """An answer, asked for when this version was wanted, has shown it. What was written meanwhile stays wanted."""
+        if key not in self._wanted:
+            return
+        self._shown[key] = max(version, self._shown.get(key, 0))
+        if self._wanted[key] <= version:
+            del self._wanted[key]
             self._moved.set()
 
     def outdated(self, uid: str, version: int) -> bool:
@@ -85,11 +90,9 @@ class Versions(Generic[Key]):
 
     async def wait(self, keys: Collection[Key], timeout_s: float) -> list[Key]:
         """Wait until none of the keys is wanted; those that still are in the end."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while missing := [key for key in keys if key in self._wanted]:
+                while any(key in self._wanted for key in keys):
                     self._moved.clear()
                     await self._moved.wait()
-        except TimeoutError:
-            pass
-        return missing
+        return [key for key in keys if key in self._wanted]

@@ -17,6 +17,8 @@ from service.metrics.lag import LoopLag
 from service.metrics.numbers import Labels, Requests, Timings
 from service.metrics.registry import Metrics
 from service.model.index import Index
+from service.model.pods import PodIndex
+from service.store.database import Pool
 from service.store.mirror import MirrorState
 
 REQUEST_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -83,8 +85,9 @@ def measure_kube_requests(metrics: Metrics) -> Callable[[str, str, str, float], 
     return lambda verb, resource, outcome, seconds: requests.series(verb, resource).observe(outcome, seconds)
 
 
-def measure_index(metrics: Metrics, index: Index, deployments: DeploymentFeed) -> None:
+def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: DeploymentFeed) -> None:
     metrics.gauge("index_processes", "Processes in the index.", lambda: len(index))
+    metrics.gauge("index_pods", "Pods in the index.", lambda: len(pods))
     metrics.gauge(
         "index_conflicts",
         "Deployments that are no process because an older one claims the same.",
@@ -128,6 +131,16 @@ def measure_metadata(metrics: Metrics, mirror: MirrorState) -> None:
         "Times Postgres was asked for rows written since; reads of one moment share one.",
         lambda: mirror.probes,
     )
+
+
+def measure_pool(metrics: Metrics, pool: Pool) -> None:
+    metrics.gauge(
+        "database_connections",
+        "Connections to Postgres for writes, `busy` or `idle`.",
+        lambda: {("busy",): pool.busy, ("idle",): pool.idle},
+        "state",
+    )
+    metrics.gauge("database_waiting", "Writes that wait for a connection to Postgres.", lambda: pool.waiting)
 
 
 def measure_reviews(metrics: Metrics, reviews: Mapping[str, ReviewCache[Any]]) -> None:

@@ -28,11 +28,6 @@ class Scale:
     disk_in_mb: int | None = None
     metadata: MetadataChange = NO_CHANGE
 
-    @property
-    def touches_deployment(self) -> bool:
-        """Whether Kubernetes has a part in it."""
-        return any(each is not None for each in (self.instances, self.memory_in_mb, self.disk_in_mb))
-
     def names(self) -> list[str]:
         """Of what it changes."""
         fields = ("instances", "memory_in_mb", "disk_in_mb")
@@ -49,9 +44,7 @@ class Scale:
             if amount is not None
         }
         if amounts:
-            spec["template"] = _in_container(
-                live.container["name"], {"resources": {"limits": amounts, "requests": amounts}}
-            )
+            spec["template"] = _in_container(live, {"resources": {"limits": amounts, "requests": amounts}})
         return Patch(spec)
 
 
@@ -67,15 +60,6 @@ class Update:
     readiness_health_check: CheckChange | None = None
     metadata: MetadataChange = NO_CHANGE
 
-    @property
-    def touches_deployment(self) -> bool:
-        """Whether Kubernetes may have a part in it: it has none in a check that is as it was."""
-        return (
-            self.command is not UNSET
-            or self.user is not UNSET
-            or bool(self.health_check or self.readiness_health_check)
-        )
-
     def names(self) -> list[str]:
         """Of what it changes."""
         given = {
@@ -88,17 +72,17 @@ class Update:
 
     def patch(self, live: "Live") -> "Patch":
         """What is to change of the Deployment. Raises UnprocessableEntity with every complaint."""
-        name = live.container["name"]
         pod: dict[str, Any] = {}
         container, annotations = self._checks(live)
         if self.command is not UNSET:
             command = None if self.command is None else ["/bin/sh", "-c", self.command]
             container |= {"command": command, "args": None}
         if self.user is not UNSET:
-            container["securityContext"] = {"runAsUser": self.user}
+            if self.user is not None or _user(live.container) is not None:
+                container["securityContext"] = {"runAsUser": self.user}
             if self.user is None:
-                pod = _without_user_of_pod(live.pod, name)
-        return Patch({"template": _in_container(name, container, pod)} if container else {}, annotations)
+                pod = _without_user_of_pod(live.pod, live.container["name"])
+        return Patch({"template": _in_container(live, container, pod)} if container or pod else {}, annotations)
 
     def _checks(self, live: "Live") -> tuple[dict[str, Any], dict[str, str | None]]:
         """The probes to be replaced, and the annotations beside them."""
@@ -187,16 +171,25 @@ def _replacing(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> 
     return None if new is None else {**{key: None for key in old or () if key not in new}, **new}
 
 
-def _in_container(name: str, fields: Mapping[str, Any], pod: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The patch of a template that changes a container, and more of the Pod beside it."""
+def _in_container(live: Live, fields: Mapping[str, Any], pod: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The patch of a template that changes the app container, and more of the Pod beside it."""
     others = dict(pod or {})
-    containers = [{"name": name, **fields}, *others.pop("containers", ())]
+    # NB: what is patched together comes out in the order of the patch, and containers are started in their order.
+    order = [each["name"] for each in live.pod["containers"]]
+    containers = [{"name": live.container["name"], **fields}, *others.pop("containers", ())]
+    containers.sort(key=lambda each: order.index(each["name"]))
     return {"spec": {"containers": containers, **others}}
+
+
+def _user(of: Mapping[str, Any]) -> int | None:
+    """The user that a container or a Pod names itself."""
+    user: int | None = (of.get("securityContext") or {}).get("runAsUser")
+    return user
 
 
 def _without_user_of_pod(pod: Mapping[str, Any], app: str) -> dict[str, Any]:
     """A patch that takes the user off the Pod, so that the app's image decides; its other containers keep it."""
-    user = (pod.get("securityContext") or {}).get("runAsUser")
+    user = _user(pod)
     if user is None:
         return {}
     patch: dict[str, Any] = {"securityContext": {"runAsUser": None}}
@@ -204,7 +197,7 @@ def _without_user_of_pod(pod: Mapping[str, Any], app: str) -> dict[str, Any]:
         others = [
             {"name": each["name"], "securityContext": {"runAsUser": user}}
             for each in pod.get(kind) or ()
-            if each["name"] != app and (each.get("securityContext") or {}).get("runAsUser") is None
+            if each["name"] != app and _user(each) is None
         ]
         if others:
             patch[kind] = others

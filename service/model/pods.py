@@ -1,7 +1,7 @@
 """Pods as the instances they run: one Pod in, one record out; and all of them, by the Deployment they belong to."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
@@ -200,20 +200,18 @@ def _state(pod: PodObject, container: str, conditions: Mapping[str, Condition]) 
         return State.DOWN, _moment(scheduled.lastTransitionTime), _said(scheduled.reason, scheduled.message)
     placed_at = _moment(scheduled.lastTransitionTime) if scheduled is not None else None
     ready = conditions.get("Ready")
-    for each in (*(status.initContainerStatuses or ()), *_of(container, status.containerStatuses)):
+    own = [each for each in status.containerStatuses or () if each.name == container]
+    for each in own:
+        # Looked at first: while the app runs, what fails among the init containers is a sidecar.
+        if each.state is not None and each.state.running is not None:
+            return State.RUNNING if each.started else State.STARTING, _moment(each.state.running.startedAt), None
+    for each in (*own, *(status.initContainerStatuses or ())):
         failure = _failure(each)
         if failure is not None:
             at, why = failure
             unready_at = _moment(ready.lastTransitionTime) if ready is not None else placed_at
             return State.CRASHED, unready_at if at is None else at, why
-    for each in _of(container, status.containerStatuses):
-        if each.state is not None and each.state.running is not None:
-            return State.RUNNING if each.started else State.STARTING, _moment(each.state.running.startedAt), None
     return State.STARTING, placed_at, None
-
-
-def _of(container: str, statuses: Sequence[ContainerStatus] | None) -> Iterator[ContainerStatus]:
-    return (status for status in statuses or () if status.name == container)
 
 
 def _failure(status: ContainerStatus) -> tuple[int | None, str | None] | None:
@@ -263,8 +261,10 @@ class PodIndex:
 
     def put(self, pod: Pod, version: int) -> None:
         """Add a Pod or replace its former state."""
-        self._drop(pod.uid)
         key = pod.namespace, pod.deployment
+        former = self._pods.get(pod.uid)
+        if former is not None and (former.namespace, former.deployment) != key:
+            self._drop(pod.uid)
         self._pods[pod.uid] = pod
         self._deployments.setdefault(key, {})[pod.uid] = pod
         self._versions[key] = max(self._versions.get(key, 0), version)

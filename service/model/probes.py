@@ -20,6 +20,8 @@ DEFAULT_INTERVAL, DEFAULT_INVOCATION_TIMEOUT = 10, 1
 """What Kubernetes fills in, in seconds."""
 LONGEST_STARTUP_PERIOD = 5
 """Seconds between two looks at whether an app has started."""
+LONGEST_S = (1 << 63) - 1
+"""What JSON is written with has no larger integers."""
 
 
 class HTTPGetAction(msgspec.Struct, gc=False):
@@ -79,10 +81,12 @@ def recorded(annotation: str | None, visible: HealthCheck) -> HealthCheck:
 @lru_cache(maxsize=4096)
 def _parse(annotation: str) -> HealthCheck | None:
     try:
-        return msgspec.json.decode(annotation, type=HealthCheck)
-    except msgspec.DecodeError:
-        # Somebody's own: no reason to hide the process.
+        asked = msgspec.json.decode(annotation, type=HealthCheck)
+    except (msgspec.DecodeError, RecursionError):
+        # Somebody's own: no reason to hide the process, nor, nested 100,000 deep, to end the watch of all of them.
         return None
+    times = asked.timeout, asked.invocation_timeout, asked.interval
+    return asked if all(each is None or 0 < each <= LONGEST_S for each in times) else None
 
 
 def _agrees(asked: HealthCheck, visible: HealthCheck) -> bool:
@@ -115,15 +119,14 @@ def liveness_probes(container: Mapping[str, Any], check: HealthCheck) -> tuple[d
     """
     liveness, startup = container.get("livenessProbe"), container.get("startupProbe")
     probe = _probe(container, liveness, startup, check)
-    starting = _probe(container, startup, liveness, check) if check.timeout is not None else None
+    # Without a liveness probe, as of type `process`, a startup probe would be taken for the check itself.
+    starting = _starting(container, check) if probe is not None and check.timeout is not None else None
     if starting is not None and check.timeout is not None and _allowed_s(starting) != check.timeout:
         period = next(p for p in range(LONGEST_STARTUP_PERIOD, 0, -1) if check.timeout % p == 0)
         starting |= {"periodSeconds": period, "failureThreshold": check.timeout // period}
     if probe is not None:
         _time(probe, "periodSeconds", check.interval)
-    for each in (probe, starting):
-        if each is not None:
-            _time(each, "timeoutSeconds", check.invocation_timeout)
+        _time(probe, "timeoutSeconds", check.invocation_timeout)
     return {"livenessProbe": probe, "startupProbe": starting}, _annotation(check, _shown(probe, starting))
 
 
@@ -142,19 +145,40 @@ def _probe(
     """A probe of the check's type, as much as can be of what is there: its thresholds, its port, its headers."""
     if own is not None and _type(own) == check.type:
         probe = dict(own)
-    elif sibling is not None and _type(sibling) == check.type:
+    elif sibling is not None and _type(sibling) == check.type and (own is None or check.type != "process"):
+        # But no command that was meant for the start alone becomes what an app lives by.
         probe = {action: sibling[action] for action in ("httpGet", "tcpSocket", "grpc", "exec") if action in sibling}
     elif check.type == "process":
         return None
     else:
-        ports = container.get("ports") or ()
+        ports = [port for port in container.get("ports") or () if port.get("protocol", "TCP") == "TCP"]
         if not ports:
-            raise LookupError("the app's container has no port")
+            raise LookupError("the app's container has no TCP port")
         action = "httpGet" if check.type == "http" else "tcpSocket"
         probe = {action: {"port": ports[0]["containerPort"]}}
     if check.type == "http":
         probe["httpGet"] = {**probe["httpGet"], "path": check.endpoint}
     return probe
+
+
+def _starting(container: Mapping[str, Any], check: HealthCheck) -> dict[str, Any] | None:
+    """The startup probe: it does as the liveness probe does, but for what somebody has it do otherwise."""
+    liveness, startup = container.get("livenessProbe"), container.get("startupProbe")
+    if liveness is None or startup is None or _type(liveness) != check.type:
+        starting = _probe(container, startup, liveness, check)
+        if starting is not None:
+            _time(starting, "timeoutSeconds", check.invocation_timeout)
+        return starting
+    starting = dict(startup)
+    if starting.get("timeoutSeconds") == liveness.get("timeoutSeconds"):
+        _time(starting, "timeoutSeconds", check.invocation_timeout)
+    if _path(startup) is not None and _path(startup) == _path(liveness):
+        starting["httpGet"] = {**startup["httpGet"], "path": check.endpoint}
+    return starting
+
+
+def _path(probe: Mapping[str, Any]) -> str | None:
+    return visible_check(msgspec.convert(probe, Probe), None).endpoint
 
 
 def _allowed_s(startup: Mapping[str, Any]) -> int:

@@ -18,6 +18,7 @@ from service.model.process import Process
 from service.model.record import Record
 from service.model.usage import Usage
 from service.operations.reading import Address, Processes
+from service.pacing import Pace
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records
 from service.telemetry import get_logger
@@ -86,9 +87,15 @@ class Instances:
         """The instances of each process, by its GUID. Raises StatsUnavailable until all Pods have been read once."""
         if not self._health.pods_loaded:
             raise StatsUnavailable("The service has not finished loading Pods yet", retry_after_s=1)
-        agreed = await self._agree([process for process in processes if self._wanted(process) is not None])
+        pace, unsettled = Pace(), []
+        for process in processes:
+            if self._wanted(process) is not None:
+                unsettled.append(process)
+            await pace.breathe()
+        agreed = await self._agree(unsettled)
         found = {}
         for process in processes:
+            await pace.breathe()
             pods = self._pods_of(process)
             slots = self._numbering.of(process.key).slots
             if not agreed:
@@ -110,8 +117,10 @@ class Instances:
 
     def _wanted(self, process: Process) -> Slots | None:
         """The slots that are to be, where they differ from those agreed."""
-        slots = self._numbering.of(process.key).slots
-        wanted = assign(slots, self._pods_of(process), process.workload.instances)
+        slots, pods = self._numbering.of(process.key).slots, self._pods_of(process)
+        if not slots and not pods:
+            return None
+        wanted = assign(slots, pods, process.workload.instances)
         return None if wanted == slots else wanted
 
     async def _agree(self, processes: Sequence[Process]) -> bool:

@@ -109,12 +109,28 @@ class Pool:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
+        self.waiting = 0
+        """How many wait for a connection, be it one that is being made."""
+
+    @property
+    def idle(self) -> int:
+        """Connections that nobody uses."""
+        return self._pool.get_idle_size()
+
+    @property
+    def busy(self) -> int:
+        """Connections in use."""
+        return self._pool.get_size() - self._pool.get_idle_size()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for the length of a block. Raises DatabaseUnavailable, also when none is free in time."""
-        with translated():
-            acquired = await self._pool.acquire(timeout=self._timeout_s)
+        self.waiting += 1
+        try:
+            with translated():
+                acquired = await self._pool.acquire(timeout=self._timeout_s)
+        finally:
+            self.waiting -= 1
         try:
             # A proxy, which is a connection in all but its type.
             yield cast(Connection, acquired)

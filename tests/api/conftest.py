@@ -1,6 +1,7 @@
 """Apps of a test's own, and the two addresses of a process."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -14,6 +15,32 @@ Address = Literal["by guid", "by app and type"]
 
 MakeApp = Callable[..., Awaitable[str]]
 PathTo = Callable[[str, str], str]
+
+
+@dataclass
+class Users:
+    """Tokens of people with different rights; the `api` fixture's own user may do everything everywhere."""
+
+    operator: str
+    """May do everything in the test's own space."""
+    viewer: str
+    """May read the test's own space."""
+    stranger: str
+    """May read another space."""
+    nobody: str
+    """Is known to the cluster and may do nothing."""
+
+
+@pytest.fixture
+async def users(kube: Kube, space: str) -> AsyncIterator[Users]:
+    other, api_role = await kube.create_namespace(), ("processes-api",)
+    yield Users(
+        operator=await kube.token_of_new_user(cluster_roles=api_role, roles_in={space: "processes-operator"}),
+        viewer=await kube.token_of_new_user(cluster_roles=api_role, roles_in={space: "processes-reader"}),
+        stranger=await kube.token_of_new_user(cluster_roles=api_role, roles_in={other: "processes-reader"}),
+        nobody=await kube.token_of_new_user(),
+    )
+    await kube.delete_namespace(other)
 
 
 @pytest.fixture

@@ -2,41 +2,19 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from service.model.derive import process_guid
 from service.settings import Settings
-from tests.api.conftest import MakeApp
+from tests.api.conftest import MakeApp, PathTo, Users
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.kube import Kube, eventually
 
 ListPath = Callable[[str], str]
-PathTo = Callable[[str, str], str]
-
-
-@dataclass
-class Users:
-    viewer: str
-    """May read the test's own space."""
-    stranger: str
-    """May read another space."""
-    nobody: str
-    """Is known to the cluster and may do nothing."""
-
-
-@pytest.fixture
-async def users(kube: Kube, space: str) -> AsyncIterator[Users]:
-    other = await kube.create_namespace()
-    yield Users(
-        viewer=await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: "processes-reader"}),
-        stranger=await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={other: "processes-reader"}),
-        nobody=await kube.token_of_new_user(),
-    )
-    await kube.delete_namespace(other)
 
 
 async def test_viewer_sees_their_space_and_nothing_else(

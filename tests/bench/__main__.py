@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import local_stack
-from tests.bench import cluster, instances, scale, visibility, writes
+from tests.bench import cluster, instances, measuring, scale, visibility, writes
 from tests.bench.load import CONNECTIONS, LoadFailed
 from tests.bench.programs import ProgramFailed
 from tests.bench.report import Row, conditions, table
@@ -42,7 +42,17 @@ def _visibility(_directory: Path, _seconds: int) -> list[Row]:
     return visibility.measure()
 
 
-PARTS: dict[str, Part] = {"cluster": _cluster, "writes": _writes, "scale": _scale, "visibility": _visibility}
+def _measuring(_directory: Path, _seconds: int) -> list[Row]:
+    return measuring.measure()
+
+
+PARTS: dict[str, Part] = {
+    "cluster": _cluster,
+    "writes": _writes,
+    "scale": _scale,
+    "visibility": _visibility,
+    "measuring": _measuring,
+}
 
 
 async def _collect(rows: AsyncIterator[Row]) -> list[Row]:

@@ -12,7 +12,7 @@ from service.model.quantity import parse_quantity
 from service.settings import Settings
 from tests.deploy.overlays import DEPLOY, OVERLAYS, copy, of_kind, render
 
-ARRIVING = {"MANAGEMENT_HOST", "MANAGEMENT_PORT", "SESSION_SECRET"}
+ARRIVING = {"SESSION_SECRET"}
 """Settings that the service does not have yet."""
 
 

@@ -18,7 +18,6 @@ import pytest
 from deploy.local.ports import PortBlock
 from deploy.local.stack import Stack
 from service.model.derive import process_guid
-from service.settings import Settings
 from tests.deploy import kubelet
 from tests.deploy.overlays import OVERLAYS, PASSWORD, of_kind, render
 from tests.support.kube import Kube, deployment, eventually
@@ -180,8 +179,6 @@ async def pod(
             env={"PATH": os.defpath, **variables, **differing},
             cwd="/",
         )
-        if not hasattr(Settings, "management_port"):
-            ports["management"] = ports["http"]
         probes = {
             name: f"http://127.0.0.1:{ports[probe['httpGet']['port']]}{probe['httpGet']['path']}"
             for name, probe in container.items()

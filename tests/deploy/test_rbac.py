@@ -24,21 +24,23 @@ RULES: list[dict[str, Any]] = ROLES["processes"]["rules"]
 
 WATCHED = ["deployments", "namespaces", "pods"]
 REVIEWED = ["tokenreviews", "subjectaccessreviews"]
-TRIED_ELSEWHERE = {("metrics.k8s.io", "pods")}
-"""What statistics lack without it, their own tests show."""
+USAGE = "pods of metrics.k8s.io"
 
 Without = Callable[[str], AbstractAsyncContextManager[Api]]
 
 
 @pytest.fixture
 def without(stack: Stack, kube: Kube, settings: Settings, operator_token: str, tmp_path: Path) -> Without:
-    """The service with the role less the rule for a resource of Kubernetes itself; "": the whole role."""
+    """The service with the role less the rule for a resource; "": the whole role."""
 
     @asynccontextmanager
     async def served(resource: str) -> AsyncIterator[Api]:
         rules = copy.deepcopy(RULES)
         for rule in rules:
-            if resource in rule["resources"] and rule["apiGroups"] != ["metrics.k8s.io"]:
+            of_usage = rule["apiGroups"] == ["metrics.k8s.io"]
+            if resource == USAGE and of_usage:
+                rule["resources"].clear()
+            elif resource in rule["resources"] and not of_usage:
                 rule["resources"].remove(resource)
         name, roles = f"less-{uuid4().hex[:10]}", "/apis/rbac.authorization.k8s.io/v1/clusterroles"
         kept = [rule for rule in rules if rule["resources"]]
@@ -60,7 +62,8 @@ async def is_ready(api: Api) -> bool:
 
 def test_every_rule_is_tried() -> None:
     rules = {(group, resource) for rule in RULES for group in rule["apiGroups"] for resource in rule["resources"]}
-    assert {resource for _, resource in rules - TRIED_ELSEWHERE} == {*WATCHED, *REVIEWED}
+    assert {resource for group, resource in rules if group != "metrics.k8s.io"} == {*WATCHED, *REVIEWED}
+    assert ("metrics.k8s.io", "pods") in rules
 
 
 async def test_whole_role_is_enough(without: Without) -> None:
@@ -69,14 +72,7 @@ async def test_whole_role_is_enough(without: Without) -> None:
         assert (await api.get("/v3/processes")).status == 200
 
 
-@pytest.mark.parametrize(
-    "resource",
-    [
-        "deployments",
-        "namespaces",
-        pytest.param("pods", marks=pytest.mark.xfail(reason="nothing watches Pods yet", strict=True)),
-    ],
-)
+@pytest.mark.parametrize("resource", WATCHED)
 async def test_without_a_watch_it_is_not_ready_and_says_so(without: Without, resource: str) -> None:
     async with without(resource) as api:
         health = api.application[HEALTH]
@@ -90,7 +86,29 @@ async def test_without_a_watch_it_is_not_ready_and_says_so(without: Without, res
 
         await eventually(others_are_synced)
         assert not health.ready
-        assert_cf_error(await api.get("/v3/processes"), 503, 10015, "CF-ServiceUnavailable")
+        if resource == "pods":
+            # Processes can be told without them, their instances cannot.
+            assert (await api.get("/v3/processes")).status == 200
+            reply = await api.get("/v3/processes?embed=process_instances")
+            assert_cf_error(reply, 503, 200002, "CF-StatsUnavailable")
+        else:
+            assert_cf_error(await api.get("/v3/processes"), 503, 10015, "CF-ServiceUnavailable")
+
+
+async def test_without_usage_statistics_say_so(without: Without, kube: Kube, space: str) -> None:
+    app = str(uuid4())
+    await kube.create(deployment("web", space, app, replicas=1))
+    async with without(USAGE) as api:
+        await eventually(lambda: is_ready(api))
+
+        async def has_a_pod() -> bool:
+            reply = await api.get(f"/v3/apps/{app}/processes/web/stats")
+            return reply.status == 200 and "usage" in reply.json["resources"][0]
+
+        await eventually(has_a_pod)
+        reply = await api.get(f"/v3/apps/{app}/processes/web/stats")
+        assert reply.json["resources"][0]["usage"] == {}
+        assert reply.headers["X-Cf-Warnings"] == "Stats+server+temporarily+unavailable."
 
 
 @pytest.mark.parametrize("resource", REVIEWED)

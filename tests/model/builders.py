@@ -8,6 +8,7 @@ import msgspec
 
 from service.model.derive import Deployment, Namespace
 from service.model.index import Filters, Index, Order, Selection
+from service.model.pods import Pod, PodObject, State
 from service.model.process import SECOND, HealthCheck, Metadata, Workload
 from service.model.views import Visible
 
@@ -17,6 +18,7 @@ CREATED_AT = 1_704_164_645 * SECOND
 
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
 _decode_namespace = msgspec.json.Decoder(Namespace).decode
+_decode_pod = msgspec.json.Decoder(PodObject).decode
 
 
 def deployment_dict(
@@ -68,6 +70,79 @@ def deployment(**fields: Any) -> Deployment:
 def namespace(name: str, labels: Mapping[str, str] | None = None) -> Namespace:
     meta = {"name": name, "uid": f"uid-{name}", "creationTimestamp": CREATED, "labels": labels}
     return _decode_namespace(json.dumps({"kind": "Namespace", "metadata": meta}))
+
+
+def pod_dict(
+    *,
+    meta: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
+    container: Mapping[str, Any] | None = None,
+    spec: Mapping[str, Any] | None = None,
+    conditions: Mapping[str, Mapping[str, Any]] | None = None,
+    status: Mapping[str, Any] | None = None,
+    **state: Any,
+) -> dict[str, Any]:
+    """As kube-apiserver sends it: scheduled at :05, its one container in `state` (its status's fields), by default
+    started at :10 and ready since :11 of the minute it was created in.
+    """
+    known = {
+        "PodScheduled": {"status": "True", "lastTransitionTime": "2024-01-02T03:04:05Z"},
+        "Ready": {"status": "True", "lastTransitionTime": "2024-01-02T03:04:11Z"},
+    }
+    found = known if conditions is None else conditions
+    running = {"started": True, "state": {"running": {"startedAt": "2024-01-02T03:04:10Z"}}}
+    return {
+        "metadata": {
+            "name": "app-web-5d9c-x2x4z",
+            "namespace": "space-a",
+            "uid": "pod-1",
+            "resourceVersion": "42",
+            "creationTimestamp": "2024-01-02T03:04:05Z",
+            "labels": {"pod-template-hash": "5d9c", **(labels or {})},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "app-web-5d9c", "uid": "rs-1", "controller": True}],
+            **(meta or {}),
+        },
+        "spec": {
+            "nodeName": "node-1",
+            "containers": [{"name": "application", "image": "registry.test/app:1", **(container or {})}],
+            **(spec or {}),
+        },
+        "status": {
+            "phase": "Running",
+            "hostIP": "10.0.0.1",
+            "podIP": "10.1.0.1",
+            "conditions": [{"type": kind, **condition} for kind, condition in found.items()],
+            "containerStatuses": [{"name": "application", **(state or running)}],
+            **(status or {}),
+        },
+    }
+
+
+def decode_pod(manifest: Mapping[str, Any]) -> PodObject:
+    return _decode_pod(json.dumps(manifest))
+
+
+def pod(uid: str = "pod-1", **fields: Any) -> Pod:
+    """A running one."""
+    defaults: dict[str, Any] = {
+        "namespace": "space-a",
+        "name": uid,
+        "deployment": "app-web",
+        "created_at": CREATED_AT,
+        "index": None,
+        "state": State.RUNNING,
+        "since": CREATED_AT,
+        "details": None,
+        "ready": True,
+        "host": "10.0.0.1",
+        "ip": "10.1.0.1",
+        "container": "application",
+        "memory": None,
+        "disk": None,
+        "cpu_nanos": None,
+        "ports": (),
+    }
+    return Pod(uid=uid, **{**defaults, **fields})
 
 
 def workload(uid: str = "uid-1", **fields: Any) -> Workload:

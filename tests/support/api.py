@@ -1,6 +1,7 @@
 """A client of the API under test."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
 from service import app as composition
@@ -58,7 +60,7 @@ class Api:
         own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         # The path goes out as it is written: tests are about odd escapes too.
         url = path if path.startswith("http") else self.url + path
-        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        data = None if body is None else io.BytesIO(body if isinstance(body, bytes) else orjson.dumps(body))
         typed = {} if data is None else {"Content-Type": "application/json"}
         async with self.session.request(
             method, URL(url, encoded=True), data=data, headers={**own, **typed, **headers}, allow_redirects=False
@@ -125,8 +127,22 @@ async def running(settings: Settings, *, token: str | None = None, ready: bool =
 
             await eventually(is_ready, 20)
         yield api
-    left = {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and not task.done()}
+    left = {
+        task
+        for task in asyncio.all_tasks() - before
+        if task is not asyncio.current_task() and not task.done() and _serves(task) in (None, port, management_port)
+    }
     if left:
         # A connection whose other end has just closed takes a moment to notice.
         _, left = await asyncio.wait(left, timeout=2)
     assert not left, left
+
+
+def _serves(task: asyncio.Task[Any]) -> int | None:
+    """The port of the connection that the task serves, if it does: other services in the test have theirs."""
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    handler = frame.f_locals.get("self") if frame is not None else None
+    if not isinstance(handler, RequestHandler) or handler.transport is None:
+        return None
+    port: int = handler.transport.get_extra_info("sockname")[1]
+    return port

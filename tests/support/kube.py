@@ -13,7 +13,7 @@ import orjson
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import load_kube_config
 
-from service.model.derive import Keys
+from service.model.derive import ROLLOUT_REVISION, Keys
 
 KEYS = Keys()
 
@@ -21,11 +21,13 @@ KEYS = Keys()
 def deployment(
     name: str,
     namespace: str,
+    /,
     app_guid: str,
     process_type: str | None = "web",
     *,
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
+    pod_annotations: Mapping[str, str] | None = None,
     replicas: int = 0,
     **container: Any,
 ) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def deployment(
             "replicas": replicas,
             "selector": {"matchLabels": {"test": name}},
             "template": {
-                "metadata": {"labels": {"test": name, **own}},
+                "metadata": {"labels": {"test": name, **own}, "annotations": dict(pod_annotations or {})},
                 "spec": {"containers": [{"name": "application", "image": "registry.test/app:1", **container}]},
             },
         },
@@ -117,6 +119,46 @@ class Kube:
         )
         return patched
 
+    async def intent(self, namespace: str, name: str) -> dict[str, Any]:
+        """What people and tools have said a Deployment is to be; not what controllers add to it."""
+        found = await self.get(namespace, name)
+        meta = found["metadata"]
+        annotations = {key: value for key, value in meta["annotations"].items() if key != ROLLOUT_REVISION}
+        return {"spec": found["spec"], "labels": meta["labels"], "annotations": annotations}
+
+    async def get(self, namespace: str, name: str) -> dict[str, Any]:
+        """A Deployment."""
+        found: dict[str, Any] = await self.request("GET", _deployment(namespace, name))
+        return found
+
+    async def pods(self, namespace: str) -> list[dict[str, Any]]:
+        """Oldest first."""
+        listed = await self.request("GET", f"/api/v1/namespaces/{namespace}/pods")
+        pods: list[dict[str, Any]] = listed["items"]
+        return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["uid"]))
+
+    async def limit_pods(self, namespace: str, most: int) -> None:
+        """A quota, in force when this comes back."""
+        quotas = f"/api/v1/namespaces/{namespace}/resourcequotas"
+        await self.request("POST", quotas, {"metadata": {"name": "pods"}, "spec": {"hard": {"pods": str(most)}}})
+
+        async def in_force() -> bool:
+            return "hard" in (await self.request("GET", f"{quotas}/pods")).get("status", {})
+
+        await eventually(in_force)
+
+    async def delete_pod(self, namespace: str, name: str) -> None:
+        await self.request("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}")
+
+    async def annotate_pod(self, namespace: str, name: str, annotations: Mapping[str, str | None]) -> None:
+        """Adds annotations to a Pod, or takes those of None away."""
+        await self.request(
+            "PATCH",
+            f"/api/v1/namespaces/{namespace}/pods/{name}",
+            {"metadata": {"annotations": dict(annotations)}},
+            kind="application/merge-patch+json",
+        )
+
     async def delete(self, namespace: str, name: str) -> None:
         """Deletes a Deployment, and comes back when it is gone."""
         await self.request("DELETE", _deployment(namespace, name), {"propagationPolicy": "Background"})
@@ -151,7 +193,7 @@ def _binding(name: str, role: str, subjects: list[dict[str, str]]) -> dict[str, 
     }
 
 
-async def eventually(check: Any, within_s: float = 10.0) -> Any:
+async def eventually(check: Any, within_s: float = 30.0) -> Any:
     """The first true value of `check()`, an async function; fails with the last false one after `within_s`."""
     deadline = asyncio.get_running_loop().time() + within_s
     while True:

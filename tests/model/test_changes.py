@@ -1,0 +1,309 @@
+"""Requests as patches of a Deployment: what they change, and all that they must not."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from service.model.changes import Live, Patch, Scale, Update
+from service.model.derive import DEFAULT_CONTAINER, Keys, derive_workload
+from service.model.probes import CheckChange
+from service.model.process import MetadataChange, Workload
+from tests.model.builders import decode, deployment_dict
+from tests.model.kubernetes import patched
+
+KEYS = Keys()
+SECRET = "s3cret-value"
+
+
+def live_of(manifest: Mapping[str, Any]) -> Live:
+    return Live(derived(manifest), manifest, int(manifest["metadata"]["resourceVersion"]), KEYS)
+
+
+def derived(manifest: Mapping[str, Any]) -> Workload:
+    return derive_workload(decode(manifest), KEYS)
+
+
+def after(manifest: Mapping[str, Any], change: Scale | Update, write_id: str | None = None) -> dict[str, Any]:
+    live = live_of(manifest)
+    return patched(manifest, live.guarded(change.patch(live), write_id))
+
+
+def containers_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = manifest["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+# Which container
+
+A, APPLICATION, Z = ({"name": name, "image": f"registry.test/{name}:1"} for name in ("a", "application", "z"))
+
+
+@pytest.mark.parametrize(
+    ("containers", "annotations", "app"),
+    [
+        ([A, APPLICATION, Z], {DEFAULT_CONTAINER: "z"}, 2),
+        ([A, APPLICATION, Z], {DEFAULT_CONTAINER: "missing"}, 1),
+        ([A, APPLICATION, Z], None, 1),
+        ([A, Z], {}, 0),
+        ([Z, A], None, 0),
+        ([A], {DEFAULT_CONTAINER: ""}, 0),
+    ],
+)
+@pytest.mark.parametrize(
+    "change",
+    [Scale(memory_in_mb=64), Scale(disk_in_mb=64), Update(command="run"), Update(user=7)],
+    ids=["memory", "disk", "command", "user"],
+)
+def test_only_the_app_container_changes(
+    containers: Sequence[dict[str, Any]], annotations: dict[str, str] | None, app: int, change: Scale | Update
+) -> None:
+    manifest = deployment_dict(containers=containers, pod_annotations=annotations)
+    made = containers_of(after(manifest, change))
+    assert [each["name"] for each in made] == [each["name"] for each in containers]
+    assert [made[n] == containers[n] for n in range(len(made))] == [n != app for n in range(len(made))]
+
+
+def test_the_template_s_null_annotations_are_none() -> None:
+    manifest = deployment_dict(containers=[A, APPLICATION])
+    manifest["spec"]["template"]["metadata"] = {"creationTimestamp": None, "annotations": None}
+    assert live_of(manifest).container == APPLICATION
+
+
+# Scale
+
+
+def test_scaling_instances_touches_nothing_else() -> None:
+    manifest = deployment_dict()
+    changed = after(manifest, Scale(instances=0))
+    assert changed["spec"].pop("replicas") == 0
+    manifest["spec"].pop("replicas")
+    assert changed == manifest
+    assert Scale(instances=0).patch(live_of(deployment_dict())).spec == {"replicas": 0}
+
+
+def test_memory_and_disk_are_limit_and_request_of_the_app_container() -> None:
+    resources = {
+        "limits": {"memory": "1Gi", "cpu": "2", "example.org/gpu": "1"},
+        "requests": {"memory": "512Mi", "cpu": "100m"},
+        "claims": [{"name": "gpu"}],
+    }
+    changed = after(
+        deployment_dict(container={"resources": resources}), Scale(instances=3, memory_in_mb=64, disk_in_mb=2**31 - 1)
+    )
+    assert changed["spec"]["replicas"] == 3
+    assert containers_of(changed)[0]["resources"] == {
+        "limits": {"memory": "64Mi", "ephemeral-storage": "2147483647Mi", "cpu": "2", "example.org/gpu": "1"},
+        "requests": {"memory": "64Mi", "ephemeral-storage": "2147483647Mi", "cpu": "100m"},
+        "claims": [{"name": "gpu"}],
+    }
+
+
+@pytest.mark.parametrize("resources", [{}, {"resources": {}}, {"resources": None}, {"resources": {"limits": None}}])
+def test_memory_where_no_resources_are_named(resources: dict[str, Any]) -> None:
+    changed = after(deployment_dict(container=resources), Scale(memory_in_mb=1))
+    assert containers_of(changed)[0]["resources"] == {"limits": {"memory": "1Mi"}, "requests": {"memory": "1Mi"}}
+
+
+amounts = st.none() | st.integers(1, 2**31 - 1)
+
+
+@given(st.none() | st.integers(0, 2**31 - 1), amounts, amounts)
+def test_a_scaled_process_reads_back_as_scaled(instances: int | None, memory: int | None, disk: int | None) -> None:
+    change = Scale(instances=instances, memory_in_mb=memory, disk_in_mb=disk)
+    manifest = deployment_dict(container={"resources": {"limits": {"memory": "77Mi", "ephemeral-storage": "88Mi"}}})
+    found = derived(after(manifest, change))
+    assert found.instances == (1 if instances is None else instances)
+    assert found.memory_in_mb == (memory or 77)
+    assert found.disk_in_mb == (disk or 88)
+    assert bool(change.patch(live_of(manifest))) == any(each is not None for each in (instances, memory, disk))
+
+
+# Command
+
+
+@pytest.mark.parametrize(
+    "before", [{}, {"command": ["a"], "args": ["b"]}, {"args": ["b"]}], ids=["none", "both", "args"]
+)
+def test_a_command_is_run_by_a_shell_without_the_arguments_of_old(before: dict[str, Any]) -> None:
+    changed = after(deployment_dict(container=before), Update(command="exec app --port $PORT"))
+    assert containers_of(changed)[0]["command"] == ["/bin/sh", "-c", "exec app --port $PORT"]
+    assert "args" not in containers_of(changed)[0]
+    assert derived(changed).command == "exec app --port $PORT"
+
+
+def test_no_command_is_the_image_s_own() -> None:
+    changed = after(deployment_dict(container={"command": ["a"], "args": ["b"]}), Update(command=None))
+    assert containers_of(changed)[0].keys() == {"name", "image"}
+    assert derived(changed).command == ""
+
+
+@given(st.text(min_size=1, max_size=4096))
+def test_any_command_reads_back(command: str) -> None:
+    assert derived(after(deployment_dict(), Update(command=command))).command == command
+
+
+# User
+
+CONTEXT = {"readOnlyRootFilesystem": True}
+
+
+@pytest.mark.parametrize("uid", [0, 7, 2**31 - 1])
+def test_a_user_is_the_app_container_s(uid: int) -> None:
+    manifest = deployment_dict(
+        container={"securityContext": {"runAsUser": 1, **CONTEXT}},
+        pod={"securityContext": {"runAsUser": 2, "fsGroup": 3}},
+    )
+    changed = after(manifest, Update(user=uid))
+    assert containers_of(changed)[0]["securityContext"] == {"runAsUser": uid, **CONTEXT}
+    assert changed["spec"]["template"]["spec"]["securityContext"] == {"runAsUser": 2, "fsGroup": 3}
+    assert derived(changed).user == str(uid)
+
+
+def test_no_user_takes_the_pod_s_off_too_and_leaves_it_to_the_others() -> None:
+    other = {"name": "other", "image": "registry.test/other:1"}
+    own = {"name": "own", "image": "registry.test/own:1", "securityContext": {"runAsUser": 9, **CONTEXT}}
+    root = {"name": "root", "image": "registry.test/root:1", "securityContext": {"runAsUser": 0}}
+    app = {"name": "application", "image": "registry.test/app:1", "securityContext": {"runAsUser": 1, **CONTEXT}}
+    manifest = deployment_dict(
+        containers=[other, own, app, root],
+        pod={
+            "securityContext": {"runAsUser": 2, "fsGroup": 3},
+            "initContainers": [{**root, "name": "first"}, {**other, "name": "second"}, {**own, "name": "third"}],
+        },
+    )
+    changed = after(manifest, Update(user=None))
+    pod = changed["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"fsGroup": 3}
+    assert containers_of(changed) == [
+        {**other, "securityContext": {"runAsUser": 2}},
+        own,
+        {**app, "securityContext": CONTEXT},
+        root,
+    ]
+    assert pod["initContainers"] == [
+        {**root, "name": "first"},
+        {**other, "name": "second", "securityContext": {"runAsUser": 2}},
+        {**own, "name": "third"},
+    ]
+    assert derived(changed).user is None
+
+
+def test_a_pod_s_user_of_root_is_one_too() -> None:
+    other = {"name": "other", "image": "registry.test/other:1"}
+    manifest = deployment_dict(containers=[APPLICATION, other], pod={"securityContext": {"runAsUser": 0}})
+    changed = after(manifest, Update(user=None))
+    assert containers_of(changed) == [APPLICATION, {**other, "securityContext": {"runAsUser": 0}}]
+    assert derived(changed).user is None
+
+
+@pytest.mark.parametrize(
+    ("container", "pod"),
+    [
+        ({}, {}),
+        ({"securityContext": CONTEXT}, {"securityContext": {"fsGroup": 3}}),
+        ({"securityContext": None}, {"securityContext": None, "initContainers": None}),
+    ],
+    ids=["nothing", "contexts without", "nulls"],
+)
+def test_no_user_where_there_is_none_changes_nothing(container: dict[str, Any], pod: dict[str, Any]) -> None:
+    # An empty securityContext would be another template to Kubernetes, and roll out.
+    assert not Update(user=None).patch(live_of(deployment_dict(container=container, pod=pod)))
+
+
+# All of it
+
+commands: st.SearchStrategy[Any] = st.just(UNSET) | st.none() | st.just("run")
+users: st.SearchStrategy[Any] = st.just(UNSET) | st.none() | st.integers(0, 3)
+check_changes = st.none() | st.builds(
+    CheckChange, st.sampled_from(["port", "process"]), st.sampled_from([{}, {"interval": 7}, {"timeout": None}])
+)
+updates = st.builds(Update, command=commands, user=users, health_check=check_changes)
+scales = st.builds(Scale, instances=st.none() | st.integers(0, 3), memory_in_mb=st.none() | st.integers(1, 3))
+manifests = st.builds(
+    lambda container, pod: deployment_dict(
+        container={"ports": [{"containerPort": 80}], **container}, pod=pod, annotations={"note": "kept"}
+    ),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "command": st.just(["a"]),
+            "args": st.just(["b"]),
+            "securityContext": st.just({"runAsUser": 1}),
+            "livenessProbe": st.just({"tcpSocket": {"port": 80}, "timeoutSeconds": 1, "periodSeconds": 10}),
+        },
+    ),
+    st.sampled_from([{}, {"securityContext": {"runAsUser": 2}}]),
+)
+
+
+@given(manifests, updates | scales)
+def test_a_patch_holds_for_one_version_only_and_names_no_neighbour(
+    manifest: dict[str, Any], change: Scale | Update
+) -> None:
+    kept = deepcopy(manifest)
+    body = live_of(manifest).guarded(change.patch(live_of(manifest)), "write-1")
+    assert manifest == kept
+    assert (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) == ("uid-1", "42")
+    assert body["metadata"].keys() <= {"uid", "resourceVersion", "annotations"}
+    assert body.keys() == {"metadata", "spec"}
+    assert body["spec"].keys() <= {"replicas", "template"}
+    assert body["metadata"]["annotations"].keys() <= {KEYS.last_write, KEYS.health_check, KEYS.readiness_health_check}
+    changed = after(manifest, change, "write-1")
+    assert changed["metadata"]["annotations"]["note"] == "kept"
+    assert derived(changed).write_id == "write-1"
+
+
+@given(manifests, updates | scales)
+def test_doing_it_twice_is_doing_it_once(manifest: dict[str, Any], change: Scale | Update) -> None:
+    once = after(manifest, change)
+    assert after(once, change) == once
+
+
+@given(manifests, updates | scales)
+def test_what_names_nothing_has_no_patch(manifest: dict[str, Any], change: Scale | Update) -> None:
+    assert change.names() or not change.patch(live_of(manifest))
+
+
+def test_without_a_write_id_the_last_one_stays() -> None:
+    manifest = deployment_dict(annotations={KEYS.last_write: "write-1"})
+    body = live_of(manifest).guarded(Patch({"replicas": 1}), None)
+    assert body == {"metadata": {"uid": "uid-1", "resourceVersion": "42"}, "spec": {"replicas": 1}}
+    assert derived(patched(manifest, body)).write_id == "write-1"
+
+
+@pytest.mark.parametrize(
+    ("patch", "is_one"),
+    [(Patch({}), False), (Patch({}, {}), False), (Patch({"replicas": 0}), True), (Patch({}, {"a": None}), True)],
+    ids=["empty", "no annotations", "zero", "an annotation taken away"],
+)
+def test_an_empty_patch_is_none(patch: Patch, is_one: bool) -> None:
+    assert bool(patch) == is_one
+
+
+# What the audit log shows
+
+
+def test_names_are_of_fields_and_never_hold_values() -> None:
+    metadata = MetadataChange(labels={SECRET: SECRET}, annotations={SECRET: None})
+    update = Update(
+        command=SECRET,
+        user=4242,
+        health_check=CheckChange("http", {"endpoint": SECRET}),
+        readiness_health_check=CheckChange(),
+        metadata=metadata,
+    )
+    assert update.names() == ["command", "user", "health_check", "readiness_health_check", "labels", "annotations"]
+    scale = Scale(
+        instances=0, memory_in_mb=1, disk_in_mb=1, metadata=MetadataChange(log_rate_limit_in_bytes_per_second=-1)
+    )
+    assert scale.names() == ["instances", "memory_in_mb", "disk_in_mb", "log_rate_limit_in_bytes_per_second"]
+
+
+def test_nulls_are_named_and_nothing_is_not() -> None:
+    assert Update(command=None, user=None).names() == ["command", "user"]
+    assert Update().names() == Scale().names() == []

@@ -1,0 +1,361 @@
+"""Pods as instances: every row of the contract's table of states, and whose Pods they are."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.model.pods import Pod, PodObject, State, derive_pod
+from service.model.process import microseconds
+from tests.model.builders import CREATED_AT, decode_pod, pod_dict
+
+
+def derived(manifest: Mapping[str, Any]) -> Pod:
+    found = derive_pod(decode_pod(manifest))
+    assert found is not None
+    return found
+
+
+def made(**manifest: Any) -> Pod:
+    return derived(pod_dict(**manifest))
+
+
+def at(second: str) -> int:
+    return microseconds(datetime.fromisoformat(f"2024-01-02T03:{second}+00:00"))
+
+
+CREATED = "2024-01-02T03:04:05Z"
+PLACED = {"status": "True", "lastTransitionTime": "2024-01-02T03:04:06Z"}
+UNREADY = {"status": "False", "lastTransitionTime": "2024-01-02T03:04:20Z", "reason": "ContainersNotReady"}
+DOWNED = {"PodScheduled": PLACED, "Ready": UNREADY}
+EXIT = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2024-01-02T03:04:30Z"}
+BACK_OFF = {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}
+STARTED = {"started": True, "state": {"running": {"startedAt": "2024-01-02T03:04:10Z"}}}
+WAITING = {"state": {"waiting": {"reason": "PodInitializing"}}, "started": False}
+
+
+def state_of(**manifest: Any) -> tuple[State, int, str | None]:
+    found = made(**manifest)
+    return found.state, found.since, found.details
+
+
+# States
+
+
+def test_started_is_running_since_then() -> None:
+    assert state_of() == (State.RUNNING, at("04:10"), None)
+
+
+@pytest.mark.parametrize("started", [{"started": False}, {"started": None}, {}], ids=["false", "null", "absent"])
+def test_running_and_not_started_is_starting(started: dict[str, Any]) -> None:
+    assert state_of(**started, state=STARTED["state"]) == (State.STARTING, at("04:10"), None)
+
+
+@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "", None])
+def test_a_container_being_made_is_starting_since_it_was_placed(reason: str | None) -> None:
+    assert state_of(conditions=DOWNED, state={"waiting": {"reason": reason}}) == (State.STARTING, at("04:06"), None)
+
+
+@pytest.mark.parametrize("status", [{"containerStatuses": None}, {"containerStatuses": []}], ids=["null", "none"])
+def test_placed_and_not_yet_heard_of_is_starting(status: dict[str, Any]) -> None:
+    found = made(conditions={"PodScheduled": PLACED}, status=status)
+    assert (found.state, found.since, found.ready) == (State.STARTING, at("04:06"), False)
+
+
+def test_no_verdict_of_the_scheduler_yet_is_starting_since_it_was_made() -> None:
+    manifest = pod_dict(conditions={}, spec={"nodeName": None}, status={"phase": "Pending", "containerStatuses": None})
+    found = derived(manifest)
+    assert (found.state, found.since, found.details) == (State.STARTING, CREATED_AT, None)
+    manifest["status"] = {}
+    assert derived(manifest).state is State.STARTING
+    del manifest["status"]
+    assert (derived(manifest).host, derived(manifest).ip) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "details"),
+    [
+        ("Unschedulable", "0/3 nodes are available", "Unschedulable: 0/3 nodes are available"),
+        ("SchedulingGated", None, "SchedulingGated"),
+        (None, "no words", "no words"),
+        (None, None, None),
+    ],
+)
+def test_not_placed_is_down_and_says_why(reason: str | None, message: str | None, details: str | None) -> None:
+    verdict = {"status": "False", "lastTransitionTime": "2024-01-02T03:04:09Z", "reason": reason, "message": message}
+    manifest = {"conditions": {"PodScheduled": verdict}, "spec": {"nodeName": None}, "status": {"phase": "Pending"}}
+    assert state_of(**manifest) == (State.DOWN, at("04:09"), details)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "RunContainerError"],
+)
+def test_what_cannot_start_has_crashed_since_it_was_last_ready(reason: str) -> None:
+    waiting = {"waiting": {"reason": reason, "message": "why"}}
+    assert state_of(conditions=DOWNED, state=waiting) == (State.CRASHED, at("04:20"), f"{reason}: why")
+    placed = {"PodScheduled": PLACED}
+    assert state_of(conditions=placed, state=waiting) == (State.CRASHED, at("04:06"), f"{reason}: why")
+    assert state_of(conditions={}, state=waiting) == (State.CRASHED, CREATED_AT, f"{reason}: why")
+
+
+def test_crash_loop_tells_of_the_last_exit() -> None:
+    assert state_of(conditions=DOWNED, state={"waiting": BACK_OFF}, lastState={"terminated": EXIT}) == (
+        State.CRASHED,
+        at("04:30"),
+        "CrashLoopBackOff: back-off 10s restarting failed container; exited with 137: OOMKilled",
+    )
+
+
+def test_crash_loop_after_success_is_one_too() -> None:
+    last = {"exitCode": 0, "reason": "Completed", "finishedAt": "2024-01-02T03:04:30Z"}
+    assert state_of(conditions=DOWNED, state={"waiting": BACK_OFF}, lastState={"terminated": last}) == (
+        State.CRASHED,
+        at("04:30"),
+        "CrashLoopBackOff: back-off 10s restarting failed container; exited with 0: Completed",
+    )
+
+
+def test_exited_with_an_error_has_crashed_when_it_did() -> None:
+    exited = {"terminated": {**EXIT, "message": "out of memory"}}
+    assert state_of(conditions=DOWNED, state=exited) == (
+        State.CRASHED,
+        at("04:30"),
+        "exited with 137: OOMKilled: out of memory",
+    )
+    assert state_of(conditions=DOWNED, state={"terminated": {"exitCode": -1}}) == (
+        State.CRASHED,
+        at("04:20"),
+        "exited with -1",
+    )
+
+
+def test_exited_without_an_error_is_about_to_start_again() -> None:
+    exited = {"terminated": {"exitCode": 0, "finishedAt": "2024-01-02T03:04:30Z"}}
+    assert state_of(conditions=DOWNED, state=exited) == (State.STARTING, at("04:06"), None)
+
+
+def test_running_again_after_a_crash_is_running() -> None:
+    assert state_of(**STARTED, lastState={"terminated": EXIT}) == (State.RUNNING, at("04:10"), None)
+
+
+def test_nothing_lasts_longer_than_the_pod() -> None:
+    early = {"running": {"startedAt": "2024-01-02T03:04:04Z"}}
+    assert state_of(started=True, state=early) == (State.RUNNING, CREATED_AT, None)
+
+
+@pytest.mark.parametrize(("grace", "begun"), [(30, at("04:30")), (0, at("05:00")), (None, at("05:00"))])
+@pytest.mark.parametrize(
+    "status",
+    [
+        STARTED,
+        {"state": {"waiting": BACK_OFF}},
+        {"state": {"terminated": EXIT}},
+    ],
+    ids=["running", "crash loop", "exited"],
+)
+def test_deleting_is_stopping_since_it_was_asked_to_whatever_else(
+    grace: int | None, begun: int, status: dict[str, Any]
+) -> None:
+    meta = {"deletionTimestamp": "2024-01-02T03:05:00Z", "deletionGracePeriodSeconds": grace}
+    assert state_of(meta=meta, **status) == (State.STOPPING, begun, None)
+
+
+def test_ready_is_the_condition_and_nothing_else() -> None:
+    assert made().ready
+    assert not made(conditions={"PodScheduled": PLACED, "Ready": {"status": "Unknown"}}).ready
+    assert not made(conditions=DOWNED, **STARTED).ready
+    assert not made(conditions={"PodScheduled": PLACED, "ContainersReady": {"status": "True"}}).ready
+
+
+# Other containers
+
+
+@pytest.mark.parametrize(
+    ("init", "details"),
+    [
+        ({"state": {"terminated": EXIT}}, "exited with 137: OOMKilled"),
+        (
+            {"state": {"waiting": BACK_OFF}, "lastState": {"terminated": EXIT}},
+            "CrashLoopBackOff: back-off 10s restarting failed container; exited with 137: OOMKilled",
+        ),
+    ],
+)
+def test_an_init_container_that_fails_keeps_the_app_from_running(init: dict[str, Any], details: str) -> None:
+    inits = [{"name": "done", "state": {"terminated": {"exitCode": 0}}}, {"name": "broken", **init}]
+    found = state_of(conditions=DOWNED, status={"initContainerStatuses": inits}, **WAITING)
+    assert found == (State.CRASHED, at("04:30"), details)
+
+
+def test_an_init_container_at_work_is_starting() -> None:
+    inits = [{"name": "one", **STARTED}, {"name": "two", **WAITING}]
+    found = state_of(conditions=DOWNED, status={"initContainerStatuses": inits}, **WAITING)
+    assert found == (State.STARTING, at("04:06"), None)
+
+
+FAILING = [{"state": {"terminated": EXIT}}, {"state": {"waiting": BACK_OFF}}]
+
+
+@pytest.mark.parametrize("failing", FAILING, ids=["exited", "crash loop"])
+@pytest.mark.parametrize(("started", "state"), [(True, State.RUNNING), (False, State.STARTING)])
+def test_a_failing_sidecar_is_not_the_app(failing: dict[str, Any], started: bool, state: State) -> None:
+    statuses = [{"name": "sidecar", **failing}, {"name": "application", **STARTED, "started": started}]
+    assert state_of(status={"containerStatuses": statuses}) == (state, at("04:10"), None)
+    inits = [{"name": "proxy", **failing}]
+    restartable = {"initContainerStatuses": inits, "containerStatuses": statuses[1:]}
+    assert state_of(status=restartable) == (state, at("04:10"), None)
+
+
+def test_the_app_s_own_failure_comes_first() -> None:
+    inits = [{"name": "proxy", "state": {"waiting": BACK_OFF}}]
+    found = state_of(conditions=DOWNED, status={"initContainerStatuses": inits}, state={"terminated": EXIT})
+    assert found == (State.CRASHED, at("04:30"), "exited with 137: OOMKilled")
+
+
+def test_the_app_container_is_chosen_as_in_the_deployment() -> None:
+    containers = [{"name": "a"}, {"name": "b", "resources": {"limits": {"memory": "1Mi"}}}]
+    statuses = [{"name": "a", "state": {"terminated": EXIT}}, {"name": "b", **STARTED}]
+    annotations = {"kubectl.kubernetes.io/default-container": "b"}
+    found = made(
+        meta={"annotations": annotations}, spec={"containers": containers}, status={"containerStatuses": statuses}
+    )
+    assert (found.container, found.state, found.memory) == ("b", State.RUNNING, 1 << 20)
+    assert made(spec={"containers": containers}, status={"containerStatuses": statuses}).state is State.CRASHED
+
+
+# Whose they are
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_a_pod_that_is_over_is_none(phase: str) -> None:
+    assert derive_pod(decode_pod(pod_dict(status={"phase": phase, "reason": "Evicted"}))) is None
+    deleting = {"deletionTimestamp": "2024-01-02T03:05:00Z"}
+    assert derive_pod(decode_pod(pod_dict(meta=deleting, status={"phase": phase}))) is None
+
+
+OWNER = {"kind": "ReplicaSet", "name": "app-web-5d9c", "controller": True}
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"ownerReferences": None},
+        {"ownerReferences": []},
+        {"ownerReferences": [{**OWNER, "controller": False}]},
+        {"ownerReferences": [{**OWNER, "controller": None}]},
+        {"ownerReferences": [{**OWNER, "kind": "Job", "name": "app-web-5d9c"}]},
+        {"ownerReferences": [{**OWNER, "kind": "StatefulSet"}]},
+        {"ownerReferences": [{**OWNER, "name": "by-hand"}]},
+        {"ownerReferences": [{**OWNER, "name": "app-web5d9c"}]},
+        {"labels": {}},
+        {"labels": None},
+        {"labels": {"pod-template-hash": ""}},
+        {"labels": {"pod-template-hash": "other"}},
+    ],
+    ids=str,
+)
+def test_a_pod_that_no_deployment_made_is_none(meta: dict[str, Any]) -> None:
+    assert derive_pod(decode_pod(pod_dict(meta=meta))) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "template_hash", "deployment"),
+    [
+        ("app-web-5d9c", "5d9c", "app-web"),
+        ("a-b-c-d-77", "77", "a-b-c-d"),
+        ("5d9c-5d9c", "5d9c", "5d9c"),
+        ("web-5d9c-5d9c", "5d9c", "web-5d9c"),
+    ],
+)
+def test_the_deployment_is_the_replica_set_s_name_without_the_hash(
+    name: str, template_hash: str, deployment: str
+) -> None:
+    owners = [{"kind": "Node", "name": "x"}, {**OWNER, "name": name}]
+    found = made(meta={"ownerReferences": owners}, labels={"pod-template-hash": template_hash})
+    assert found.deployment == deployment
+
+
+@pytest.mark.parametrize(
+    ("label", "index"),
+    [
+        ("0", 0),
+        ("7", 7),
+        ("99999", 99999),
+        ("007", 7),
+        ("100000", None),
+        ("999999999", None),
+        ("", None),
+        ("-1", None),
+        ("+1", None),
+        ("1.0", None),
+        ("x", None),
+        ("٣", None),
+        ("²", None),
+        ("1" * 5000, None),
+    ],
+)
+def test_an_index_is_a_label_of_few_digits(label: str, index: int | None) -> None:
+    assert made(labels={"apps.kubernetes.io/pod-index": label}).index == index
+
+
+def test_without_the_label_there_is_no_index() -> None:
+    assert made().index is None
+
+
+# Amounts, ports, addresses
+
+
+def test_amounts_are_bytes_and_billionths_of_a_core() -> None:
+    resources = {
+        "limits": {"memory": "1.5Gi", "ephemeral-storage": 1000, "cpu": "9"},
+        "requests": {"memory": "1", "cpu": "250m"},
+    }
+    found = made(container={"resources": resources})
+    assert (found.memory, found.disk, found.cpu_nanos) == (3 << 29, 1000, 250_000_000)
+
+
+@pytest.mark.parametrize("resources", [{}, {"resources": None}, {"resources": {"limits": None, "requests": {}}}])
+def test_without_limits_there_are_none(resources: dict[str, Any]) -> None:
+    found = made(container=resources)
+    assert (found.memory, found.disk, found.cpu_nanos) == (None, None, None)
+
+
+@pytest.mark.parametrize("limits", [{"memory": "much"}, {"ephemeral-storage": "-1"}])
+def test_an_amount_that_is_none_is_a_value_error(limits: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="is not an amount"):
+        made(container={"resources": {"limits": limits}})
+
+
+def test_ports_are_those_of_the_host_where_they_are_bound_to_it() -> None:
+    ports = [{"containerPort": 8080}, {"containerPort": 9090, "hostPort": 30000}, {"containerPort": 1, "hostPort": 0}]
+    assert made(container={"ports": ports}).ports == ((8080, 8080), (30000, 9090), (1, 1))
+    assert made(container={"ports": None}).ports == made().ports == ()
+
+
+def test_where_it_runs_and_what_it_is_called() -> None:
+    found = made()
+    assert (found.uid, found.namespace, found.name) == ("pod-1", "space-a", "app-web-5d9c-x2x4z")
+    assert (found.host, found.ip, found.container) == ("10.0.0.1", "10.1.0.1", "application")
+    assert found.created_at == CREATED_AT
+
+
+@given(st.text(max_size=8), st.text(max_size=8), st.dictionaries(st.text(max_size=8), st.text(max_size=8)))
+def test_any_labels_leave_a_pod_or_none(template_hash: str, index: str, labels: dict[str, str]) -> None:
+    odd = {**labels, "pod-template-hash": template_hash, "apps.kubernetes.io/pod-index": index}
+    found = derive_pod(decode_pod(pod_dict(labels=odd)))
+    assert (found is not None) == (template_hash == "5d9c")
+
+
+def test_another_shape_fails_decoding_and_nothing_else() -> None:
+    manifest = pod_dict()
+    manifest["spec"]["containers"] = None
+    with pytest.raises(msgspec.ValidationError):
+        decode_pod(manifest)
+    manifest["spec"]["containers"] = []
+    with pytest.raises(ValueError, match="no container"):
+        derive_pod(decode_pod(manifest))
+    assert isinstance(decode_pod(pod_dict()), PodObject)
