@@ -45,7 +45,7 @@ async def test_earlier_version_does_not_take_back_a_later_one(rows: Records) -> 
 
 async def test_notes_and_changes_at_once_lose_nothing_and_wait_in_no_circle(rows: Records, database_url: str) -> None:
     def labelled(n: int, record: Record, now: int) -> Record:
-        return changed(record, MetadataChange(labels={f"label-{n % 40}": "x"}), None, now)
+        return changed(record, MetadataChange(labels={f"label-{n % 40}": "x"}), now)
 
     async def write(n: int) -> list[Record]:
         key = KEYS[n % 2]
