@@ -45,6 +45,7 @@ def run() -> None:
             demo.load(served.control_plane)
             for name, account in (("token", "operator"), ("token-viewer", "viewer")):
                 write_private(_DIRECTORY / name, served.control_plane.create_token("demo-users", account))
+        write_private(_DIRECTORY / "database-url", served.database_url)
         env = environment(
             _DIRECTORY,
             KUBECONFIG=served.kubeconfig,

@@ -138,6 +138,11 @@ class WatchState:
         """Whether the watch that is open has been so for long enough to call it working."""
         return self.connected and now - self._opened_at >= LASTING_S
 
+    @property
+    def mute(self) -> bool:
+        """Whether nothing has come since the watch was opened."""
+        return self.connected and self.last_heard < self._opened_at
+
     def age_s(self, now: float) -> float:
         """Seconds by which what we hold may be out of date; 0 while in step, and within the grace of a reconnect."""
         if self._lost_at is None or self._held(now) or now - self._lost_at <= GRACE_S:
@@ -210,6 +215,10 @@ class Reflector:
             except ClusterUnreachable as error:
                 self.state.failure = error.reason
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if isinstance(error, TimeoutError) and self.state.mute:
+                    # A cluster restored from a backup has not come to our version yet, and lets us wait for it in
+                    # silence, without a bookmark: what we hold may never have been, and is not told to be gone.
+                    self.state.resource_version = ""
                 self.state.failure = f"{type(error).__name__} while reading"
             except UnexpectedStatus as error:
                 if error.status == 410:
