@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+FUZZ_VENV := .venv-fuzz
+FUZZ_INSTALLED := $(FUZZ_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench format clean
+.PHONY: help run test lint bench fuzz format clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,12 +29,15 @@ lint: $(INSTALLED) ## check style, types and the direction of imports
 bench: $(INSTALLED) ## measure against kube-apiserver and a bare handler, and print the table (needs wrk)
 	$(BIN)/python -m tests.bench
 
+fuzz: $(INSTALLED) $(FUZZ_INSTALLED) ## ask a service of its own whatever the API's document allows, and what it does not
+	$(BIN)/python -m tests.fuzz
+
 format: $(INSTALLED) ## put the code into the style that lint checks
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what the other targets made here (caches of the control plane's programs stay)
-	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(FUZZ_VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 $(INSTALLED): pyproject.toml deploy/constraints.txt
 	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -40,4 +45,11 @@ $(INSTALLED): pyproject.toml deploy/constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the Python packages into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable '.[dev]'
+	@touch $@
+
+# Of its own, for schemathesis must not choose the versions of what the service and the other tests run with.
+$(FUZZ_INSTALLED): deploy/fuzz-constraints.txt | $(INSTALLED)
+	@test -x $(FUZZ_VENV)/bin/python || $(PYTHON) -m venv $(FUZZ_VENV)
+	@echo "installing schemathesis into $(FUZZ_VENV)"
+	@$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint deploy/fuzz-constraints.txt schemathesis
 	@touch $@

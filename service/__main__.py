@@ -1,4 +1,4 @@
-"""`python -m service VERB`: serve the API, migrate the database, or check the configuration."""
+"""`python -m service VERB`: serve the API, migrate the database, check the configuration, or print the document."""
 
 import argparse
 import asyncio
@@ -8,6 +8,8 @@ import sys
 
 from service import app, settings, telemetry
 from service.api.keys import HEALTH
+from service.api.openapi import Document
+from service.api.routes import ROUTES
 from service.api.server import listening
 from service.check import check
 from service.cluster.client import NoCluster
@@ -59,6 +61,12 @@ async def check_configuration(configured: Settings) -> int:
     return await check(configured, lambda finding: print(finding, flush=True))
 
 
+def print_document() -> int:
+    """Print the API's document, which needs neither a cluster nor a database."""
+    print(Document(ROUTES, Settings().uids).encode("/").decode())
+    return 0
+
+
 def main() -> int:
     """The exit status: 0, 1 when something is away or in the way, 2 when the settings are wrong."""
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
@@ -66,7 +74,10 @@ def main() -> int:
     verbs.add_parser("serve", help="answer requests until SIGTERM or Ctrl-C")
     verbs.add_parser("migrate", help="bring the database schema up to date, and exit")
     verbs.add_parser("check", help="say whether these settings can work, change nothing, and exit")
+    verbs.add_parser("openapi", help="print the API's OpenAPI document, as it is with the default settings")
     verb = parser.parse_args().verb
+    if verb == "openapi":
+        return print_document()
     try:
         configured = settings.load(os.environ)
     except InvalidSettings as error:

@@ -25,6 +25,7 @@ def setting(default: Any, text: str, *, secret: bool = False, **checks: Any) -> 
     return field(default=default, repr=not secret, metadata={"text": text, "secret": secret, **checks})
 
 
+SHORTEST_SECRET = 32
 _PORT = validate.Range(0, 65535)
 _COUNT = validate.Range(min=1)
 _SECONDS = validate.Range(min=0.05, max=86400)
@@ -55,6 +56,13 @@ class Settings:
         "kubernetes",
         "`kubernetes`: callers show a token of the cluster. `none`: all may read and none may write; loopback only.",
         validate=validate.OneOf(["kubernetes", "none"]),
+    )
+    session_secret: tuple[str, ...] = setting(
+        (),
+        "Encrypts the dashboard's sign-ins: texts of 32 characters or more, comma-separated; the first encrypts, all "
+        "decrypt, so that they can be rotated. Empty: a random key per process; sign-ins then end with it, and other "
+        "replicas do not know them.",
+        secret=True,
     )
     review_ttl_s: float = setting(
         60.0, "How long an answer of TokenReview or SubjectAccessReview is used.", validate=_SECONDS
@@ -202,6 +210,8 @@ def _cross_check(settings: Settings) -> list[str]:
             ipaddress.ip_network(network)
         except ValueError:
             complaints.append(f"TRUSTED_PROXIES: '{network}' is not a network such as 10.0.0.0/8")
+    if any(len(secret) < SHORTEST_SECRET for secret in settings.session_secret):
+        complaints.append(f"SESSION_SECRET: each must have {SHORTEST_SECRET} characters or more")
     complaints += [
         f"USER_IDS: '{entry}' is not of the form name=uid, with a uid from 0 to 2147483647"
         for entry in settings.user_ids

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from service.api import management
 from service.api.routes import ROUTES
+from service.dashboard import routes as dashboard
 from service.model.derive import PRESETS
 from service.settings import Settings
 
@@ -33,6 +34,12 @@ def test_every_route_is_documented_and_no_other() -> None:
         re.findall(r"`(GET|POST|PATCH|DELETE) (/[^`]*)`", README.split("## What is served")[1].split("##")[0])
     )
     assert documented == {(route.method, route.path) for route in (*ROUTES, *management.ROUTES)}
+
+
+def test_every_page_of_the_dashboard_is_documented_and_no_other() -> None:
+    text = README.split("## Dashboard")[1].split("\n## ")[0]
+    documented = re.findall(r"`(GET|POST) (/[^`]*)`", text)
+    assert sorted(documented) == sorted((route.method, route.path) for route in dashboard.ROUTES)
 
 
 def test_every_label_key_of_the_default_preset_is_documented() -> None:

@@ -170,6 +170,14 @@ async def test_taken_port_is_one_clear_line(settings: Settings, port: str) -> No
     assert "Traceback" not in err
 
 
+async def test_openapi_prints_the_document_without_cluster_or_database() -> None:
+    code, out, err = await run("openapi")
+    assert (code, err) == (0, "")
+    document = orjson.loads(out)
+    assert document["openapi"] == "3.1.0"
+    assert document["servers"] == [{"url": "/"}]
+
+
 async def test_migrate_says_what_it_did(stack: Stack, database_url: str) -> None:
     async with connected(database_url, 5) as connection:
         await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")

@@ -11,6 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from marshmallow import Schema, ValidationError, fields, validate
 from msgspec import UNSET
 
+from service.api import patterns
 from service.errors import MessageParseError, UnprocessableEntity
 from service.model.changes import Scale, Update
 from service.model.probes import TYPES, CheckChange
@@ -45,7 +46,7 @@ async def read_document(request: web.Request) -> object:
 
 def parse_scale(document: object) -> Scale:
     """Raises UnprocessableEntity with every complaint."""
-    values = _load(SCALE, document)
+    values = _load(_SCALE, document)
     return Scale(
         instances=values.get("instances"),
         memory_in_mb=values.get("memory_in_mb"),
@@ -58,7 +59,7 @@ def parse_scale(document: object) -> Scale:
 
 def parse_update(document: object, user_ids: Mapping[str, int]) -> Update:
     """`user_ids` are the uids that stand for names of users. Raises UnprocessableEntity with every complaint."""
-    values = _load(_update_body(frozenset(user_ids.items())), document)
+    values = _load(update_body(user_ids), document)
     metadata = values.get("metadata", {})
     return Update(
         command=values.get("command", UNSET),
@@ -77,7 +78,8 @@ class _Integer(fields.Field[int]):
     """A JSON integer; not a text, a fraction or a truth value."""
 
     def __init__(self, least: int, most: int) -> None:
-        super().__init__(allow_none=True)
+        shown = {"type": ["integer", "null"], "minimum": least, "maximum": most}
+        super().__init__(allow_none=True, metadata={"json_schema": shown})
         self.least, self.most = least, most
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
@@ -89,8 +91,9 @@ class _Integer(fields.Field[int]):
 class _Text(fields.Field[str]):
     """A JSON string without NUL, of so many characters."""
 
-    def __init__(self, least: int, most: int, **kwargs: Any) -> None:
-        super().__init__(allow_none=True, **kwargs)
+    def __init__(self, least: int, most: int, *, pattern: str = patterns.NO_NUL, **kwargs: Any) -> None:
+        shown = {"type": ["string", "null"], "minLength": least, "maxLength": most, "pattern": pattern}
+        super().__init__(allow_none=True, metadata={"json_schema": shown}, **kwargs)
         self.least, self.most = least, most
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
@@ -103,7 +106,11 @@ class _User(fields.Field[int]):
     """A uid in digits, or a name that stands for one."""
 
     def __init__(self, user_ids: Mapping[str, int]) -> None:
-        super().__init__(allow_none=True)
+        shown = [
+            {"type": "string", "pattern": patterns.digits_to(INT32)},
+            {"enum": [*sorted(user_ids), None]},
+        ]
+        super().__init__(allow_none=True, metadata={"json_schema": {"anyOf": shown}})
         self._user_ids = user_ids
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
@@ -118,8 +125,13 @@ class _User(fields.Field[int]):
 class _Pairs(fields.Field[dict[str, str | None]]):
     """Keys and values of labels or annotations; a null deletes the key."""
 
-    def __init__(self, check_value: Any) -> None:
-        super().__init__(error_messages={"null": "must be an object"})
+    def __init__(self, check_value: Any, shown: Mapping[str, Any]) -> None:
+        shown = {
+            "type": "object",
+            "propertyNames": {"pattern": patterns.KEY},
+            "additionalProperties": {"type": ["string", "null"], **shown},
+        }
+        super().__init__(error_messages={"null": "must be an object"}, metadata={"json_schema": shown})
         self._check_value = check_value
 
     def _deserialize(
@@ -173,13 +185,16 @@ class ScaleBody(_Object):
 
 class ReadinessHealthCheckData(_Object):
     timeout: fields.Field[Any] = fields.Field(
-        allow_none=True, validate=validate.Equal(None, error="is for liveness only: a readiness check has none")
+        allow_none=True,
+        validate=validate.Equal(None, error="is for liveness only: a readiness check has none"),
+        metadata={"json_schema": {"type": "null"}},
     )
     invocation_timeout = _Integer(1, INT32)
     interval = _Integer(1, INT32)
     endpoint = _Text(
         1,
         LONGEST_ENDPOINT,
+        pattern=patterns.ENDPOINT,
         validate=validate.Regexp(r"/[^\s\x00-\x1f\x7f]*\Z", error="must begin with '/' and hold no spaces"),
     )
 
@@ -201,12 +216,12 @@ class ReadinessHealthCheckBody(HealthCheckBody):
 
 
 class MetadataBody(_Object):
-    labels = _Pairs(_check_label)
-    annotations = _Pairs(_check_annotation)
+    labels = _Pairs(_check_label, {"pattern": patterns.LABEL_VALUE})
+    annotations = _Pairs(_check_annotation, {"maxLength": LONGEST_ANNOTATION, "pattern": patterns.NO_NUL})
 
 
 class UpdateBody(_Object):
-    """`user` needs the names that settings know: `_update_body` adds them."""
+    """`user` needs the names that settings know: `update_body` adds them."""
 
     command = _Text(1, LONGEST_COMMAND)
     user = _User({})
@@ -215,7 +230,17 @@ class UpdateBody(_Object):
     metadata = _nested(MetadataBody)
 
 
-SCALE = ScaleBody()
+_SCALE = ScaleBody()
+
+
+def scale_body(_user_ids: Mapping[str, int]) -> Schema:
+    """What a scale may say."""
+    return _SCALE
+
+
+def update_body(user_ids: Mapping[str, int]) -> Schema:
+    """What an update may say."""
+    return _update_body(frozenset(user_ids.items()))
 
 
 @lru_cache(maxsize=8)
@@ -250,7 +275,8 @@ def _walk(messages: Mapping[str, Any], prefix: str, document: object) -> Iterato
     sent = document if isinstance(document, dict) else {}
     order = {name: position for position, name in enumerate(sent)}
     for name, inner in sorted(messages.items(), key=lambda item: order.get(item[0], -1)):
-        path = prefix if name == "_schema" else f"{prefix}.{name}" if prefix else name
+        # marshmallow's own key for an object as a whole, unless somebody has sent one of that name.
+        path = prefix if name == "_schema" and name not in sent else f"{prefix}.{name}" if prefix else name
         if isinstance(inner, Mapping):
             yield from _walk(inner, path, sent.get(name))
         else:

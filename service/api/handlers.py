@@ -7,7 +7,8 @@ import orjson
 from aiohttp import hdrs, web
 
 from service.api.bodies import parse_scale, parse_update, read_document
-from service.api.keys import ACCESS, INSTANCES, PAGES, PROCESSES, RATE_LIMITS, SETTINGS, WRITING
+from service.api.callers import authenticate
+from service.api.keys import DOCUMENT, INSTANCES, PAGES, PROCESSES, SETTINGS, WRITING
 from service.api.presenters import (
     present_instances,
     present_process,
@@ -75,20 +76,20 @@ async def list_instances(request: web.Request) -> web.Response:
 
 async def update_process(request: web.Request) -> web.Response:
     """PATCH, at both addresses"""
-    actor = await _authenticate_actor(request)
+    actor, base = await _authenticate_actor(request), base_url(request)
     document = await read_document(request)
     async with request.app[WRITING].begin(actor, _address(request), "update") as write:
         result = await write.apply(parse_update(document, request.app[SETTINGS].uids))
-    return _present_written(request, result, 200)
+    return _present_written(base, result, 200)
 
 
 async def scale_process(request: web.Request) -> web.Response:
     """POST …/actions/scale, at both addresses"""
-    actor = await _authenticate_actor(request)
+    actor, base = await _authenticate_actor(request), base_url(request)
     document = await read_document(request)
     async with request.app[WRITING].begin(actor, _address(request), "scale") as write:
         result = await write.apply(parse_scale(document))
-    return _present_written(request, result, 202)
+    return _present_written(base, result, 202)
 
 
 async def terminate_instance(request: web.Request) -> web.Response:
@@ -98,16 +99,18 @@ async def terminate_instance(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def openapi(request: web.Request) -> web.Response:
+    """GET /v3/openapi.json"""
+    return answer(request, request.app[DOCUMENT].encode(base_url(request)), Freshness())
+
+
 async def root(request: web.Request) -> web.Response:
     """GET /"""
     return answer(request, orjson.dumps(present_root(base_url(request))), Freshness())
 
 
 async def _authenticate(request: web.Request) -> Caller:
-    access, limits = request.app[ACCESS], request.app.get(RATE_LIMITS)
-    if limits is not None:
-        return await limits.admit(request, access)
-    return await access.authenticate(request.headers.get(hdrs.AUTHORIZATION))
+    return await authenticate(request, request.headers.get(hdrs.AUTHORIZATION))
 
 
 async def _authenticate_actor(request: web.Request) -> Actor:
@@ -136,9 +139,9 @@ async def _present_list(
     return answer(request, body.encoded, freshness, etag=body.etag)
 
 
-def _present_written(request: web.Request, result: Written, status: int) -> web.Response:
+def _present_written(base: str, result: Written, status: int) -> web.Response:
     process = result.process
-    body = orjson.dumps(present_process(process, base_url(request), command=process.workload.command))
+    body = orjson.dumps(present_process(process, base, command=process.workload.command))
     return written(body, status, warning=LAGGING if result.lagging else None)
 
 

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from service.api.openapi import Document
 from service.api.pages import Pages
 from service.api.rate_limits import RateLimits
 from service.cluster.access import Access
@@ -22,3 +23,4 @@ METRICS = web.AppKey("metrics", Metrics)
 RATE_LIMITS = web.AppKey("rate_limits", RateLimits)
 """Absent while they are off."""
 PAGES = web.AppKey("pages", Pages)
+DOCUMENT = web.AppKey("document", Document)

@@ -4,7 +4,8 @@ from aiohttp import hdrs, web
 
 from service.api.keys import HEALTH, METRICS
 from service.api.middlewares import envelop_errors, identify
-from service.api.routes import Route, add_routes
+from service.api.route import Route
+from service.api.routes import add_routes
 from service.health import Health
 from service.metrics.registry import Metrics
 

@@ -96,7 +96,7 @@ class Pages:
                 row = _with_instances(row, embedded[process.guid], now)
                 yield
             rows.append(row)
-        head = orjson.dumps(_pagination(selection.total_results, page, base + path, pairs))
+        head = orjson.dumps(pagination(selection.total_results, page, base + path, pairs))
         # The same six keys twice: flat as on the reference page, and under `pagination`, where clients look.
         before, after = head[:-1] + b',"resources":[', b'],"pagination":' + head + b"}"
         parts = [row.encoded for row in rows] or [b""]
@@ -123,7 +123,8 @@ def _with_instances(row: Row, found: Sequence[Instance], now: int) -> Row:
     return Row(row.process, encoded, row.digest + shown)
 
 
-def _pagination(total_results: int, page: PageRequest, url: str, pairs: Pairs) -> dict[str, Any]:
+def pagination(total_results: int, page: PageRequest, url: str, pairs: Pairs) -> dict[str, Any]:
+    """The six keys that say where a page stands in the list at `url`; its links repeat `pairs` of the query."""
     numbers = page_numbers(page, total_results)
     hrefs = _Hrefs(url, pairs, page.per_page)
     return {

@@ -9,10 +9,19 @@ from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from service.api import patterns
 from service.errors import BadQueryParameter, InvalidRequest
 from service.model.index import Filters, Order
 from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
-from service.model.selectors import Malformed, Range, Requirement, parse_label_selector, parse_range
+from service.model.selectors import (
+    MAXIMUM_REQUIREMENTS,
+    Malformed,
+    Range,
+    Requirement,
+    parse_label_selector,
+    parse_range,
+)
+from service.model.selectors import MAXIMUM_VALUES as MAXIMUM_SET
 from service.operations.reading import ListRequest
 
 MAXIMUM_VALUES = 5000
@@ -56,7 +65,8 @@ class _PlainInteger(fields.Field[int]):
     """Decimal ASCII digits and nothing else: int() would also take `1_0`, ` 1`, `+1` and digits of other scripts."""
 
     def __init__(self, least: int, most: int, default: int) -> None:
-        super().__init__(load_default=default)
+        shown = {"type": "integer", "minimum": least, "maximum": most}
+        super().__init__(load_default=default, metadata={"json_schema": shown})
         self._least, self._most = least, most
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
@@ -70,20 +80,36 @@ class _CommaList(fields.Field[frozenset[str]]):
     """Values joined by commas. Each is percent-decoded once more, so that `%2C` stands for a comma within a value."""
 
     def __init__(self) -> None:
-        super().__init__(load_default=None)
+        shown = {
+            "type": "array",
+            "maxItems": MAXIMUM_VALUES,
+            "items": {"type": "string", "pattern": patterns.NO_COMMA},
+            "description": "Values joined by commas. A comma within one is percent-encoded twice: `%252C`.",
+        }
+        super().__init__(load_default=None, metadata={"json_schema": shown})
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> frozenset[str]:
-        values = frozenset(unquote(part) for part in value.split(","))
-        if len(values) > MAXIMUM_VALUES:
-            raise ValidationError(f"has {len(values)} values, the most is {MAXIMUM_VALUES}")
-        return values
+        parts = value.split(",")
+        if len(parts) > MAXIMUM_VALUES:
+            raise ValidationError(f"has {len(parts)} values, the most is {MAXIMUM_VALUES}")
+        return frozenset(unquote(part) for part in parts)
 
 
 class _LabelSelector(fields.Field[tuple[Requirement, ...]]):
     def __init__(self) -> None:
-        super().__init__(load_default=())
+        shown = {
+            "type": "string",
+            "pattern": patterns.SELECTOR,
+            "not": {"anyOf": [{"pattern": patterns.TOO_MANY_REQUIREMENTS}, {"pattern": patterns.TOO_MANY_VALUES}]},
+            "description": (
+                "Requirements joined by commas, all of which must hold: `key`, `!key`, `key=value`, `key==value`, "
+                "`key!=value`, `key in (value,value)`, `key notin (value,value)`. At most "
+                f"{MAXIMUM_REQUIREMENTS}, and {MAXIMUM_SET} values in one set."
+            ),
+        }
+        super().__init__(load_default=(), metadata={"json_schema": shown})
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -98,7 +124,13 @@ class _Times(fields.Field[tuple[Range, ...]]):
     """One time under an operator; under `eq` (no brackets) a comma list."""
 
     def __init__(self, operator: str, data_key: str) -> None:
-        super().__init__(load_default=None, data_key=data_key)
+        shown: dict[str, Any] = {"type": "string", "format": "date-time", "pattern": patterns.TIMESTAMP}
+        described = "UTC, in whole seconds, each of which is a span and not a point."
+        if operator == "eq":
+            shown = {"type": "array", "minItems": 1, "maxItems": MAXIMUM_TIMES, "items": shown}
+            described = f"One of these times. {described}"
+        json_schema = {**shown, "description": described}
+        super().__init__(load_default=None, data_key=data_key, metadata={"json_schema": json_schema})
         self._operator = operator
 
     def _deserialize(
@@ -113,7 +145,11 @@ class _Times(fields.Field[tuple[Range, ...]]):
             raise ValidationError(str(error)) from error
 
 
-_EMBED = fields.String(load_default="", validate=validate.Equal("process_instances", error="must be process_instances"))
+_EMBED = fields.String(
+    load_default="",
+    validate=validate.Equal("process_instances", error="must be process_instances"),
+    metadata={"description": "Shows with each process its instances."},
+)
 
 
 def _times(name: str) -> dict[str, fields.Field[Any]]:
@@ -127,10 +163,11 @@ AppProcessListQuery = Schema.from_dict(
         "per_page": _PlainInteger(1, MAXIMUM_PER_PAGE, DEFAULT_PER_PAGE),
         "order_by": fields.String(
             load_default="",
-            validate=validate.Regexp(
-                rf"[+-]?({'|'.join(_ORDERS)})\Z",
+            validate=validate.OneOf(
+                [sign + order for order in _ORDERS for sign in ("", "+", "-")],
                 error=f"must be one of {', '.join(_ORDERS)}, with '-' before it for descending",
             ),
+            metadata={"description": "`-`: the latest first. A `+` is percent-encoded: `%2B`. Default: created_at."},
         ),
         "guids": _CommaList(),
         "types": _CommaList(),

@@ -17,7 +17,8 @@ from service.model.pods import Pod
 from service.model.process import Workload
 
 FIELD_MANAGER = "cf-processes"
-_STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+PATCH_QUERY = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
 
@@ -51,9 +52,10 @@ class Workloads:
         Raises Conflict, Denied, UnprocessableEntity with Kubernetes' words, and as `read` does. After
         ClusterUnreachable nobody knows whether it is changed.
         """
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         path = _path(live.workload)
-        status, body = await self._callers.send("PATCH", path, query, patch, content_type=_STRATEGIC_MERGE, token=token)
+        status, body = await self._callers.send(
+            "PATCH", path, PATCH_QUERY, patch, content_type=STRATEGIC_MERGE, token=token
+        )
         if status == 409:
             raise Conflict
         _check(status, body)

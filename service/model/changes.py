@@ -28,11 +28,6 @@ class Scale:
     disk_in_mb: int | None = None
     metadata: MetadataChange = NO_CHANGE
 
-    @property
-    def touches_deployment(self) -> bool:
-        """Whether Kubernetes has a part in it."""
-        return any(each is not None for each in (self.instances, self.memory_in_mb, self.disk_in_mb))
-
     def names(self) -> list[str]:
         """Of what it changes."""
         fields = ("instances", "memory_in_mb", "disk_in_mb")
@@ -64,15 +59,6 @@ class Update:
     """None keeps it."""
     readiness_health_check: CheckChange | None = None
     metadata: MetadataChange = NO_CHANGE
-
-    @property
-    def touches_deployment(self) -> bool:
-        """Whether Kubernetes may have a part in it: it has none in a check that is as it was."""
-        return (
-            self.command is not UNSET
-            or self.user is not UNSET
-            or bool(self.health_check or self.readiness_health_check)
-        )
 
     def names(self) -> list[str]:
         """Of what it changes."""

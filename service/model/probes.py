@@ -119,7 +119,8 @@ def liveness_probes(container: Mapping[str, Any], check: HealthCheck) -> tuple[d
     """
     liveness, startup = container.get("livenessProbe"), container.get("startupProbe")
     probe = _probe(container, liveness, startup, check)
-    starting = _starting(container, check) if check.timeout is not None else None
+    # Without a liveness probe, as of type `process`, a startup probe would be taken for the check itself.
+    starting = _starting(container, check) if probe is not None and check.timeout is not None else None
     if starting is not None and check.timeout is not None and _allowed_s(starting) != check.timeout:
         period = next(p for p in range(LONGEST_STARTUP_PERIOD, 0, -1) if check.timeout % p == 0)
         starting |= {"periodSeconds": period, "failureThreshold": check.timeout // period}
@@ -144,14 +145,15 @@ def _probe(
     """A probe of the check's type, as much as can be of what is there: its thresholds, its port, its headers."""
     if own is not None and _type(own) == check.type:
         probe = dict(own)
-    elif sibling is not None and _type(sibling) == check.type:
+    elif sibling is not None and _type(sibling) == check.type and (own is None or check.type != "process"):
+        # But no command that was meant for the start alone becomes what an app lives by.
         probe = {action: sibling[action] for action in ("httpGet", "tcpSocket", "grpc", "exec") if action in sibling}
     elif check.type == "process":
         return None
     else:
-        ports = container.get("ports") or ()
+        ports = [port for port in container.get("ports") or () if port.get("protocol", "TCP") == "TCP"]
         if not ports:
-            raise LookupError("the app's container has no port")
+            raise LookupError("the app's container has no TCP port")
         action = "httpGet" if check.type == "http" else "tcpSocket"
         probe = {action: {"port": ports[0]["containerPort"]}}
     if check.type == "http":

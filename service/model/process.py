@@ -93,7 +93,8 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     """A change that counts from the moment its Deployment carries its write id."""
 
     change: MetadataChange
-    prepared_at: int
+    version: int
+    """The Deployment's resourceVersion that the patch is for: any other one refuses it."""
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -1,7 +1,7 @@
 """What Postgres keeps of one process, and how a write of ours changes it. Pure: service.store makes it lasting.
 
-One request may change Kubernetes and Postgres together, and is all or nothing. No transaction spans both, so Kubernetes
-decides, with the one patch it takes or refuses whole:
+One request may change Kubernetes and Postgres together, and is all or nothing. No transaction spans both, so
+Kubernetes decides, with the one patch it takes or refuses whole:
 
 1. *prepare*: the change of metadata is stored as pending under a new write id. It shows nowhere yet.
 2. *commit*: the patch of the Deployment carries the write id in an annotation, and is guarded by the resourceVersion it
@@ -9,14 +9,17 @@ decides, with the one patch it takes or refuses whole:
    annotation.
 3. *fold*: the change moves from pending into the metadata.
 
-Whoever dies leaves one of three states: prepared and not committed (shows nowhere, dropped after DEAD_US), committed
-and not folded (counts, folded by the next writer), or done. A writer folds what it finds committed before it replaces
-the annotation, and the guard makes sure that it found the last one: nothing committed is ever lost, whatever the number
-of writers.
+Whoever dies leaves one of three states: prepared and not committed (shows nowhere), committed and not folded (counts),
+or done. Every writer first takes into the row what it has read of the Deployment (`seen`): what is committed is
+folded, and what was prepared for an earlier version is dropped, for Kubernetes refuses it by now. The guard makes sure
+that a writer has read the last commit: nothing committed is ever lost, whatever the number of writers.
+
+A change of metadata alone goes to the row at once, unless others are between their prepare and their fold: then it
+takes the same three steps, with a patch of nothing but the annotation, to have its place among them.
 
 The one window that remains: a process dies after its commit, and before the next write through this API somebody takes
-the annotation away by hand (`kubectl replace` with a manifest of their own). The metadata half of that one write is
-then lost. It heals with the same request made again.
+the annotation away by hand (`kubectl replace` with a manifest of their own, `kubectl rollout undo`). The metadata half
+of that one write is then lost. It heals with the same request made again.
 """
 
 from collections.abc import Mapping
@@ -25,11 +28,9 @@ import msgspec
 
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.instances import Slots
-from service.model.process import SECOND, Metadata, MetadataChange, Pending
+from service.model.process import Metadata, MetadataChange, Pending
 
 MAXIMUM_LABELS, MAXIMUM_ANNOTATIONS = 50, 200
-DEAD_US = 600 * SECOND
-"""Since it was prepared, a change that is not committed by then never will be: no request lives so long."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -50,46 +51,46 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return self.metadata.app_guid, self.metadata.type
 
 
-def prepared(record: Record, write_id: str, change: MetadataChange, committed: str | None, now: int) -> Record:
-    """The change pending under the write id, and what the Deployment says is committed folded.
+def seen(record: Record, write_id: str | None, version: int, now: int) -> Record:
+    """What it means for the row that the Deployment carries this write id at this version."""
+    waiting = {known: each for known, each in record.metadata.pending.items() if each.version >= version}
+    committed = record.metadata.pending.get(write_id) if write_id is not None else None
+    metadata = msgspec.structs.replace(record.metadata, pending=waiting)
+    if write_id is not None and committed is not None:
+        waiting.pop(write_id, None)
+        metadata = msgspec.structs.replace(metadata.changed(committed.change), updated_at=_later(metadata, now))
+    # Who sees the metadata folded must also see the other half.
+    version = max(record.deployment_version, version if committed is not None else 0)
+    return msgspec.structs.replace(_with_metadata(record, metadata), deployment_version=version)
+
+
+def prepared(record: Record, write_id: str, change: MetadataChange, version: int) -> Record:
+    """The change pending under the write id, to be committed on this version of the Deployment.
 
     Raises LabelLimitExceeded, AnnotationLimitExceeded: counted with all that is pending, as it may yet count.
     """
-    record = folded(record, committed, now)
-    others = {known: each for known, each in _alive(record.metadata.pending, now).items() if known != write_id}
+    others = {known: each for known, each in record.metadata.pending.items() if known != write_id}
     _check_limits(record.metadata.changed(change), change, others)
-    pending = {**others, write_id: Pending(change, now)}
+    pending = {**others, write_id: Pending(change, version)}
     return _with_metadata(record, msgspec.structs.replace(record.metadata, pending=pending))
 
 
-def folded(record: Record, write_id: str | None, now: int) -> Record:
-    """The pending change made lasting. Nothing pending under the id: the record as it is."""
-    pending = dict(record.metadata.pending)
-    if write_id is None or (entry := pending.pop(write_id, None)) is None:
-        return record
-    metadata = record.metadata.changed(entry.change)
-    updated_at = max(metadata.updated_at, now)
-    return _with_metadata(record, msgspec.structs.replace(metadata, pending=pending, updated_at=updated_at))
-
-
 def discarded(record: Record, write_id: str) -> Record:
-    """The pending change forgotten: Kubernetes has refused its half."""
+    """The pending change forgotten: it will not be committed."""
     pending = {known: entry for known, entry in record.metadata.pending.items() if known != write_id}
     return _with_metadata(record, msgspec.structs.replace(record.metadata, pending=pending))
 
 
-def changed(record: Record, change: MetadataChange, committed: str | None, now: int) -> Record:
-    """The change made lasting at once, as Kubernetes has no part in it. Raises as `prepared` does."""
-    record = folded(record, committed, now)
-    metadata, pending = record.metadata.changed(change), _alive(record.metadata.pending, now)
-    _check_limits(metadata, change, pending)
-    updated_at = max(metadata.updated_at, now)
-    return _with_metadata(record, msgspec.structs.replace(metadata, pending=pending, updated_at=updated_at))
+def changed(record: Record, change: MetadataChange, now: int) -> Record:
+    """The change made lasting at once. Nothing must be pending. Raises as `prepared` does."""
+    metadata = record.metadata.changed(change)
+    _check_limits(metadata, change, {})
+    return _with_metadata(record, msgspec.structs.replace(metadata, updated_at=_later(metadata, now)))
 
 
-def _alive(pending: Mapping[str, Pending], now: int) -> dict[str, Pending]:
-    """Without what will never be committed; to be asked only when what is committed has been folded."""
-    return {write_id: each for write_id, each in pending.items() if now - each.prepared_at < DEAD_US}
+def _later(metadata: Metadata, now: int) -> int:
+    """Now, but never before what is there: clocks differ and are set."""
+    return max(metadata.updated_at, now)
 
 
 def _with_metadata(record: Record, metadata: Metadata) -> Record:

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import msgspec
 import orjson
@@ -31,7 +30,7 @@ from service.model import record as rules
 from service.model.changes import Change, Live
 from service.model.derive import merge
 from service.model.index import Index
-from service.model.process import MetadataChange, Process
+from service.model.process import Metadata, MetadataChange, Process
 from service.model.record import Record
 from service.operations.audit import Entry, audited
 from service.operations.instances import Instances
@@ -46,7 +45,7 @@ ATTEMPTS = 12
 """At a Deployment that changes between our reading and our patch. Its status alone changes a few times in a rollout."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.5
 WRITE_S = 60.0
-"""For everything one write does; far less than service.model.record.DEAD_US."""
+"""For everything one write does."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ class Written:
     """Other replicas could not be told: they show it when their watches do."""
 
 
-class _PendingSeen(Exception):
-    """The row has changes that only the Deployment can tell whether they count."""
+class _UnderWay(Exception):
+    """The row has changes of others that are prepared, and maybe committed since the Deployment was read."""
 
 
 class Writing:
@@ -134,7 +133,7 @@ class Writing:
             self._pods.take(deleted)
             version = version_number(orjson.loads(deleted)["metadata"].get("resourceVersion", ""))
             try:
-                await self._records.change(process.key, partial(_seen, pod_version=version))
+                await self._records.note(process.key, pod_version=version)
             except DatabaseUnavailable as error:
                 log.warning("other replicas not told", reason=error.reason)
 
@@ -142,34 +141,40 @@ class Writing:
         """Make the change, all or nothing."""
         if actor.token is None:
             raise NotAuthorized
-        if not change.touches_deployment:
-            return await self._change_metadata(actor, process, change.metadata)
-        write_id = secrets.token_urlsafe(8) if change.metadata else None
-        pause = FIRST_PAUSE_S
-        for _ in range(ATTEMPTS):
-            live = await self._workloads.read(actor.token, process.workload)
-            patch = change.patch(live)
-            if not patch:
-                return await self._change_metadata(actor, process, change.metadata)
-            if write_id is not None:
-                await self._prepare(process, write_id, change.metadata, live.workload.write_id)
-            try:
-                done, raw = await self._workloads.patch(actor.token, live, live.guarded(patch, write_id))
-            except Conflict:
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(pause * 2, LONGEST_PAUSE_S)
-                continue
-            except (Denied, CloudFoundryError) as error:
-                if isinstance(error, ServiceUnavailable):
-                    # The patch may yet be carried out: what is prepared counts if it is.
-                    raise
-                await self._discard(process, write_id)
-                if isinstance(error, Denied):
+        if change.metadata:
+            # Kubernetes would refuse its half, but then the other would have been prepared already.
+            await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+        write_id = secrets.token_urlsafe(8)
+        prepared, pause = False, FIRST_PAUSE_S
+        try:
+            for _ in range(ATTEMPTS):
+                live = await self._workloads.read(actor.token, process.workload)
+                patch = change.patch(live)
+                if not patch and (written := await self._without_kubernetes(actor, process, live, change.metadata)):
+                    return written
+                if change.metadata:
+                    await self._prepare(process, write_id, change.metadata, live)
+                    prepared = True
+                try:
+                    body = live.guarded(patch, write_id if prepared else None)
+                    done, raw = await self._workloads.patch(actor.token, live, body)
+                except Conflict:
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                    pause = min(pause * 2, LONGEST_PAUSE_S)
+                    continue
+                except Denied as error:
                     raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, error) from error
-                raise
-            self._deployments.take(raw)
-            return await self._finish(process, done, write_id, change.metadata)
-        await self._discard(process, write_id)
+                self._deployments.take(raw)
+                return await self._finish(process, done, write_id if prepared else None, change.metadata)
+        except ServiceUnavailable:
+            # The patch may yet be carried out: what is prepared counts if it is, and is dropped if it is not.
+            raise
+        except CloudFoundryError:
+            if prepared:
+                await self._discard(process, write_id)
+            raise
+        if prepared:
+            await self._discard(process, write_id)
         raise ServiceUnavailable("The process is being changed by others all the time", retry_after_s=1)
 
     async def authorize(self, actor: Actor, process: Process, permission: Permission) -> None:
@@ -185,59 +190,67 @@ class Writing:
             return UnprocessableEntity(f"Kubernetes refuses this: {denied}")
         return NotAuthorized()
 
-    async def _change_metadata(self, actor: Actor, process: Process, change: MetadataChange) -> Written:
-        """The change of what Kubernetes has no part in, for who may patch the Deployment."""
-        await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+    async def _without_kubernetes(
+        self, actor: Actor, process: Process, live: Live, change: MetadataChange
+    ) -> Written | None:
+        """What Kubernetes has no part in; None where others are under way among whom the change must have its place.
+
+        Where nothing is left of a request, to be let in is all that was asked.
+        """
         if not change:
-            return Written(process)
-        live: Live | None = None
+            await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+            return Written(self._merged(live, (self._index.get(process.guid) or process).metadata))
 
         def decide(row: Record, now: int) -> Record:
-            if row.metadata.pending and live is None:
-                raise _PendingSeen
-            return rules.changed(row, change, live.workload.write_id if live else None, now)
+            row = rules.seen(row, live.workload.write_id, live.version, now)
+            if row.metadata.pending:
+                raise _UnderWay
+            return rules.changed(row, change, now)
 
         try:
             row = await self._records.change(process.key, decide)
-        except _PendingSeen:
-            live = await self._workloads.read(actor.token or "", process.workload)
-            row = await self._records.change(process.key, decide)
+        except _UnderWay:
+            return None
         self._intake.put(row)
-        return Written(self._merged(process, live, row))
+        return Written(self._merged(live, row.metadata))
 
-    async def _prepare(self, process: Process, write_id: str, change: MetadataChange, committed: str | None) -> None:
-        await self._records.change(process.key, lambda row, now: rules.prepared(row, write_id, change, committed, now))
+    async def _prepare(self, process: Process, write_id: str, change: MetadataChange, live: Live) -> None:
+        def decide(row: Record, now: int) -> Record:
+            row = rules.seen(row, live.workload.write_id, live.version, now)
+            return rules.prepared(row, write_id, change, live.version)
+
+        await self._records.change(process.key, decide)
 
     async def _finish(self, process: Process, done: Live, write_id: str | None, change: MetadataChange) -> Written:
         """Kubernetes has its half: make the other lasting, and tell the other replicas."""
 
-        def fold(row: Record, now: int) -> Record:
-            row = rules.folded(row, write_id, now)
+        def decide(row: Record, now: int) -> Record:
+            row = rules.seen(row, done.workload.write_id, done.version, now)
             return msgspec.structs.replace(row, deployment_version=max(row.deployment_version, done.version))
 
         try:
-            row = await self._records.change(process.key, fold)
+            if write_id is None:
+                row = await self._records.note(process.key, deployment_version=done.version)
+            else:
+                row = await self._records.change(process.key, decide)
         except DatabaseUnavailable as error:
             # It is prepared and committed, so it counts; whoever writes next folds it.
             log.warning("other replicas not told", reason=error.reason)
             known = self._index.get(process.guid) or process
             metadata = known.metadata if write_id is None else known.metadata.changed(change)
-            return Written(self._merged(process, done, Record(metadata=metadata)), lagging=True)
+            return Written(self._merged(done, metadata), lagging=True)
         # The mirror would bring it too, but not while it is away.
         self._intake.put(row)
-        return Written(self._merged(process, done, row))
+        return Written(self._merged(done, row.metadata))
 
-    def _merged(self, process: Process, live: Live | None, row: Record) -> Process:
-        workload = live.workload if live is not None else (self._index.get(process.guid) or process).workload
-        return merge(workload, row.metadata, self._index.space(workload.namespace))
+    def _merged(self, live: Live, metadata: Metadata) -> Process:
+        return merge(live.workload, metadata, self._index.space(live.workload.namespace))
 
-    async def _discard(self, process: Process, write_id: str | None) -> None:
-        if write_id is None:
-            return
+    async def _discard(self, process: Process, write_id: str) -> None:
         try:
             await self._records.change(process.key, lambda row, _now: rules.discarded(row, write_id))
         except DatabaseUnavailable as error:
-            # It shows nowhere, and is dropped when it is old.
+            # It shows nowhere, and the next writer drops it.
             log.warning("prepared change left behind", reason=error.reason)
 
 
@@ -262,7 +275,3 @@ def _index(text: str, process: Process) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < process.workload.instances:
         return int(text)
     raise ResourceNotFound("Instance not found")
-
-
-def _seen(row: Record, _now: int, *, pod_version: int) -> Record:
-    return msgspec.structs.replace(row, pod_version=max(row.pod_version, pod_version))

@@ -84,6 +84,10 @@ async def _set_codecs(connection: Connection) -> None:
     )
 
 
+async def _leave_as_it_is(_connection: Connection) -> None:
+    """No user of the pool changes anything of a session; what is left of a transaction asyncpg itself rolls back."""
+
+
 class Pool:
     """Connections for writes, made when they are needed and kept for a while. Close it."""
 
@@ -97,6 +101,7 @@ class Pool:
             timeout=timeout_s,
             command_timeout=timeout_s,
             init=_set_codecs,
+            reset=_leave_as_it_is,
             server_settings=_SERVER_SETTINGS,
         )
         return cls(await pool, timeout_s)

@@ -44,9 +44,30 @@ _CREATE = """INSERT INTO process_metadata (app_guid, type)
 
 _COUNT = "UPDATE metadata_counter SET value = value + 1 RETURNING value"
 
-_CHANGE = """UPDATE process_metadata SET labels = $3, annotations = $4, log_rate_limit_in_bytes_per_second = $5,
-                 updated_at = $6, pending = $7, deployment_version = $8, pod_version = $9, slots = $10, stamp = $11
-             WHERE app_guid = $1 AND type = $2"""
+_CHANGE = f"""WITH counted AS ({_COUNT})
+              UPDATE process_metadata AS row
+              SET labels = new.labels, annotations = new.annotations,
+                  log_rate_limit_in_bytes_per_second = new.log_rate_limit_in_bytes_per_second,
+                  updated_at = new.updated_at, pending = new.pending, deployment_version = new.deployment_version,
+                  pod_version = new.pod_version, slots = new.slots, stamp = counted.value
+              FROM counted, jsonb_to_recordset($1) AS new (
+                  app_guid text, type text, labels jsonb, annotations jsonb,
+                  log_rate_limit_in_bytes_per_second bigint, updated_at timestamptz, pending jsonb,
+                  deployment_version bigint, pod_version bigint, slots text[])
+              WHERE row.app_guid = new.app_guid AND row.type = new.type
+              RETURNING row.stamp"""  # noqa: S608 - constants
+
+# The counter waits for the row's lock, as in every transaction, though all is one statement.
+_NOTE = f"""WITH locked AS MATERIALIZED (
+                SELECT FROM process_metadata WHERE app_guid = $1 AND type = $2 FOR UPDATE
+            ), counted AS (
+                UPDATE metadata_counter SET value = value + 1 WHERE EXISTS (SELECT FROM locked) RETURNING value
+            )
+            UPDATE process_metadata AS row
+            SET deployment_version = greatest(row.deployment_version, $3),
+                pod_version = greatest(row.pod_version, $4), stamp = counted.value
+            FROM counted WHERE row.app_guid = $1 AND row.type = $2
+            RETURNING {_COLUMNS}"""  # noqa: S608 - constants
 
 _LOAD = """
 INSERT INTO process_metadata AS row (app_guid, type, labels, annotations, log_rate_limit_in_bytes_per_second,
@@ -114,6 +135,22 @@ class Records:
         (changed,) = await self.change_all([key], change)
         return changed
 
+    async def note(self, key: Key, *, deployment_version: int = 0, pod_version: int = 0) -> Record:
+        """The row with versions as late as these at least: `change` in one step. Raises DatabaseUnavailable."""
+        with translated():
+            async with self._pool.connection() as connection:
+                row = await connection.fetchrow(_NOTE, *key, deployment_version, pod_version)
+        if row is not None:
+            return _record(row)
+        return await self.change(
+            key,
+            lambda record, _now: msgspec.structs.replace(
+                record,
+                deployment_version=max(record.deployment_version, deployment_version),
+                pod_version=max(record.pod_version, pod_version),
+            ),
+        )
+
     async def change_all(self, keys: Collection[Key], change: Callable[[Record, int], Record]) -> list[Record]:
         """The same for many rows, CHUNK of them in a transaction; in the order of their keys."""
         ordered = sorted(set(keys))
@@ -124,44 +161,49 @@ class Records:
 
     async def _change(self, keys: Sequence[Key], change: Callable[[Record, int], Record]) -> list[Record]:
         with translated():
-            async with self._pool.connection() as connection, connection.transaction():
-                rows = await connection.fetch(_LOCK, *_unzipped(keys))
-                if len(rows) < len(keys):
+            async with self._pool.connection() as connection:
+                while True:
+                    async with connection.transaction():
+                        rows = await connection.fetch(_LOCK, *_unzipped(keys))
+                        if len(rows) == len(keys):
+                            return await _change_locked(connection, rows, change)
+                    # Not while holding locks: others may lock what we make here, and wait for what we have.
                     there = {(row["app_guid"], row["type"]) for row in rows}
                     await connection.execute(_CREATE, *_unzipped([key for key in keys if key not in there]))
-                    rows = await connection.fetch(_LOCK, *_unzipped(keys))
-                before = [_record(row) for row in rows]
-                after = [change(record, microseconds(row["now"])) for record, row in zip(before, rows, strict=True)]
-                if after != before:
-                    stamp = await connection.fetchval(_COUNT)
-                    after = [
-                        new if new == old else msgspec.structs.replace(new, stamp=stamp)
-                        for old, new in zip(before, after, strict=True)
-                    ]
-                    await connection.executemany(
-                        _CHANGE, [_values(new) for old, new in zip(before, after, strict=True) if new != old]
-                    )
-                return after
+
+
+async def _change_locked(
+    connection: Connection, rows: Sequence[Row], change: Callable[[Record, int], Record]
+) -> list[Record]:
+    before = [_record(row) for row in rows]
+    after = [change(record, microseconds(row["now"])) for record, row in zip(before, rows, strict=True)]
+    changed = [_values(new) for old, new in zip(before, after, strict=True) if new != old]
+    if not changed:
+        return after
+    stamp: int = await connection.fetchval(_CHANGE, changed)
+    return [
+        new if new == old else msgspec.structs.replace(new, stamp=stamp) for old, new in zip(before, after, strict=True)
+    ]
 
 
 def _unzipped(keys: Sequence[Key]) -> tuple[list[str], list[str]]:
     return [app_guid for app_guid, _ in keys], [process_type for _, process_type in keys]
 
 
-def _values(record: Record) -> tuple[Any, ...]:
+def _values(record: Record) -> dict[str, Any]:
     metadata = record.metadata
-    return (
-        *record.key,
-        dict(metadata.labels),
-        dict(metadata.annotations),
-        metadata.log_rate_limit_in_bytes_per_second,
-        _moment(metadata.updated_at),
-        msgspec.to_builtins(metadata.pending),
-        record.deployment_version,
-        record.pod_version,
-        list(record.slots),
-        record.stamp,
-    )
+    return {
+        "app_guid": metadata.app_guid,
+        "type": metadata.type,
+        "labels": metadata.labels,
+        "annotations": metadata.annotations,
+        "log_rate_limit_in_bytes_per_second": metadata.log_rate_limit_in_bytes_per_second,
+        "updated_at": _moment(metadata.updated_at),
+        "pending": msgspec.to_builtins(metadata.pending),
+        "deployment_version": record.deployment_version,
+        "pod_version": record.pod_version,
+        "slots": record.slots,
+    }
 
 
 def _record(row: Row) -> Record:

@@ -91,6 +91,16 @@ async def test_host_that_is_no_host_makes_no_links(api: Api, make_app: MakeApp) 
         assert_cf_error(reply, 400, 10004, "CF-InvalidRequest")
 
 
+async def test_write_at_a_host_that_is_no_host_changes_nothing(api: Api, make_app: MakeApp) -> None:
+    path = f"/v3/processes/{process_guid(await make_app('web'), 'web')}"
+    reply = await api.patch(path, {"metadata": {"labels": {"a": "b"}}}, headers={"Host": "a b"})
+    assert_cf_error(reply, 400, 10004, "CF-InvalidRequest")
+    reply = await api.post(f"{path}/actions/scale", {"instances": 3}, headers={"Host": "a b"})
+    assert_cf_error(reply, 400, 10004, "CF-InvalidRequest")
+    process = (await api.get(path)).json
+    assert (process["instances"], process["metadata"]["labels"]) == (0, {})
+
+
 async def test_external_url_is_the_base_of_links(settings: Settings, operator_token: str) -> None:
     async with running(replace(settings, external_url="https://api.example.test/"), token=operator_token) as served:
         body = (await served.get("/v3/processes")).json

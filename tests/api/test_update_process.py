@@ -235,7 +235,7 @@ async def test_a_check_of_a_port_needs_one(
     before = await kube.intent(space, f"web-{app}")
     for check in ({"type": "port"}, HTTP):
         reply = await api.patch(path_to(app, "web"), {"health_check": check, "metadata": {"labels": {"a": "b"}}})
-        assert "no port" in assert_cf_error(reply, 422, 10008, "CF-UnprocessableEntity")
+        assert "no TCP port" in assert_cf_error(reply, 422, 10008, "CF-UnprocessableEntity")
     assert await kube.intent(space, f"web-{app}") == before
     assert (await api.get(path_to(app, "web"))).json["metadata"]["labels"] == {}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import local_stack
-from tests.bench import cluster, measuring, scale, visibility
+from tests.bench import cluster, instances, measuring, scale, visibility, writes
 from tests.bench.load import CONNECTIONS, LoadFailed
 from tests.bench.programs import ProgramFailed
 from tests.bench.report import Row, conditions, table
@@ -24,8 +24,13 @@ Part = Callable[[Path, int], list[Row]]
 
 
 def _cluster(directory: Path, seconds: int) -> list[Row]:
-    with local_stack(directory, nodes=cluster.NODES) as stack:
+    with local_stack(directory, nodes=instances.NODES, metrics=True) as stack:
         return asyncio.run(_collect(cluster.measure(stack, seconds)))
+
+
+def _writes(directory: Path, seconds: int) -> list[Row]:
+    with local_stack(directory, nodes=writes.NODES, metrics=True) as stack:
+        return asyncio.run(_collect(writes.measure(stack, seconds)))
 
 
 def _scale(directory: Path, seconds: int) -> list[Row]:
@@ -41,7 +46,13 @@ def _measuring(_directory: Path, _seconds: int) -> list[Row]:
     return measuring.measure()
 
 
-PARTS: dict[str, Part] = {"cluster": _cluster, "scale": _scale, "visibility": _visibility, "measuring": _measuring}
+PARTS: dict[str, Part] = {
+    "cluster": _cluster,
+    "writes": _writes,
+    "scale": _scale,
+    "visibility": _visibility,
+    "measuring": _measuring,
+}
 
 
 async def _collect(rows: AsyncIterator[Row]) -> list[Row]:

@@ -1,65 +1,38 @@
 """Against a real control plane with 5,000 Deployments: the service beside the API server it stands in front of."""
 
-import asyncio
 import random
 import statistics
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 import aiohttp
 import orjson
 
 from deploy.local.stack import Stack
 from service.model.derive import process_guid
-from tests.bench import population, programs, stalls
+from tests.bench import instances, population, programs, stalls
 from tests.bench.load import CONNECTIONS, Target, in_turns, wrk
 from tests.bench.programs import Service, get, serving
 from tests.bench.report import Row, compared, limited
+from tests.bench.sides import DEPLOYMENTS, Sides, deployment_path, populate, sides
 from tests.support.kube import KEYS, Kube, eventually
 
-COUNT, NAMESPACES, NODES = 5_000, 50, 2
+COUNT, NAMESPACES = 5_000, 50
 _ROUNDS = 5
-_CREATORS = 32
 _STARTS = 3
 _CHANGES = 200
 _APPS = 500
 """So many different apps are asked for in turn: neither side answers from having just answered the same."""
-_DEPLOYMENTS = "/apis/apps/v1/deployments"
 _LIST = "/v3/processes?per_page=50"
 _EVERYTHING = "/v3/processes?per_page=5000"
 
 
-@dataclass(frozen=True)
-class _Bench:
-    stack: Stack
-    kube: Kube
-    token: str
-    environ: dict[str, str]
-    seconds: int
-
-    def ours(self, service: Service, *paths: str) -> Target:
-        return Target(service.url, paths, self.token)
-
-    def theirs(self, *paths: str) -> Target:
-        return Target(self.stack.control_plane.server, paths, self.token)
-
-
 async def measure(stack: Stack, seconds: int) -> AsyncIterator[Row]:
     """Findings, each as soon as it is made."""
-    async with AsyncExitStack() as resources:
-        kube = await Kube.of(str(stack.kubeconfig))
-        resources.push_async_callback(kube.close)
-        yield await _populate(kube)
-        environ = {
-            "KUBECONFIG": str(stack.service_kubeconfig),
-            "DATABASE_URL": await programs.create_database(stack.database_url),
-        }
-        token = await kube.token_of_new_user(cluster_roles=("processes-operator",))
-        bench = _Bench(stack, kube, token, environ, seconds)
+    async with sides(stack, seconds) as bench:
+        yield await _populate(bench.kube)
         yield await _start_to_ready(bench)
-        async with serving(stack.directory, environ) as service:
+        async with serving(stack.directory, bench.environ) as service:
             # First, so that no review expires meanwhile.
             yield await _reviews(bench, service)
             for row in [*await _one_app(bench, service), *await _pages(bench, service)]:
@@ -67,24 +40,17 @@ async def measure(stack: Stack, seconds: int) -> AsyncIterator[Row]:
             yield await _freshness(bench, service)
         async for row in _stalls(bench):
             yield row
+        async for row in instances.measure(bench, COUNT, NAMESPACES):
+            yield row
 
 
 async def _populate(kube: Kube) -> Row:
     started = time.perf_counter()
-    for number in range(NAMESPACES):
-        name = f"space-{number:04}"
-        await kube.create_namespace(population.namespace_labels(name), name)
-    pending = iter(range(COUNT))
-
-    async def create() -> None:
-        for n in pending:
-            await kube.create(population.manifest(n, NAMESPACES))
-
-    await asyncio.gather(*(create() for _ in range(_CREATORS)))
+    await populate(kube, NAMESPACES, (population.manifest(n, NAMESPACES) for n in range(COUNT)))
     return Row(f"creating {COUNT:,} Deployments", f"{time.perf_counter() - started:.0f} s")
 
 
-async def _start_to_ready(bench: _Bench) -> Row:
+async def _start_to_ready(bench: Sides) -> Row:
     starts = []
     for _ in range(_STARTS):
         async with serving(bench.stack.directory, bench.environ) as service:
@@ -95,7 +61,7 @@ async def _start_to_ready(bench: _Bench) -> Row:
     return limited(f"listening → ready, {COUNT:,} Deployments", ready_s, 2, "s", measured=measured)
 
 
-async def _reviews(bench: _Bench, service: Service) -> Row:
+async def _reviews(bench: Sides, service: Service) -> Row:
     targets = [bench.ours(service, *_app_paths()), bench.ours(service, _LIST)]
     for target in targets:
         await wrk(target, 1, 1)
@@ -115,13 +81,12 @@ def _app_paths() -> list[str]:
     return [f"/v3/apps/{population.app_guid(n)}/processes" for n in _sample()]
 
 
-async def _one_app(bench: _Bench, service: Service) -> list[Row]:
-    by_label = f"{_DEPLOYMENTS}?labelSelector={KEYS.app_guid.replace('/', '%2F')}%3D"
-    metas = [population.manifest(n, NAMESPACES)["metadata"] for n in _sample()]
+async def _one_app(bench: Sides, service: Service) -> list[Row]:
+    by_label = f"{DEPLOYMENTS}?labelSelector={KEYS.app_guid.replace('/', '%2F')}%3D"
     targets = {
         "ours": bench.ours(service, *_app_paths()),
         "label": bench.theirs(*(by_label + population.app_guid(n) for n in _sample())),
-        "name": bench.theirs(*(f"/apis/apps/v1/namespaces/{m['namespace']}/deployments/{m['name']}" for m in metas)),
+        "name": bench.theirs(*(deployment_path(n, NAMESPACES) for n in _sample())),
     }
     what, label, name = "one app's processes", "kube-apiserver, by label", "kube-apiserver, one by name"
     many = await in_turns(targets, bench.seconds, _ROUNDS)
@@ -135,7 +100,7 @@ async def _one_app(bench: _Bench, service: Service) -> list[Row]:
     ]
 
 
-async def _pages(bench: _Bench, service: Service) -> list[Row]:
+async def _pages(bench: Sides, service: Service) -> list[Row]:
     """A page of all processes, and one app's, beside kube-apiserver and beside the least that could send them."""
     bodies = []
     for number, path in enumerate((_LIST, _app_paths()[0])):
@@ -153,13 +118,11 @@ async def _pages(bench: _Bench, service: Service) -> list[Row]:
     ]
 
 
-async def _in_turns_beside_bare(
-    bench: _Bench, service: Service, bare: str
-) -> tuple[dict[str, float], dict[str, float]]:
+async def _in_turns_beside_bare(bench: Sides, service: Service, bare: str) -> tuple[dict[str, float], dict[str, float]]:
     targets = {
         ("page", "ours"): bench.ours(service, _LIST),
         ("page", "bare"): Target(bare, ["/0"], bench.token),
-        ("page", "theirs"): bench.theirs(f"{_DEPLOYMENTS}?limit=50"),
+        ("page", "theirs"): bench.theirs(f"{DEPLOYMENTS}?limit=50"),
         ("app", "ours"): bench.ours(service, _app_paths()[0]),
         ("app", "bare"): Target(bare, ["/1"], bench.token),
     }
@@ -182,7 +145,7 @@ def _p50(what: str, ours: float, other: str, theirs: float, bar: float | None = 
     )
 
 
-async def _freshness(bench: _Bench, service: Service) -> Row:
+async def _freshness(bench: Sides, service: Service) -> Row:
     """Scale up one Deployment after the other; from the answer to the PATCH until the API shows it."""
     took_ms = []
     headers = {"Authorization": f"Bearer {bench.token}"}
@@ -202,7 +165,7 @@ async def _freshness(bench: _Bench, service: Service) -> Row:
     return limited("change in the cluster → visible", cuts[98], 100, "ms", measured=measured)
 
 
-async def _stalls(bench: _Bench) -> AsyncIterator[Row]:
+async def _stalls(bench: Sides) -> AsyncIterator[Row]:
     async with stalls.watched(bench.stack.directory, bench.environ) as service:
         yield stalls.row(f"first list, {COUNT:,}", await service.phase())
 

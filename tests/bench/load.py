@@ -22,13 +22,17 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """GETs of `paths` in turn, at `base`, with the token where one is given."""
+    """Requests of `paths` in turn, at `base`, with the token where one is given."""
 
     base: str
     paths: Sequence[str]
     token: str | None = field(default=None, repr=False)
     hosts: int = 1
     """Under so many names of this host, in turn."""
+    method: str = "GET"
+    bodies: Sequence[bytes] = field(default=(), repr=False)
+    """JSON, one for each path; none: no request has any."""
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,13 @@ _Name = TypeVar("_Name", bound=Hashable)
 
 # Requests are put together before the clock starts. A script, not the command line, as that is everyone's to read.
 _SCRIPT = """
-local paths = {%s}
+local paths, bodies = {%s}, {%s}
 local requests, turn = {}, 0
 function init(args)
-  local headers, hosts = {%s}, %d
+  local method, headers, hosts = "%s", {%s}, %d
   for i, path in ipairs(paths) do
     if hosts > 1 then headers["Host"] = "host-" .. i %% hosts end
-    requests[i] = wrk.format("GET", path, headers)
+    requests[i] = wrk.format(method, path, headers, bodies[i])
   end
 end
 function request()
@@ -66,12 +70,8 @@ end
 
 async def wrk(target: Target, seconds: int, connections: int = CONNECTIONS) -> Sample:
     """One measurement. Raises LoadFailed."""
-    paths = ",".join(f'"{path}"' for path in target.paths)
-    headers = [f'["Host"]="{target.base.partition("//")[2]}"']
-    if target.token:
-        headers.append(f'["Authorization"]="Bearer {target.token}"')
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_SCRIPT % (paths, ",".join(headers), target.hosts))
+        script.write(_script(target))
         script.flush()
         options = ["-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={_LONGEST_ANSWER_S}s", "-s", script.name]
         process = await asyncio.create_subprocess_exec(
@@ -88,8 +88,20 @@ async def wrk(target: Target, seconds: int, connections: int = CONNECTIONS) -> S
         raise LoadFailed(f"wrk: {printed.strip()}")
     requests, duration_us, p50_us, p99_us, refused, broken = map(int, printed.split()[-6:])
     if not requests or refused or broken:
-        raise LoadFailed(f"{target}: of {requests} requests {refused} were refused, {broken} broke off")
+        what = f"{target.method} {target.base}{target.paths[0]}" + (" and others" if len(target.paths) > 1 else "")
+        raise LoadFailed(f"{what}: of {requests} requests {refused} were refused, {broken} broke off")
     return Sample(requests / duration_us * 1e6, p50_us / 1000, p99_us / 1000)
+
+
+def _script(target: Target) -> str:
+    paths = ",".join(f'"{path}"' for path in target.paths)
+    bodies = ",".join(f"[==[{body.decode()}]==]" for body in target.bodies)
+    headers = [f'["Host"]="{target.base.partition("//")[2]}"']
+    if target.token:
+        headers.append(f'["Authorization"]="Bearer {target.token}"')
+    if target.bodies:
+        headers.append(f'["Content-Type"]="{target.content_type}"')
+    return _SCRIPT % (paths, bodies, target.method, ",".join(headers), target.hosts)
 
 
 async def in_turns(

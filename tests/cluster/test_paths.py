@@ -19,6 +19,8 @@ from service.cluster.paths import verb_and_resource
         ("PATCH", "/apis/apps/v1/namespaces/space/deployments/web/scale", None, "patch", "deployments.apps/scale"),
         ("PUT", "/apis/apps/v1/namespaces/space/deployments/web", None, "update", "deployments.apps"),
         ("DELETE", "/api/v1/namespaces/space/pods/web-0", None, "delete", "pods"),
+        ("GET", "/version", {}, "get", "/version"),
+        ("GET", "/apis/metrics.k8s.io/v1beta1", None, "get", "/apis/metrics.k8s.io/v1beta1"),
         ("POST", "/apis/authentication.k8s.io/v1/tokenreviews", None, "create", "tokenreviews.authentication.k8s.io"),
     ],
 )

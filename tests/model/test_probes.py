@@ -342,7 +342,11 @@ def test_http_needs_an_endpoint(change: CheckChange) -> None:
     )
 
 
-@pytest.mark.parametrize("ports", [{}, {"ports": None}, {"ports": []}], ids=["absent", "null", "empty"])
+@pytest.mark.parametrize(
+    "ports",
+    [{}, {"ports": None}, {"ports": []}, {"ports": [{"containerPort": 53, "protocol": "UDP"}]}],
+    ids=["absent", "null", "empty", "UDP"],
+)
 def test_a_port_or_http_check_needs_a_port(ports: dict[str, Any]) -> None:
     update = Update(
         health_check=CheckChange("port"), readiness_health_check=CheckChange("http", {"endpoint": "/ready"})
@@ -350,8 +354,8 @@ def test_a_port_or_http_check_needs_a_port(ports: dict[str, Any]) -> None:
     with pytest.raises(UnprocessableEntity) as caught:
         after(deployment_dict(container=ports), update)
     assert caught.value.detail == (
-        "'health_check' of type port cannot be made: the app's container has no port, "
-        "'readiness_health_check' of type http cannot be made: the app's container has no port"
+        "'health_check' of type port cannot be made: the app's container has no TCP port, "
+        "'readiness_health_check' of type http cannot be made: the app's container has no TCP port"
     )
 
 
@@ -398,3 +402,18 @@ def test_somebody_s_own_annotation_is_passed_over(text: str) -> None:
 def test_whatever_is_annotated_can_be_written_out(number: float, leaf: str) -> None:
     found = recorded(json.dumps({"type": "process", leaf: number}), HealthCheck("process"))
     orjson.dumps(msgspec.structs.asdict(found))
+
+
+def test_the_first_tcp_port_is_looked_at() -> None:
+    ports = [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 80, "protocol": "TCP"}, {"containerPort": 81}]
+    changed = after(deployment_dict(container={"ports": ports}), Update(health_check=CheckChange("port")))
+    assert container_of(changed)["livenessProbe"]["tcpSocket"] == {"port": 80}
+
+
+def test_a_command_of_the_start_does_not_become_what_the_app_lives_by() -> None:
+    container = {
+        "livenessProbe": {"httpGet": {"path": "/", "port": 80}},
+        "startupProbe": {"exec": {"command": ["started"]}, "periodSeconds": 2, "failureThreshold": 30},
+    }
+    changed = after(deployment_dict(container=container), Update(health_check=CheckChange("process")))
+    assert not container_of(changed).keys() & {"livenessProbe", "startupProbe"}

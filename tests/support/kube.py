@@ -3,6 +3,7 @@
 import asyncio
 import re
 import ssl
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -76,13 +77,24 @@ class Kube:
 
     async def requests_counted(self) -> dict[str, int]:
         """How many reviews and Deployment reads kube-apiserver has answered, by resource: its own count."""
+        counted = dict.fromkeys(("tokenreviews", "subjectaccessreviews", "deployments"), 0)
+        for (verb, resource), count in (await self.requests_by_verb()).items():
+            if resource in counted and verb in ("POST", "GET", "LIST"):
+                counted[resource] += count
+        return counted
+
+    async def requests_by_verb(self) -> Counter[tuple[str, str]]:
+        """What kube-apiserver has answered to everyone, by verb and resource (`pods/status`, `pods.metrics.k8s.io`)."""
         async with self._session.get(self._host + "/metrics") as response:
             lines = (await response.text()).splitlines()
-        counted = dict.fromkeys(("tokenreviews", "subjectaccessreviews", "deployments"), 0)
+        counted: Counter[tuple[str, str]] = Counter()
         for line in lines:
-            match = re.match(r'apiserver_request_total\{.*resource="(\w+)".*verb="(POST|GET|LIST)".*\} (\S+)', line)
-            if match and match[1] in counted:
-                counted[match[1]] += int(float(match[3]))
+            if line.startswith("apiserver_request_total{"):
+                labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
+                resource = "/".join(filter(None, (labels["resource"], labels["subresource"])))
+                if labels["group"].endswith(".k8s.io") and labels["resource"] in ("pods", "nodes"):
+                    resource += "." + labels["group"]
+                counted[labels["verb"], resource] += int(float(line.rpartition(" ")[2]))
         return counted
 
     async def create_namespace(self, labels: Mapping[str, str] | None = None, name: str | None = None) -> str:
@@ -181,7 +193,7 @@ def _binding(name: str, role: str, subjects: list[dict[str, str]]) -> dict[str, 
     }
 
 
-async def eventually(check: Any, within_s: float = 10.0) -> Any:
+async def eventually(check: Any, within_s: float = 30.0) -> Any:
     """The first true value of `check()`, an async function; fails with the last false one after `within_s`."""
     deadline = asyncio.get_running_loop().time() + within_s
     while True:

@@ -1,0 +1,277 @@
+"""GET /v3/openapi.json: that it is valid, complete and true."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from service.api import handlers
+from service.api.keys import HEALTH
+from service.api.openapi import JSON
+from service.api.routes import ROUTES
+from service.health import Health
+from service.model.derive import process_guid
+from service.settings import Settings
+from tests.api.conftest import MakeApp
+from tests.support.admission import refusing
+from tests.support.api import Api, Reply, running
+from tests.support.contract import Contract, Kind
+from tests.support.kube import Kube, deployment, eventually
+
+CONTRACT = Contract()
+Seen = set[tuple[str, Kind]]
+Request = tuple[str, str, object]
+"""Method, path, body."""
+
+PODS = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["pods"]}
+
+
+def test_is_valid_openapi() -> None:
+    errors = [str(error) for error in OpenAPIV31SpecValidator(CONTRACT.document).iter_errors()]
+    assert not errors
+
+
+def test_holds_every_route_of_the_table_and_nothing_else() -> None:
+    described = {(method.upper(), path) for path, item in CONTRACT.document["paths"].items() for method in item}
+    assert described == {(route.method, route.path) for route in ROUTES}
+    ids = [operation["operationId"] for operation in operations()]
+    assert len(ids) == len(set(ids)) == len(ROUTES)
+
+
+def test_says_which_requests_need_a_token() -> None:
+    (scheme,) = CONTRACT.document["security"]
+    assert CONTRACT.document["components"]["securitySchemes"][next(iter(scheme))]["scheme"] == "bearer"
+    open_to_all = {operation["operationId"] for operation in operations() if operation.get("security") == []}
+    assert open_to_all == {"getRoot", "getDocument"}
+
+
+def test_every_answer_carries_the_headers_of_every_answer() -> None:
+    for operation in operations():
+        for response in operation["responses"].values():
+            headers = CONTRACT.resolved(response)["headers"]
+            assert {"X-Vcap-Request-Id", "X-RateLimit-Limit"} <= headers.keys()
+
+
+def operations() -> Iterator[dict[str, Any]]:
+    for item in CONTRACT.document["paths"].values():
+        yield from item.values()
+
+
+def test_examples_are_what_their_schemas_say() -> None:
+    shown = 0
+    for operation in operations():
+        for parameter in map(CONTRACT.resolved, operation["parameters"]):
+            if "example" in parameter:
+                CONTRACT.validator(parameter["schema"]).validate(parameter["example"])
+                shown += 1
+        media = [
+            CONTRACT.resolved(response).get("content", {}).get(JSON) for response in operation["responses"].values()
+        ]
+        for each in (*media, operation.get("requestBody", {}).get("content", {}).get(JSON)):
+            examples = [] if each is None else [value["value"] for value in each.get("examples", {}).values()]
+            for example in (*examples, *([each["example"]] if each and "example" in each else ())):
+                CONTRACT.validator(each["schema"]).validate(example)
+                shown += 1
+    assert shown > 100
+
+
+def test_every_body_and_every_success_with_one_has_an_example() -> None:
+    for operation in operations():
+        media = [operation["requestBody"]["content"][JSON]] if "requestBody" in operation else []
+        media += [
+            response["content"][JSON]
+            for response in map(CONTRACT.resolved, operation["responses"].values())
+            if "content" in response and operation["operationId"] != "getDocument"
+        ]
+        assert all(each.get("example") or each.get("examples") for each in media)
+
+
+async def test_is_served_without_a_token_as_at_the_callers_address(api: Api) -> None:
+    reply = await api.as_user(None).get("/v3/openapi.json")
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "application/json; charset=utf-8")
+    assert reply.json == {**CONTRACT.document, "servers": [{"url": api.url}]}
+    elsewhere = await api.as_user(None).get("/v3/openapi.json", headers={"Host": "cf.example.test"})
+    assert elsewhere.json["servers"] == [{"url": "http://cf.example.test"}]
+    assert elsewhere.headers["ETag"] != reply.headers["ETag"]
+    again = await api.as_user(None).get("/v3/openapi.json", headers={"If-None-Match": reply.headers["ETag"]})
+    assert (again.status, again.body) == (304, b"")
+
+
+async def test_names_of_users_are_those_of_the_settings(settings: Settings, operator_token: str) -> None:
+    async with running(replace(settings, user_ids=("alice=1000", "bob=1001")), token=operator_token) as served:
+        body = (await served.get("/v3/openapi.json")).json["components"]["schemas"]["UpdateBody"]
+    assert body["properties"]["user"]["anyOf"][1] == {"enum": ["alice", "bob", None]}
+
+
+class Asker:
+    """Asks, and holds every answer to the document."""
+
+    def __init__(self, api: Api, seen: Seen) -> None:
+        self.api = api
+        self.seen = seen
+
+    def at(self, api: Api) -> "Asker":
+        return Asker(api, self.seen)
+
+    async def ask(self, *requests: Request, headers: dict[str, str] | None = None) -> list[Reply]:
+        replies = []
+        for method, path, body in requests:
+            match method:
+                case "GET":
+                    reply = await self.api.get(path, headers=headers)
+                case "DELETE":
+                    reply = await self.api.delete(path)
+                case "POST":
+                    reply = await self.api.post(path, body, headers=headers)
+                case _:
+                    reply = await self.api.patch(path, body, headers=headers)
+            self.seen.add(CONTRACT.check(method, path, reply))
+            replies.append(reply)
+        return replies
+
+
+def at_both_addresses(app: str, guid: str | None = None) -> list[str]:
+    return [f"/v3/processes/{guid or process_guid(app, 'web')}", f"/v3/apps/{app}/processes/web"]
+
+
+def everything(app: str, guid: str | None = None) -> list[Request]:
+    """Each operation once, in an order in which all succeed."""
+    requests: list[Request] = [
+        ("GET", "/", None),
+        ("GET", "/v3/openapi.json", None),
+        ("GET", "/v3/processes", None),
+        ("GET", f"/v3/apps/{app}/processes", None),
+        ("GET", f"{at_both_addresses(app, guid)[0]}/process_instances", None),
+    ]
+    for path in at_both_addresses(app, guid):
+        requests += [
+            ("GET", path, None),
+            ("GET", f"{path}/stats", None),
+            ("PATCH", path, {"metadata": {"labels": {"a": "b"}}}),
+            ("POST", f"{path}/actions/scale", {"instances": 2}),
+            ("DELETE", f"{path}/instances/0", None),
+        ]
+    return requests
+
+
+def only(requests: list[Request], *methods: str) -> list[Request]:
+    return [request for request in requests if request[0] in methods]
+
+
+async def test_every_answer_it_allows_is_given_and_is_as_it_says(
+    api: Api,
+    kube: Kube,
+    space: str,
+    settings: Settings,
+    operator_token: str,
+    make_app: MakeApp,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app, seen = await make_app("web", replicas=1, ports=[{"containerPort": 8080}]), set[tuple[str, Kind]]()
+    asker = Asker(api, seen)
+    await successes(asker, app)
+    await refused_callers(asker, app, kube)
+    await refused_requests(asker, app)
+    await unknown_pods(asker, kube, space)
+    await one_with_too_many_of(asker, app)
+    async with refusing(kube, space, PODS, {"expression": "false", "reason": "Forbidden"}):
+        await refused_by_kubernetes(asker, app)
+    with broken(monkeypatch):
+        await asker.ask(*everything(app))
+    with loading_pods(monkeypatch, api.application[HEALTH]):
+        await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(app)))
+    async with running(replace(settings, max_concurrent_requests=0), token=operator_token) as served:
+        await asker.at(served).ask(*everything(app))
+    async with running(replace(settings, max_body_bytes=10), token=operator_token) as served:
+        await asker.at(served).ask(*only(everything(app), "PATCH", "POST"))
+    for token in (operator_token, "nonsense"):
+        async with running(replace(settings, rate_limit_requests=1), token=token) as served:
+            await asker.at(served).ask(("GET", "/v3/processes", None), *everything(app))
+    assert seen == CONTRACT.documented()
+
+
+def embeddable(app: str) -> list[tuple[str, str]]:
+    return [("GET", path) for path in ("/v3/processes", f"/v3/apps/{app}/processes", *at_both_addresses(app))]
+
+
+async def successes(asker: Asker, app: str) -> None:
+    async def running_somewhere() -> bool:
+        (reply,) = await asker.ask(("GET", f"{at_both_addresses(app)[0]}/stats", None))
+        return [each["state"] for each in reply.json["resources"]] == ["RUNNING"]
+
+    await eventually(running_somewhere, 20)
+    for reply in await asker.ask(*everything(app)):
+        assert reply.status < 300, reply
+    await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(app)))
+    for request in only(everything(app), "GET"):
+        await asker.ask(request, headers={"If-None-Match": "*"})
+
+
+async def refused_callers(asker: Asker, app: str, kube: Kube) -> None:
+    viewer = await kube.token_of_new_user(cluster_roles=("processes-reader",))
+    stranger = await kube.token_of_new_user()
+    for token in (None, "nonsense", stranger, viewer):
+        await asker.at(asker.api.as_user(token)).ask(*everything(app))
+
+
+async def refused_requests(asker: Asker, app: str) -> None:
+    for nobody in ("no-such-guid", "%zz"):
+        await asker.ask(*everything(nobody, nobody))
+    await asker.ask(*only(everything(app), "GET", "PATCH", "POST"), headers={"Host": "no host"})
+    await asker.ask(*((method, f"{path}?page=0", body) for method, path, body in everything(app)))
+    writes = only(everything(app), "PATCH", "POST")
+    for bad in (b"{", b'{"nonsense": 1}'):
+        await asker.ask(*((method, path, bad) for method, path, _ in writes))
+
+
+async def refused_by_kubernetes(asker: Asker, app: str) -> None:
+    async def refused() -> bool:
+        replies = await asker.ask(*only(everything(app), "DELETE"))
+        return {reply.status for reply in replies} == {422}
+
+    await eventually(refused, 20)
+
+
+async def unknown_pods(asker: Asker, kube: Kube, space: str) -> None:
+    """Of a Deployment whose Pods do not say which app they are of."""
+    app = str(uuid4())
+    manifest = deployment("untold", space, app, replicas=1)
+    manifest["spec"]["template"]["metadata"]["labels"] = {"test": "untold"}
+    await kube.create(manifest)
+
+    async def is_shown() -> bool:
+        return (await asker.api.get(f"/v3/apps/{app}/processes")).status == 200
+
+    await eventually(is_shown)
+    await asker.ask(*only(everything(app), "GET", "DELETE"))
+
+
+async def one_with_too_many_of(asker: Asker, app: str) -> None:
+    for kind, most in (("labels", 50), ("annotations", 200)):
+        body = {"metadata": {kind: {f"key-{n}": "x" for n in range(most + 1)}}}
+        await asker.ask(*(("PATCH", path, body) for path in at_both_addresses(app)))
+
+
+@contextmanager
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    async def fail(*_: object) -> None:
+        raise RuntimeError
+
+    def fail_at_once(*_: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(handlers, "_authenticate", fail)
+        patched.setattr(handlers, "base_url", fail_at_once)
+        yield
+
+
+@contextmanager
+def loading_pods(monkeypatch: pytest.MonkeyPatch, health: Health) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setattr(type(health), "pods_loaded", property(lambda _: False))
+        yield

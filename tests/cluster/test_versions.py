@@ -1,0 +1,249 @@
+"""How far a watch has come, what reads wait for, and what answers have shown in its place."""
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.cluster.versions import Versions, version_number
+
+SOON, LATE = 0.02, 30.0
+
+
+def reached(version: int) -> Versions[str]:
+    made: Versions[str] = Versions()
+    made.advance(version)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("42", 42), ("0", 0), ("9" * 30, int("9" * 30)), ("", 0), ("-1", 0), ("+1", 0), ("1.0", 0), ("abc", 0), ("٣", 0)],
+)
+def test_a_version_is_a_number_or_none(text: str, number: int) -> None:
+    assert version_number(text) == number
+
+
+# Wanting
+
+
+def test_what_the_watch_has_told_is_not_wanted() -> None:
+    versions = reached(10)
+    assert not versions.want("a", 9)
+    assert not versions.want("a", 10)
+    assert not versions.want("a", 0)
+    assert dict(versions.wanted) == {}
+
+
+def test_what_is_wanted_is_so_until_the_watch_has_told_it() -> None:
+    versions = reached(10)
+    assert versions.want("a", 20)
+    assert versions.want("b", 30)
+    versions.advance(19)
+    assert dict(versions.wanted) == {"a": 20, "b": 30}
+    versions.advance(20)
+    assert dict(versions.wanted) == {"b": 30}
+    versions.advance(31)
+    assert dict(versions.wanted) == {}
+    assert versions.reached == 31
+
+
+def test_the_latest_is_wanted_in_whatever_order_it_is_heard_of() -> None:
+    versions = reached(10)
+    versions.want("a", 30)
+    assert versions.want("a", 20)
+    versions.advance(25)
+    assert dict(versions.wanted) == {"a": 30}
+
+
+def test_an_older_version_changes_nothing() -> None:
+    versions = reached(10)
+    versions.want("a", 20)
+    versions.advance(5)
+    versions.advance(10, listed=True)
+    assert versions.reached == 10
+    assert dict(versions.wanted) == {"a": 20}
+
+
+# Answers
+
+
+def test_an_answer_ahead_of_the_watch_is_news_and_older_events_are_not() -> None:
+    versions = reached(10)
+    assert versions.take("uid", 20)
+    assert versions.outdated("uid", 19)
+    assert not versions.outdated("uid", 20)
+    assert not versions.outdated("other", 11)
+    versions.advance(19)
+    assert versions.outdated("uid", 15)
+    versions.advance(20)
+    assert not versions.outdated("uid", 15)
+
+
+def test_an_answer_behind_the_watch_or_another_answer_is_no_news() -> None:
+    versions = reached(10)
+    assert not versions.take("uid", 10)
+    assert not versions.take("uid", 0)
+    assert versions.take("uid", 20)
+    assert not versions.take("uid", 19)
+    assert versions.take("uid", 20)
+    assert versions.take("uid", 21)
+    assert versions.outdated("uid", 20)
+
+
+def test_what_an_answer_has_shown_is_not_wanted_again() -> None:
+    versions = reached(10)
+    versions.want("a", 20)
+    versions.settle("a", 20)
+    assert dict(versions.wanted) == {}
+    assert not versions.want("a", 20)
+    assert not versions.want("a", 15)
+    assert versions.want("a", 21)
+    assert versions.want("b", 20)
+
+
+def test_an_answer_does_not_settle_what_was_written_after_it_was_asked_for() -> None:
+    versions = reached(10)
+    versions.want("a", 20)
+    asked = versions.wanted["a"]
+    versions.want("a", 25)
+    versions.settle("a", asked)
+    assert dict(versions.wanted) == {"a": 25}
+    versions.settle("a", 25)
+    versions.settle("a", 20)
+    assert not versions.want("a", 25)
+
+
+def test_settling_what_nobody_wants_is_no_trouble() -> None:
+    versions = reached(10)
+    versions.settle("a", 0)
+    versions.settle("a", 99)
+    assert versions.want("a", 20)
+
+
+# Another history
+
+
+def test_a_list_from_an_earlier_version_begins_another_history() -> None:
+    versions = reached(100)
+    versions.take("uid", 200)
+    versions.want("a", 300)
+    versions.want("b", 400)
+    versions.settle("b", 400)
+    versions.advance(50, listed=True)
+    assert versions.reached == 50
+    assert dict(versions.wanted) == {}
+    assert not versions.outdated("uid", 51)
+    assert versions.take("uid", 51)
+    assert versions.want("a", 60)
+    assert versions.want("b", 60)
+    versions.advance(60)
+    assert dict(versions.wanted) == {}
+
+
+# Waiting
+
+
+async def test_nothing_to_wait_for_is_not_waited_for() -> None:
+    versions = reached(10)
+    versions.want("other", 99)
+    assert await asyncio.wait_for(versions.wait(["a", "b"], LATE), 1) == []
+    assert await asyncio.wait_for(versions.wait([], LATE), 1) == []
+
+
+async def test_those_that_have_not_come_in_time_are_named() -> None:
+    versions = reached(10)
+    versions.want("a", 20)
+    versions.want("b", 30)
+    asyncio.get_running_loop().call_later(SOON / 2, versions.advance, 20)
+    assert await versions.wait(["a", "b"], SOON * 2) == ["b"]
+
+
+async def test_waiting_ends_when_the_last_has_come_by_whichever_way() -> None:
+    versions = reached(10)
+    for number, key in enumerate("abc", start=1):
+        versions.want(key, 10 + number)
+    waiting = [asyncio.create_task(versions.wait(keys, LATE)) for keys in ("a", "ab", "abc")]
+    await asyncio.sleep(0)
+    versions.advance(11)
+    assert await asyncio.wait_for(waiting[0], 1) == []
+    assert not waiting[1].done()
+    versions.settle("b", 12)
+    assert await asyncio.wait_for(waiting[1], 1) == []
+    assert not waiting[2].done()
+    versions.advance(13)
+    assert await asyncio.wait_for(waiting[2], 1) == []
+
+
+async def test_waiting_goes_on_for_what_is_written_meanwhile() -> None:
+    versions = reached(10)
+    versions.want("a", 20)
+    waiting = asyncio.create_task(versions.wait(["a"], LATE))
+    await asyncio.sleep(0)
+    versions.want("a", 25)
+    versions.settle("a", 20)
+    versions.advance(20)
+    await asyncio.sleep(SOON)
+    assert not waiting.done()
+    versions.advance(25)
+    assert await asyncio.wait_for(waiting, 1) == []
+
+
+async def test_another_history_lets_go_those_who_wait() -> None:
+    versions = reached(100)
+    versions.want("a", 200)
+    waiting = asyncio.create_task(versions.wait(["a"], LATE))
+    await asyncio.sleep(0)
+    versions.advance(50, listed=True)
+    assert await asyncio.wait_for(waiting, 1) == []
+
+
+async def test_one_who_goes_away_does_not_keep_the_others_waiting() -> None:
+    versions = reached(10)
+    versions.want("a", 20)
+    gone, stays = (asyncio.create_task(versions.wait(["a"], LATE)) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    versions.advance(20)
+    assert await asyncio.wait_for(stays, 1) == []
+
+
+# Whatever happens
+
+numbers = st.integers(0, 12)
+keys = st.sampled_from("ab")
+steps = st.one_of(
+    st.tuples(st.just("want"), keys, numbers),
+    st.tuples(st.just("settle"), keys, numbers),
+    st.tuples(st.just("advance"), st.just(""), numbers),
+    st.tuples(st.just("take"), keys, numbers),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(steps, max_size=30))
+def test_nothing_written_is_taken_for_seen_before_it_is(events: list[tuple[str, str, int]]) -> None:
+    """An oracle that keeps everything: the watch, the highest version wanted and shown of each, the answers."""
+    versions: Versions[str] = Versions()
+    told, heard, shown, taken = 0, dict.fromkeys("ab", 0), dict.fromkeys("ab", 0), dict.fromkeys("ab", 0)
+    for step, key, number in events:
+        if step == "want":
+            unseen = number > max(told, shown[key])
+            assert versions.want(key, number) == unseen
+            if unseen:
+                heard[key] = max(heard[key], number)
+        elif step == "settle":
+            if key in versions.wanted:
+                shown[key] = max(shown[key], number)
+            versions.settle(key, number)
+        elif step == "take":
+            assert versions.take(key, number) == (number > told and number >= taken[key])
+            taken[key] = max(taken[key], number) if number > told else taken[key]
+        else:
+            versions.advance(number)
+            told = max(told, number)
+        assert versions.reached == told
+        assert set(versions.wanted) == {each for each in "ab" if heard[each] > max(told, shown[each])}
+        for each in "ab":
+            assert versions.outdated(each, number) == (taken[each] > told and number < taken[each])
