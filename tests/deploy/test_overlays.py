@@ -240,10 +240,12 @@ async def test_port_forward_leads_to_the_process_and_links_lead_back(
         assert forwarding.stdout
         said = (await asyncio.wait_for(forwarding.stdout.readline(), 20)).decode()
         (url,) = re.findall(r"Forwarding from (127\.0\.0\.1:\d+) -> 8080", said)
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {operator_token}"}) as session:
-            async with session.get(f"http://{url}/v3/processes") as response:
-                assert response.status == 200
-                assert (await response.json())["first"]["href"].startswith(f"http://{url}/v3/processes?")
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {operator_token}"}) as session,
+            session.get(f"http://{url}/v3/processes") as response,
+        ):
+            assert response.status == 200
+            assert (await response.json())["first"]["href"].startswith(f"http://{url}/v3/processes?")
     finally:
         forwarding.terminate()
         await forwarding.wait()
