@@ -134,7 +134,7 @@ class ControlPlane:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", source, stdin=stdin)
 
     def forward(self, namespace: str, ports: Mapping[int, int]) -> None:
-        """Have `kubectl port-forward` to the namespace's Pods lead to these ports of 127.0.0.1: nothing runs in them."""
+        """Have `kubectl port-forward` to the namespace's Pods lead to these ports of 127.0.0.1: they run nothing."""
         forwards = [
             {"ports": [port], "target": {"address": "127.0.0.1", "port": target}} for port, target in ports.items()
         ]
