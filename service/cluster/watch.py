@@ -4,7 +4,8 @@ A cycle is: a complete list (streamed as a watch, or in chunks where the server 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists), then the watch from there. A watch that
 ends is resumed from the last resourceVersion seen; one that cannot be (410) starts a new cycle, whose list is compared
 with what the consumer has, so that what was deleted in the dark goes away. Between attempts there is a jittered,
-growing pause; a silent connection is given up. Nothing in here raises: the state says what is going on.
+growing pause; a silent connection is given up, and one that has been so from its start is no way to go on: that lists
+anew, too. Nothing in here raises: the state says what is going on.
 """
 
 import asyncio
