@@ -52,7 +52,7 @@ class Consumer(Protocol):
         """The object is gone, since this resourceVersion."""
 
     def retain(self, uids: set[str]) -> Iterable[None]:
-        """A list is complete: all objects but these are gone."""
+        """A list is complete, as of the version last reached: all objects but these are gone."""
 
     def reach(self, version: int, *, listed: bool = False) -> None:
         """All up to this resourceVersion has been told; `listed`: by a complete list."""
@@ -313,8 +313,9 @@ class Reflector:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
 
     async def _listed(self, uids: set[str], resource_version: str) -> None:
-        await self._take(self._consumer.retain(uids))
+        # First of all what the list is as of: answers that are ahead of it know of objects it does not.
         self._consumer.reach(version_number(resource_version), listed=True)
+        await self._take(self._consumer.retain(uids))
         self.state.resource_version = resource_version
         self.state.relists += self.state.synced
         self.state.synced = True
