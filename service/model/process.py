@@ -66,6 +66,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     registry_credential_last_synced_at: int | None
     write_id: str | None = None
     """Of the last write that touched Kubernetes and Postgres both (service.model.record)."""
+    type_labelled: bool = True
+    """Whether a label says its type; none does for one that has the default."""
     pods_labelled: bool = True
     """Whether its Pods carry the app GUID, without which nothing is known of them."""
     replica_failure: str | None = None

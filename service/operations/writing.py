@@ -27,7 +27,7 @@ from service.errors import (
 )
 from service.health import Health
 from service.model import record as rules
-from service.model.changes import Change, Live
+from service.model.changes import Change, Live, Scale
 from service.model.derive import merge
 from service.model.index import Index
 from service.model.process import Metadata, MetadataChange, Process
@@ -148,6 +148,8 @@ class Writing:
         write_id = secrets.token_urlsafe(8)
         prepared, pause = False, FIRST_PAUSE_S
         try:
+            if isinstance(change, Scale) and (scaled := await self._scale_at_once(actor.token, process, change)):
+                return scaled
             for _ in range(ATTEMPTS):
                 live = await self._workloads.read(actor.token, process.workload)
                 patch = change.patch(live)
@@ -163,10 +165,12 @@ class Writing:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(pause * 2, LONGEST_PAUSE_S)
                     continue
-                except Denied as error:
-                    raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, error) from error
                 self._deployments.take(raw)
                 return await self._finish(process, done, write_id if prepared else None, change.metadata)
+        except Denied as error:
+            if prepared:
+                await self._discard(process, write_id)
+            raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, error) from error
         except ServiceUnavailable:
             # The patch may yet be carried out: what is prepared counts if it is, and is dropped if it is not.
             raise
@@ -177,6 +181,15 @@ class Writing:
         if prepared:
             await self._discard(process, write_id)
         raise ServiceUnavailable("The process is being changed by others all the time", retry_after_s=1)
+
+    async def _scale_at_once(self, token: str, process: Process, change: Scale) -> Written | None:
+        """The change made in one request; None where it takes a look at the Deployment first."""
+        done = await self._workloads.scale_at_once(token, process.workload, change)
+        if done is None:
+            return None
+        live, raw = done
+        self._deployments.take(raw)
+        return await self._finish(process, live, None, change.metadata)
 
     async def authorize(self, actor: Actor, process: Process, permission: Permission) -> None:
         """Raises NotAuthorized unless the caller may do this to what runs the process."""
