@@ -18,9 +18,11 @@ from service.cluster.access import Access, ClusterAccess, Unrestricted
 from service.cluster.client import Client
 from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
 from service.cluster.usage import UsageReader
-from service.cluster.watch import Consumer, Reflector
+from service.cluster.watch import Reflector
 from service.cluster.workloads import Workloads
 from service.currency import Currency, Intake
+from service.dashboard.keys import OVERVIEW, PROBLEMS
+from service.dashboard.routes import add_dashboard
 from service.health import POD_WATCH, Health
 from service.metrics import parts
 from service.metrics.registry import Metrics
@@ -28,6 +30,8 @@ from service.model.index import Index
 from service.model.instances import Numbering
 from service.model.pods import PodIndex
 from service.operations.instances import Instances
+from service.operations.overview import Overview
+from service.operations.problems import Problems
 from service.operations.reading import Processes
 from service.operations.writing import Writing
 from service.settings import Settings
@@ -62,6 +66,7 @@ def build(settings: Settings) -> web.Application:
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
         )
         app.on_response_prepare.append(limits.tell)
+    add_dashboard(app)
     add_routes(app, ROUTES)
     app.cleanup_ctx.append(_parts)
     return app
@@ -75,41 +80,11 @@ def build_management(app: web.Application) -> web.Application:
 async def _parts(app: web.Application) -> AsyncIterator[None]:
     settings, health, metrics = app[keys.SETTINGS], app[keys.HEALTH], app[keys.METRICS]
     async with AsyncExitStack() as stack:
+        client, callers, pool = await _connect(stack, settings, metrics)
+        access = _access(stack, client, settings, metrics)
         index, pods, numbering = Index(), PodIndex(), Numbering()
-        client = await Client.connect(
-            settings.kubeconfig,
-            settings.kube_context,
-            timeout_s=settings.kube_timeout_s,
-            on_answer=parts.measure_kube_requests(metrics),
-        )
-        stack.push_async_callback(client.close)
-        callers = client.without_identity()
-        stack.push_async_callback(callers.close)
-        pool = await Pool.open(
-            settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
-        )
-        stack.push_async_callback(pool.close)
-        parts.measure_pool(metrics, pool)
-
-        access: Access = Unrestricted()
-        if settings.authentication == "kubernetes":
-            access = reviews = ClusterAccess(
-                client,
-                ttl_s=settings.review_ttl_s,
-                grace_s=settings.review_grace_s,
-                timeout_s=settings.kube_timeout_s,
-                concurrency=settings.review_concurrency,
-            )
-            stack.push_async_callback(reviews.close)
-            parts.measure_reviews(metrics, reviews.reviews)
-
-        label_keys = settings.keys
-        deployments, pod_feed = DeploymentFeed(index, label_keys), PodFeed(pods)
-        followed: dict[str, tuple[str, Consumer, str]] = {
-            "namespaces": (NAMESPACES, NamespaceFeed(index, label_keys), ""),
-            "deployments": (DEPLOYMENTS, deployments, label_keys.app_guid),
-            POD_WATCH: (PODS, pod_feed, label_keys.app_guid),
-        }
+        deployments, pod_feed = DeploymentFeed(index, settings.keys), PodFeed(pods)
+        labelled = settings.keys.app_guid
         watches = {
             name: Reflector(
                 client,
@@ -119,7 +94,11 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
                 inactivity_s=settings.watch_inactivity_s,
                 on_change=health.changed,
             )
-            for name, (path, feed, selector) in followed.items()
+            for name, path, feed, selector in (
+                ("namespaces", NAMESPACES, NamespaceFeed(index, settings.keys), ""),
+                ("deployments", DEPLOYMENTS, deployments, labelled),
+                (POD_WATCH, PODS, pod_feed, labelled),
+            )
         }
         states = {name: watch.state for name, watch in watches.items()}
         intake = Intake(index, numbering, deployments.versions, pod_feed.versions)
@@ -139,11 +118,11 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
                 "skipped": len(deployments.skipped),
             },
         )
-        workloads, records = Workloads(client, callers, label_keys), Records(pool)
-        currency = Currency(index, pods, deployments, pod_feed, mirror, workloads, health)
+        workloads, records = Workloads(client, callers, settings.keys), Records(pool)
+        currency = Currency(index, pods, deployments, pod_feed, mirror, intake, workloads, health)
         processes = Processes(index, access, currency)
         instances = Instances(
-            processes, pods, pod_feed.versions, numbering, records, UsageReader(client, label_keys), currency, health
+            processes, pods, pod_feed.versions, numbering, records, UsageReader(client, settings.keys), currency, health
         )
         parts.measure_index(metrics, index, pods, deployments)
         parts.measure_watches(metrics, states)
@@ -151,8 +130,10 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[keys.ACCESS] = access
         app[keys.PROCESSES] = processes
         app[keys.INSTANCES] = instances
+        app[OVERVIEW] = Overview(index, pods, access, currency)
+        app[PROBLEMS] = Problems(index, access, deployments)
         app[keys.WRITING] = Writing(
-            index, access, processes, instances, workloads, records, deployments, pod_feed, intake, health
+            index, access, processes, instances, workloads, records, deployments, pod_feed, currency, health
         )
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()
@@ -163,6 +144,40 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         for name, work in (("mirror", mirror.run()), *((name, watch.run()) for name, watch in watches.items())):
             _start(stack, name, work, health)
         yield
+
+
+async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> tuple[Client, Client, Pool]:
+    """Clients of the cluster, as ourselves and for callers, and connections to Postgres; none has been asked yet."""
+    client = await Client.connect(
+        settings.kubeconfig,
+        settings.kube_context,
+        timeout_s=settings.kube_timeout_s,
+        on_answer=parts.measure_kube_requests(metrics),
+    )
+    stack.push_async_callback(client.close)
+    callers = client.without_identity()
+    stack.push_async_callback(callers.close)
+    pool = await Pool.open(
+        settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
+    )
+    stack.push_async_callback(pool.close)
+    parts.measure_pool(metrics, pool)
+    return client, callers, pool
+
+
+def _access(stack: AsyncExitStack, client: Client, settings: Settings, metrics: Metrics) -> Access:
+    if settings.authentication == "none":
+        return Unrestricted()
+    access = ClusterAccess(
+        client,
+        ttl_s=settings.review_ttl_s,
+        grace_s=settings.review_grace_s,
+        timeout_s=settings.kube_timeout_s,
+        concurrency=settings.review_concurrency,
+    )
+    stack.push_async_callback(access.close)
+    parts.measure_reviews(metrics, access.reviews)
+    return access
 
 
 def _start(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None], health: Health) -> None:

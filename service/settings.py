@@ -25,6 +25,7 @@ def setting(default: Any, text: str, *, secret: bool = False, **checks: Any) -> 
     return field(default=default, repr=not secret, metadata={"text": text, "secret": secret, **checks})
 
 
+SHORTEST_SECRET = 32
 _PORT = validate.Range(0, 65535)
 _COUNT = validate.Range(min=1)
 _SECONDS = validate.Range(min=0.05, max=86400)
@@ -56,6 +57,13 @@ class Settings:
         "`kubernetes`: callers show a token of the cluster. `none`: all may read and none may write; loopback only.",
         validate=validate.OneOf(["kubernetes", "none"]),
     )
+    session_secret: tuple[str, ...] = setting(
+        (),
+        "Encrypts the dashboard's sign-ins: texts of 32 characters or more, comma-separated; the first encrypts, all "
+        "decrypt, so that they can be rotated. Empty: a random key per process; sign-ins then end with it, and other "
+        "replicas do not know them.",
+        secret=True,
+    )
     review_ttl_s: float = setting(
         60.0, "How long an answer of TokenReview or SubjectAccessReview is used.", validate=_SECONDS
     )
@@ -68,7 +76,7 @@ class Settings:
     kube_timeout_s: float = setting(10.0, "For one request to kube-apiserver, watches apart.", validate=_SECONDS)
     watch_inactivity_s: float = setting(
         75.0,
-        "A watch that is silent for so long is given up and opened anew; bookmarks come every 60 s.",
+        "A watch that is silent for so long is given up and opened anew; more than 60, as bookmarks come that often.",
         validate=_SECONDS,
     )
     database_timeout_s: float = setting(
@@ -202,6 +210,8 @@ def _cross_check(settings: Settings) -> list[str]:
             ipaddress.ip_network(network)
         except ValueError:
             complaints.append(f"TRUSTED_PROXIES: '{network}' is not a network such as 10.0.0.0/8")
+    if any(len(secret) < SHORTEST_SECRET for secret in settings.session_secret):
+        complaints.append(f"SESSION_SECRET: each must have {SHORTEST_SECRET} characters or more")
     complaints += [
         f"USER_IDS: '{entry}' is not of the form name=uid, with a uid from 0 to 2147483647"
         for entry in settings.user_ids

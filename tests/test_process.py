@@ -28,7 +28,7 @@ async def run(*verb: str, **environ: str) -> tuple[int, str, str]:
         "-m",
         "service",
         *verb,
-        env={"PATH": "/usr/bin", "MANAGEMENT_PORT": "0", **environ},
+        env={"PATH": "/usr/bin", "PORT": "0", "MANAGEMENT_PORT": "0", **environ},
         stdout=PIPE,
         stderr=PIPE,
     )
@@ -163,7 +163,7 @@ async def test_taken_port_is_one_clear_line(settings: Settings, port: str) -> No
             "serve",
             DATABASE_URL=settings.database_url,
             KUBECONFIG=settings.kubeconfig,
-            **{"PORT": "0", port: str(taken.getsockname()[1])},
+            **{port: str(taken.getsockname()[1])},
         )
     assert code == 1
     assert "in use" in err.splitlines()[-1]

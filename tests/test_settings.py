@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "management_port": 9090,
     "external_url": "",
     "trusted_proxies": (),
+    "session_secret": (),
     "authentication": "kubernetes",
     "review_ttl_s": 60.0,
     "review_grace_s": 900.0,
@@ -70,6 +71,7 @@ SET: dict[str, tuple[str, Any]] = {
     "management_port": ("65535", 65535),
     "external_url": ("https://api.example.org/base", "https://api.example.org/base"),
     "trusted_proxies": ("10.0.0.0/8, fd00::/8,192.0.2.1", ("10.0.0.0/8", "fd00::/8", "192.0.2.1")),
+    "session_secret": (f"{'n' * 32}, {'o' * 40}", ("n" * 32, "o" * 40)),
     "authentication": ("none", "none"),
     "review_ttl_s": ("0.5", 0.5),
     "review_grace_s": ("0", 0.0),
@@ -164,6 +166,7 @@ def test_each_setting_says_what_it_means() -> None:
         ("AUTHENTICATION", ["off", "NONE", "kubernetes "]),
         ("LABEL_PRESET", ["cf", "Default"]),
         ("LOG_LEVEL", ["trace", "INFO"]),
+        ("SESSION_SECRET", ["short", f"{'x' * 31}", f"{'x' * 32},", f"{'x' * 32},short"]),
         ("TRUSTED_PROXIES", ["10.0.0.1/8", "10.0.0.0/33", "proxy.example.org", "10.0.0.0/8,,", "*"]),
         ("EXTERNAL_URL", ["api.example.org", "ftp://a.test", "https://", "//a.test", "https://a.test?x=1"]),
         (
@@ -265,7 +268,10 @@ def test_repr_and_str_hide_the_database_url() -> None:
 def test_what_is_hidden_is_marked_as_secret() -> None:
     for field in dataclasses.fields(Settings):
         assert field.repr is not field.metadata["secret"], field.name
-    assert [field.name for field in dataclasses.fields(Settings) if field.metadata["secret"]] == ["database_url"]
+    assert [field.name for field in dataclasses.fields(Settings) if field.metadata["secret"]] == [
+        "database_url",
+        "session_secret",
+    ]
 
 
 # Without authentication

@@ -7,7 +7,8 @@ import orjson
 from aiohttp import hdrs, web
 
 from service.api.bodies import parse_scale, parse_update, read_document
-from service.api.keys import ACCESS, DOCUMENT, INSTANCES, PAGES, PROCESSES, RATE_LIMITS, SETTINGS, WRITING
+from service.api.callers import authenticate
+from service.api.keys import DOCUMENT, INSTANCES, PAGES, PROCESSES, SETTINGS, WRITING
 from service.api.presenters import (
     present_instances,
     present_process,
@@ -67,8 +68,9 @@ async def get_stats(request: web.Request) -> web.Response:
 async def list_instances(request: web.Request) -> web.Response:
     """GET /v3/processes/{guid}/process_instances"""
     caller = await _authenticate(request)
-    process, found, freshness = await request.app[INSTANCES].get(caller, _address(request))
+    process, freshness = await request.app[PROCESSES].get(caller, _address(request), pods=True)
     check_instances(_query(request))
+    found, freshness = await request.app[INSTANCES].of_one(process, freshness)
     body = present_process_instances(process, found, base_url(request), _now())
     return answer(request, orjson.dumps(body), freshness)
 
@@ -109,10 +111,7 @@ async def root(request: web.Request) -> web.Response:
 
 
 async def _authenticate(request: web.Request) -> Caller:
-    access, limits = request.app[ACCESS], request.app.get(RATE_LIMITS)
-    if limits is not None:
-        return await limits.admit(request, access)
-    return await access.authenticate(request.headers.get(hdrs.AUTHORIZATION))
+    return await authenticate(request, request.headers.get(hdrs.AUTHORIZATION))
 
 
 async def _authenticate_actor(request: web.Request) -> Actor:

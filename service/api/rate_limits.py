@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from service.api.proxies import client_address
 from service.cluster.access import Access, Caller
@@ -96,9 +96,11 @@ class RateLimits:
         self._callers = Windows(requests, window_s)
         self._addresses = Windows(requests, window_s)
 
-    async def admit(self, request: web.Request, access: Access) -> Caller:
-        """Who asks. Raises what Access.authenticate does, RateLimitExceeded and AddressRateLimitExceeded."""
-        authorization = request.headers.get(hdrs.AUTHORIZATION)
+    async def admit(self, request: web.Request, access: Access, authorization: str | None) -> Caller:
+        """Who asks, by an Authorization header or what stands for one.
+
+        Raises what Access.authenticate does, RateLimitExceeded and AddressRateLimitExceeded.
+        """
         address = _counted(client_address(request, self._trusted_proxies))
         exhausted = self._addresses.exhausted(address)
         # Whoever was let in before is not shut out by what others try from behind the same address.

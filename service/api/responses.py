@@ -59,8 +59,7 @@ def answer(
 ) -> web.Response:
     """200 with a body, or 304 when the caller has it already. `etag` is computed from the body unless given."""
     tag = etag or hashlib.blake2b(body, digest_size=16).hexdigest()
-    accepted = request.headers.get(hdrs.ACCEPT_ENCODING, "")
-    compress = len(body) >= WORTH_COMPRESSING and _ACCEPTS_GZIP.search(accepted) is not None
+    compress = _is_worth_compressing(request, body)
     # A strong ETag names bytes, and the compressed ones are others.
     tagged = f'"{tag}-gzip"' if compress else f'"{tag}"'
     headers: dict[str, str] = {
@@ -68,7 +67,7 @@ def answer(
         hdrs.VARY: "Accept-Encoding, Authorization",
         hdrs.CACHE_CONTROL: "private, no-cache",
     }
-    warnings = _warnings(freshness)
+    warnings = warnings_of(freshness)
     if warnings:
         headers[hdrs.WARNING] = ", ".join(f'110 - "{text}"' for text in warnings)
     if warnings or warning is not None:
@@ -82,6 +81,20 @@ def answer(
     return response
 
 
+def page_response(request: web.Request, body: bytes, status: int) -> web.Response:
+    """A page, compressed where the browser takes that and it is worth it."""
+    headers = {hdrs.CONTENT_TYPE: "text/html; charset=utf-8", hdrs.VARY: "Accept, Accept-Encoding, Cookie"}
+    response = web.Response(status=status, body=body, headers=headers, zlib_executor_size=_COMPRESS_ELSEWHERE)
+    if _is_worth_compressing(request, body):
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+def _is_worth_compressing(request: web.Request, body: bytes) -> bool:
+    accepted = request.headers.get(hdrs.ACCEPT_ENCODING, "")
+    return len(body) >= WORTH_COMPRESSING and _ACCEPTS_GZIP.search(accepted) is not None
+
+
 def _cf_warnings(warnings: list[str]) -> dict[str, str]:
     return {"X-Cf-Warnings": ",".join(quote_plus(text) for text in warnings)}
 
@@ -93,7 +106,8 @@ def _matches(if_none_match: str | None, tag: str) -> bool:
     return not given.isdisjoint(("*", f'"{tag}"', f'"{tag}-gzip"'))
 
 
-def _warnings(freshness: Freshness) -> list[str]:
+def warnings_of(freshness: Freshness) -> list[str]:
+    """What callers are told of an answer that may be out of date; nothing while all is in step."""
     warnings = []
     if freshness.cluster_age_s:
         warnings.append(

@@ -1,8 +1,9 @@
 """aiohttp's server with its own refusals (a request line too long, no HTTP at all) in the API's error shape."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -20,6 +21,10 @@ MAXIMUM_LINE = 64 * 1024
 """Bytes of the request line: room for the longest lists of GUIDs clients send."""
 MAXIMUM_FIELD = 32 * 1024
 """Bytes of one header: room for a token with many groups."""
+
+
+BACKLOG = 1024
+"""Connections that wait to be taken."""
 
 
 class _Protocol(RequestHandler):
@@ -78,10 +83,30 @@ async def listening(
     Yields the addresses, more than one where a name has several; port 0 has become a free one. Raises OSError where
     one cannot be had.
     """
-    runner = Runner(app, shutdown_timeout=shutdown_timeout_s)
-    await runner.setup()
+    # Before the application starts: connections it has begun to make would have to be broken off again.
+    sockets = await _bind(host, port)
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
-        yield [address[:2] for address in runner.addresses]
+        runner = Runner(app, shutdown_timeout=shutdown_timeout_s)
+        await runner.setup()
+        try:
+            for bound in sockets:
+                await web.SockSite(runner, bound, backlog=BACKLOG).start()
+            yield [address[:2] for address in runner.addresses]
+        finally:
+            await runner.cleanup()
     finally:
-        await runner.cleanup()
+        for bound in sockets:
+            bound.close()
+
+
+async def _bind(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of the host. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    with ExitStack() as opened:
+        sockets = [
+            opened.enter_context(socket.create_server(address, family=family, backlog=BACKLOG))
+            for family, _, _, _, address in dict.fromkeys(found)
+        ]
+        opened.pop_all()
+    return sockets

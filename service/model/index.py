@@ -38,6 +38,8 @@ class Filters:
     labels: tuple[Requirement, ...] = ()
     created_at: tuple[tuple[Range, ...], ...] = ()
     updated_at: tuple[tuple[Range, ...], ...] = ()
+    words: tuple[str, ...] = ()
+    """In lower case: each occurs in the app's GUID, the process's, its type, its Deployment's name or its namespace."""
 
 
 NO_FILTERS = Filters()
@@ -55,6 +57,8 @@ SMALL_PART = 50
 """Sorting m GUIDs alone beats one pass over all n in order as long as m is a smaller part of n than this."""
 STEP = 5_000
 """GUIDs looked at in one step of a search."""
+SOUGHT = 1_000
+"""Processes whose texts are searched in one step."""
 
 
 class Index:
@@ -174,7 +178,21 @@ class Index:
         if excluded:
             yield
             matching = matching.difference(*excluded)
+        if filters.words:
+            matching = yield from self._mentioning(matching, filters.words)
         return matching
+
+    def _mentioning(self, guids: Set[str], words: tuple[str, ...]) -> Generator[None, None, frozenset[str]]:
+        found = set()
+        for number, guid in enumerate(guids, 1):
+            process = self._processes.get(guid)
+            if process is not None:
+                text = _mentioned(process.workload)
+                if all(word in text for word in words):
+                    found.add(guid)
+            if number % SOUGHT == 0:
+                yield
+        return frozenset(found)
 
     def _visible(self, sets: list[Set[str]], visible: Visible) -> Generator[None, None, frozenset[str]]:
         """The intersection of the sets, as far as it is visible; without sets, all that is visible."""
@@ -361,6 +379,11 @@ def _position(process: Process, order: Order) -> Position:
 
 def _places(process: Process) -> tuple[str, str, str | None]:
     return process.workload.type, process.space_guid, process.organization_guid
+
+
+def _mentioned(workload: Workload) -> str:
+    names = workload.app_guid, workload.guid, workload.type, workload.name, workload.namespace
+    return "\n".join(names).lower()
 
 
 def _union(sets: Iterable[Set[str] | None]) -> Set[str]:

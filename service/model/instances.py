@@ -16,6 +16,8 @@ Slots = tuple[str, ...]
 
 SHOWN = 5000
 """Rows that are made however little runs. Kubernetes takes two thousand million as a number of replicas."""
+SHOWN_IN_LISTS = 100
+"""The same for each process of a list: a list has thousands of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,10 @@ class _Free:
         return self._from
 
 
-def instances(slots: Slots, pods: Iterable[Pod], desired: int) -> list[Instance]:
-    """One row an index below `desired`, in order; of those beyond SHOWN only as far as something runs there."""
+def instances(slots: Slots, pods: Iterable[Pod], desired: int, shown: int = SHOWN) -> list[Instance]:
+    """One row an index below `desired`, in order; of those beyond `shown` only as far as something runs there."""
     by_uid = {pod.uid: pod for pod in pods}
-    shown = min(desired, max(len(slots), SHOWN))
+    shown = min(desired, max(len(slots), shown))
     found = (by_uid.get(slots[index]) if index < len(slots) else None for index in range(shown))
     return [Instance(index, pod) for index, pod in enumerate(found)]
 

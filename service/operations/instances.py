@@ -12,7 +12,7 @@ from service.cluster.versions import Versions
 from service.currency import Currency, Freshness
 from service.errors import StatsUnavailable
 from service.health import Health
-from service.model.instances import Instance, Numbered, Numbering, Slots, assign, instances
+from service.model.instances import SHOWN, SHOWN_IN_LISTS, Instance, Numbering, Slots, assign, instances
 from service.model.pods import Pod, PodIndex
 from service.model.process import Process
 from service.model.record import Record
@@ -66,9 +66,13 @@ class Instances:
     async def get(self, caller: Caller, address: Address) -> tuple[Process, Sequence[Instance], Freshness]:
         """One process and its instances. Raises ResourceNotFound, StatsUnavailable, ServiceUnavailable."""
         process, freshness = await self._processes.get(caller, address, pods=True)
+        return process, *await self.of_one(process, freshness)
+
+    async def of_one(self, process: Process, freshness: Freshness) -> tuple[Sequence[Instance], Freshness]:
+        """The instances of a process that has been read with its Pods. Raises StatsUnavailable."""
         self._require_pods(process)
         found, freshness = await self.of([process], freshness)
-        return process, found[process.guid], freshness
+        return found[process.guid], freshness
 
     async def stats(self, caller: Caller, address: Address) -> tuple[Stats, Freshness]:
         """The same with usage, for which the metrics API is asked once at most."""
@@ -93,7 +97,7 @@ class Instances:
                 unsettled.append(process)
             await pace.breathe()
         agreed = await self._agree(unsettled)
-        found = {}
+        found, shown = {}, SHOWN if len(processes) == 1 else SHOWN_IN_LISTS
         for process in processes:
             await pace.breathe()
             pods = self._pods_of(process)
@@ -101,7 +105,7 @@ class Instances:
             if not agreed:
                 # Every replica that cannot ask would say the same, as long as it sees the same Pods.
                 slots = assign(slots, pods, process.workload.instances)
-            found[process.guid] = instances(slots, pods, process.workload.instances)
+            found[process.guid] = instances(slots, pods, process.workload.instances, shown)
         return found, freshness if agreed else replace(freshness, metadata_current=False)
 
     def _require_pods(self, process: Process) -> None:
@@ -156,4 +160,4 @@ class Instances:
 
     async def _decide(self, unsettled: Mapping[Key, Process], decide: Callable[[Record, int], Record]) -> None:
         for record in await self._records.change_all(unsettled.keys(), decide):
-            self._numbering.put(record.key, Numbered(record.slots, record.pod_version))
+            self._currency.take(record)

@@ -17,7 +17,7 @@ from service.cluster.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Calle
 from service.cluster.feeds import DeploymentFeed, PodFeed
 from service.cluster.versions import version_number
 from service.cluster.workloads import Conflict, Denied, Workloads
-from service.currency import Intake
+from service.currency import Currency
 from service.errors import (
     CloudFoundryError,
     NotAuthorized,
@@ -80,7 +80,7 @@ class Writing:
         records: Records,
         deployments: DeploymentFeed,
         pods: PodFeed,
-        intake: Intake,
+        currency: Currency,
         health: Health,
     ) -> None:
         self._index = index
@@ -91,7 +91,7 @@ class Writing:
         self._records = records
         self._deployments = deployments
         self._pods = pods
-        self._intake = intake
+        self._currency = currency
         self._health = health
 
     @asynccontextmanager
@@ -116,9 +116,10 @@ class Writing:
     async def terminate(self, actor: Actor, address: Address, index: str) -> None:
         """Delete the Pod that is the instance, if there is one. Raises as `begin`; no such index: ResourceNotFound."""
         with audited("terminate", actor.caller.name) as entry:
-            process, found, _ = await self._instances.get(actor.caller, address)
+            process, freshness = await self._processes.get(actor.caller, address, pods=True)
             entry.process = process
             at = _index(index, process)
+            found, _ = await self._instances.of_one(process, freshness)
             pod = found[at].pod if at < len(found) else None
             if pod is None or actor.token is None:
                 await self.authorize(actor, process, DELETE_PODS)
@@ -212,6 +213,7 @@ class Writing:
         """
         if not change:
             await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+            await self._currency.catch_up()
             return Written(self._merged(live, (self._index.get(process.guid) or process).metadata))
 
         def decide(row: Record, now: int) -> Record:
@@ -224,7 +226,7 @@ class Writing:
             row = await self._records.change(process.key, decide)
         except _UnderWay:
             return None
-        self._intake.put(row)
+        self._currency.take(row)
         return Written(self._merged(live, row.metadata))
 
     async def _prepare(self, process: Process, write_id: str, change: MetadataChange, live: Live) -> None:
@@ -252,8 +254,7 @@ class Writing:
             known = self._index.get(process.guid) or process
             metadata = known.metadata if write_id is None else known.metadata.changed(change)
             return Written(self._merged(done, metadata), lagging=True)
-        # The mirror would bring it too, but not while it is away.
-        self._intake.put(row)
+        self._currency.take(row)
         return Written(self._merged(done, row.metadata))
 
     def _merged(self, live: Live, metadata: Metadata) -> Process:

@@ -117,7 +117,12 @@ def matches(seen: Seen, filters: Filters, visible: Visible) -> bool:
         and all(holds(requirement, seen.labels) for requirement in filters.labels)
         and falls(filters.created_at, w.created_at)
         and falls(filters.updated_at, seen.updated_at)
+        and all(mentions(w, word) for word in filters.words)
     )
+
+
+def mentions(w: Workload, word: str) -> bool:
+    return any(word in text.lower() for text in (w.app_guid, w.guid, w.type, w.name, w.namespace))
 
 
 def check_selection(
@@ -179,6 +184,7 @@ requirements = st.one_of(
     ),
 )
 label_filters = st.lists(requirements, max_size=3).map(tuple)
+words = st.lists(st.sampled_from(["a", "1", "web", "g2", "n", UNKNOWN]), max_size=2).map(tuple)
 filterings = st.one_of(
     st.just(NO_FILTERS),
     # One condition at a time: several at once soon match nothing.
@@ -191,6 +197,7 @@ filterings = st.one_of(
     st.builds(Filters, labels=label_filters),
     st.builds(Filters, created_at=conditions),
     st.builds(Filters, updated_at=conditions),
+    st.builds(Filters, words=words),
     st.builds(
         Filters,
         guids=some_of(GUIDS),
@@ -201,6 +208,7 @@ filterings = st.one_of(
         labels=label_filters,
         created_at=conditions,
         updated_at=conditions,
+        words=words,
     ),
 )
 BATTERY = [
@@ -213,6 +221,7 @@ BATTERY = [
     Filters(labels=(Requirement("tier", Operator.NOT_EXISTS),)),
     Filters(labels=(Requirement("tier", Operator.IN, frozenset({"x", ""})),)),
     Filters(labels=(Requirement("tier", Operator.NOT_IN, frozenset({"x"})),)),
+    Filters(words=("we", "a1")),
     Filters(types=frozenset({"web"}), labels=(Requirement("tier", Operator.NOT_EXISTS),)),
     Filters(created_at=((Range(2, 5),),)),
     Filters(updated_at=((Range(None, 2), Range(4, None)),)),

@@ -1,0 +1,107 @@
+"""What the pages say that change by themselves: asked for by a page as it is loaded, and by its stream ever after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from service.api.keys import INSTANCES, PROCESSES, SETTINGS
+from service.api.responses import STATS_UNAVAILABLE, warnings_of
+from service.cluster.access import Caller
+from service.dashboard import text
+from service.dashboard.query import ListAddress
+from service.dashboard.shapes import CELLS, Strip, rows, strip
+from service.errors import StatsUnavailable
+from service.model.instances import Instance
+from service.model.process import Process
+from service.operations.instances import Stats
+from service.operations.reading import ByGuid
+from service.pacing import Pace
+
+LIVE_ROWS = 200
+"""Rows of a list that are kept up to date: those of longer ones would be sent again and again."""
+
+
+MANY_CELLS = 64
+"""Instances that are drawn where there is room for one process alone."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a template needs; the same `state` means that nothing one could see has changed but ages and usage."""
+
+    context: dict[str, Any]
+    state: tuple[object, ...]
+
+
+async def list_content(app: web.Application, caller: Caller, address: ListAddress) -> Content:
+    """Of a page of a list. Raises ServiceUnavailable."""
+    selection, freshness = await app[PROCESSES].list(caller, address.parsed.request, pods=True)
+    found: dict[str, Sequence[Instance]] | None = None
+    try:
+        numbered, freshness = await app[INSTANCES].of(selection.processes, freshness)
+        found = dict(numbered)
+    except StatsUnavailable:
+        # The rest of the list is there, and this comes in a moment.
+        found = None
+    warnings = warnings_of(freshness)
+    shown, pace = [], Pace()
+    for process in selection.processes:
+        shown.append((process, None if found is None else _strip(process, found[process.guid])))
+        await pace.breathe()
+    strips = [each for _, each in shown if each is not None]
+    running, desired = sum(each.running for each in strips), sum(each.desired for each in strips)
+    context = {
+        "summary": f"{selection.total_results} processes; here {running} of {desired} instances run",
+        "running": f"{running:,} of {desired:,} instances here run" if desired else "",
+        "address": address,
+        "numbers": address.numbers(selection.total_results),
+        "total": selection.total_results,
+        "rows": shown,
+        "warnings": warnings,
+        "label": app[SETTINGS].keys.app_guid,
+        "now": text.now(),
+        "live": address.page.per_page <= LIVE_ROWS,
+    }
+    return Content(context, (selection.total_results, tuple(shown), bool(warnings)))
+
+
+async def process_content(app: web.Application, caller: Caller, guid: str) -> Content:
+    """Of the page of a process. Raises ResourceNotFound, ServiceUnavailable."""
+    complaint: str | None = None
+    known = True
+    try:
+        stats, freshness = await app[INSTANCES].stats(caller, ByGuid(guid))
+        if stats.usage is None:
+            complaint = STATS_UNAVAILABLE
+    except StatsUnavailable as error:
+        process, freshness = await app[PROCESSES].get(caller, ByGuid(guid))
+        stats, complaint = Stats(process, (), {}), error.detail
+        known = not process.workload.instances
+    process, warnings = stats.process, warnings_of(freshness)
+    context = {
+        "process": process,
+        "strip": _strip(process, stats.instances, MANY_CELLS) if known else None,
+        "instances": rows(stats),
+        "complaint": complaint,
+        "warnings": warnings,
+        "now": text.now(),
+        "live": len(stats.instances) <= LIVE_ROWS,
+    }
+    pods = tuple(instance.pod for instance in stats.instances)
+    return Content(context, (process, pods, complaint, bool(warnings)))
+
+
+async def process_state(app: web.Application, caller: Caller, guid: str) -> tuple[object, ...]:
+    """The state of that content, without asking what the instances use."""
+    process, freshness = await app[PROCESSES].get(caller, ByGuid(guid), pods=True)
+    found, freshness = await app[INSTANCES].of([process], freshness)
+    return process, tuple(instance.pod for instance in found[guid]), bool(warnings_of(freshness))
+
+
+def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip | None:
+    """None: what runs cannot be known."""
+    if process.workload.instances and not process.workload.pods_labelled:
+        return None
+    return strip(found, process.workload.instances, cells)

@@ -1,0 +1,102 @@
+"""Pages that stay up to date: what their streams send, and when."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+
+from service.api.keys import ACCESS
+from service.cluster.access import Caller
+from service.dashboard.contents import LIVE_ROWS, Content, list_content, process_content, process_state
+from service.dashboard.frame import User, fragment
+from service.dashboard.keys import STREAMS
+from service.dashboard.query import parse_address
+from service.dashboard.streams import Live
+from service.errors import BadQueryParameter, CloudFoundryError, InvalidAuthToken, NotAuthorized, ResourceNotFound
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+TICK_S = 1.0
+"""Between looks at what has changed, in memory."""
+USAGE_S = 15.0
+"""Between looks at what instances use, for which the metrics API is asked; it samples four times a minute."""
+AGES_S = 60.0
+"""After so long a page is sent anyway."""
+
+State = tuple[object, ...]
+
+
+async def list_events(request: web.Request, user: User) -> web.StreamResponse:
+    """GET /ui/events"""
+    address = parse_address(request.raw_path.partition("?")[2])
+    if address.page.per_page > LIVE_ROWS:
+        raise BadQueryParameter(f"'per_page' must be {LIVE_ROWS} at most for a list that is kept up to date")
+
+    async def content(caller: Caller) -> Content:
+        return await list_content(request.app, caller, address)
+
+    async def state(caller: Caller) -> State:
+        return (await content(caller)).state
+
+    return _stream(request, user, "_processes.html", content, state, AGES_S)
+
+
+async def process_events(request: web.Request, user: User) -> web.StreamResponse:
+    """GET /ui/processes/{guid}/events"""
+    guid = request.match_info["guid"]
+
+    async def content(caller: Caller) -> Content:
+        return await process_content(request.app, caller, guid)
+
+    async def state(caller: Caller) -> State:
+        return await process_state(request.app, caller, guid)
+
+    return _stream(request, user, "_process.html", content, state, USAGE_S)
+
+
+def _stream(
+    request: web.Request,
+    user: User,
+    template: str,
+    content: Callable[[Caller], Awaitable[Content]],
+    state: Callable[[Caller], Awaitable[State]],
+    at_least_every_s: float,
+) -> web.StreamResponse:
+    app = request.app
+
+    async def send(live: Live) -> None:
+        """Until the page is closed, the service stops, or the user may not see it any more."""
+        known: State | None = None
+        due = 0.0
+        while live.connected:
+            try:
+                # Who they are now: groups are left, too, while a page is open.
+                caller = await _check(app, user)
+                current = await state(caller)
+                if current != known or time.monotonic() >= due:
+                    found = await content(caller)
+                    await live.send(await fragment(app, template, found.context), event="update")
+                    known, due = current, time.monotonic() + at_least_every_s
+            except (InvalidAuthToken, NotAuthorized):
+                return await live.send("", event="signed-out")
+            except ResourceNotFound as error:
+                return await live.send(error.detail, event="gone")
+            except CloudFoundryError as error:
+                # Away for now: what the page shows is still the last that was known.
+                await live.send(error.detail, event="trouble")
+                known = None
+            if not await app[STREAMS].pause(TICK_S):
+                return None
+        return None
+
+    if request.method == hdrs.METH_HEAD:
+        return web.Response(content_type="text/event-stream")
+    return Live(app[STREAMS], user.caller.key, send)
+
+
+async def _check(app: web.Application, user: User) -> Caller:
+    """The user, who may still look. Raises InvalidAuthToken, NotAuthorized, ServiceUnavailable."""
+    if user.session.expires_at <= time.time():
+        raise InvalidAuthToken
+    return await app[ACCESS].authenticate(user.session.authorization)

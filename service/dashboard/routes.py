@@ -1,0 +1,62 @@
+"""The table of what the dashboard answers; service.api.routes has the API's."""
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from service.api import handlers
+from service.api.keys import SETTINGS
+from service.api.route import Route
+from service.api.routes import add_routes
+from service.dashboard import actions, live, signing_in, views
+from service.dashboard.assets import asset_href, static
+from service.dashboard.frame import action, fenced, page, unknown
+from service.dashboard.keys import SESSIONS, STREAMS
+from service.dashboard.sessions import Sessions
+from service.dashboard.streams import Streams
+from service.dashboard.text import FILTERS
+
+_PROCESS = "/ui/processes/{guid}"
+_TERMINATE = _PROCESS + "/instances/{index}/terminate"
+
+ROUTES = (
+    Route("GET", "/", views.front),
+    Route("GET", _PROCESS, page(views.get_process)),
+    Route("GET", _PROCESS + "/scale", page(actions.ask_scale)),
+    Route("POST", _PROCESS + "/scale", action(actions.scale)),
+    Route("GET", _TERMINATE, page(actions.ask_terminate)),
+    Route("POST", _TERMINATE, action(actions.terminate)),
+    Route("GET", "/ui/spaces", page(views.list_spaces)),
+    Route("GET", "/ui/apps", page(views.list_apps)),
+    Route("GET", "/ui/problems", page(views.list_problems)),
+    Route("GET", "/ui/events", page(live.list_events)),
+    Route("GET", _PROCESS + "/events", page(live.process_events)),
+    Route("GET", "/ui/json/processes", page(views.as_json(handlers.list_processes))),
+    Route("GET", "/ui/json/processes/{guid}", page(views.as_json(handlers.get_process))),
+    Route("GET", "/ui/json/processes/{guid}/stats", page(views.as_json(handlers.get_stats))),
+    Route("GET", "/ui/sign-in", signing_in.ask_token),
+    Route("POST", "/ui/sign-in", signing_in.sign_in),
+    Route("POST", "/ui/sign-out", action(signing_in.sign_out)),
+    Route("GET", "/ui/static/{name}", fenced(static)),
+    Route("GET", "/ui/{path:.*}", unknown),
+)
+
+
+def add_dashboard(app: web.Application) -> None:
+    """Add the pages to the API's application, before the API's own routes: `/` then is the dashboard's for browsers."""
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.PackageLoader("service.dashboard"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        default_helpers=False,
+        filters=FILTERS,
+    )
+    environment.globals["asset"] = asset_href
+    streams = app[STREAMS] = Streams()
+    app[SESSIONS] = Sessions(app[SETTINGS].session_secret)
+    app.on_shutdown.append(streams.close)
+    add_routes(app, ROUTES)
