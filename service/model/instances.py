@@ -6,8 +6,10 @@ going away when it is first seen takes none, and one beyond the number does not 
 label `apps.kubernetes.io/pod-index` has that index.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
+
+import msgspec
 
 from service.model.pods import Pod, State
 
@@ -20,8 +22,7 @@ SHOWN_IN_LISTS = 100
 """The same for each process of a list: a list has thousands of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True, gc=False):
     """One index. `pod` None: nothing runs there."""
 
     index: int
@@ -64,8 +65,11 @@ class _Free:
         return self._from
 
 
-def instances(slots: Slots, pods: Iterable[Pod], desired: int, shown: int = SHOWN) -> list[Instance]:
+def instances(slots: Slots, pods: Iterable[Pod], desired: int, shown: int = SHOWN) -> Sequence[Instance]:
     """One row an index below `desired`, in order; of those beyond `shown` only as far as something runs there."""
+    if not desired:
+        # Most processes of a large page may be asleep, and each list is one more thing for the garbage collector.
+        return ()
     by_uid = {pod.uid: pod for pod in pods}
     shown = min(desired, max(len(slots), shown))
     found = (by_uid.get(slots[index]) if index < len(slots) else None for index in range(shown))

@@ -91,17 +91,19 @@ class Instances:
         """The instances of each process, by its GUID. Raises StatsUnavailable until all Pods have been read once."""
         if not self._health.pods_loaded:
             raise StatsUnavailable("The service has not finished loading Pods yet", retry_after_s=1)
-        pace, unsettled = Pace(), []
+        pace, found, unsettled = Pace(), {}, []
+        shown = SHOWN if len(processes) == 1 else SHOWN_IN_LISTS
         for process in processes:
+            await pace.breathe()
             if self._wanted(process) is not None:
                 unsettled.append(process)
-            await pace.breathe()
+            else:
+                slots = self._numbering.of(process.key).slots
+                found[process.guid] = instances(slots, self._pods_of(process), process.workload.instances, shown)
         agreed = await self._agree(unsettled)
-        found, shown = {}, SHOWN if len(processes) == 1 else SHOWN_IN_LISTS
-        for process in processes:
+        for process in unsettled:
             await pace.breathe()
-            pods = self._pods_of(process)
-            slots = self._numbering.of(process.key).slots
+            slots, pods = self._numbering.of(process.key).slots, self._pods_of(process)
             if not agreed:
                 # Every replica that cannot ask would say the same, as long as it sees the same Pods.
                 slots = assign(slots, pods, process.workload.instances)
