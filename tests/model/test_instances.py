@@ -296,3 +296,8 @@ def test_all_but_some_are_forgotten() -> None:
     made = numbering([("a", "web"), ("b", "web"), ("c", "web")])
     made.retain({("b", "web"), ("d", "web")})
     assert [made.of((app, "web")).slots for app in "abcd"] == [(), ("uid",), (), ()]
+
+
+def test_no_more_rows_than_asked_for_but_where_something_runs() -> None:
+    assert len(instances((), [], 2**31 - 1, 100)) == 100
+    assert len(instances(("",) * 150 + ("uid",), [], 2**31 - 1, 100)) == 151
