@@ -120,7 +120,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             },
         )
         workloads, records = Workloads(client, callers, settings.keys), Records(pool)
-        currency = Currency(index, pods, deployments, pod_feed, mirror, workloads, health)
+        currency = Currency(index, pods, deployments, pod_feed, mirror, intake, workloads, health)
         processes = Processes(index, access, currency)
         instances = Instances(
             processes, pods, pod_feed.versions, numbering, records, UsageReader(client, settings.keys), currency, health
@@ -134,7 +134,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[OVERVIEW] = Overview(index, pods, access, currency)
         app[PROBLEMS] = Problems(index, access, deployments)
         app[keys.WRITING] = Writing(
-            index, access, processes, instances, workloads, records, deployments, pod_feed, intake, health
+            index, access, processes, instances, workloads, records, deployments, pod_feed, currency, health
         )
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()

@@ -71,6 +71,7 @@ class Currency:
         deployment_feed: DeploymentFeed,
         pod_feed: PodFeed,
         mirror: Mirror,
+        intake: Intake,
         workloads: Workloads,
         health: Health,
     ) -> None:
@@ -79,10 +80,21 @@ class Currency:
         self._deployment_feed = deployment_feed
         self._pod_feed = pod_feed
         self._mirror = mirror
+        self._intake = intake
         self._workloads = workloads
         self._health = health
         self._asking = asyncio.Lock()
         self._ask_again_at = 0.0
+
+    def take(self, record: Record) -> bool:
+        """Take in a row that a write of ours has left, unless the mirror has brought it, or a later one, already.
+
+        The mirror brings every row, but not while Postgres is away from it. Whether the row was news.
+        """
+        if record.stamp <= self._mirror.reached:
+            return False
+        self._intake.put(record)
+        return True
 
     async def catch_up(self, *, pods: bool = False) -> Freshness:
         """Bring what was written before this call into the index, and that of the Pods if asked for; how far that went.

@@ -76,7 +76,7 @@ class Settings:
     kube_timeout_s: float = setting(10.0, "For one request to kube-apiserver, watches apart.", validate=_SECONDS)
     watch_inactivity_s: float = setting(
         75.0,
-        "A watch that is silent for so long is given up and opened anew; bookmarks come every 60 s.",
+        "A watch that is silent for so long is given up and opened anew; more than 60, as bookmarks come that often.",
         validate=_SECONDS,
     )
     database_timeout_s: float = setting(

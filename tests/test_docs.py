@@ -1,8 +1,10 @@
-"""What the README says, compared with the code."""
+"""What the README and the page on the architecture say, compared with the code."""
 
 import re
 from dataclasses import MISSING, fields
 from pathlib import Path
+
+import pytest
 
 from service.api import management
 from service.api.routes import ROUTES
@@ -12,6 +14,7 @@ from service.settings import Settings
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
+DOCUMENTS = ("README.md", "service/ARCHITECTURE.md")
 
 
 def settings_table() -> str:
@@ -50,9 +53,20 @@ def test_every_label_key_of_the_default_preset_is_documented() -> None:
         assert prefix == "cloudfoundry.org"
 
 
-def test_every_file_linked_is_there() -> None:
-    for link in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (REPOSITORY / link).exists(), link
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_file_linked_is_there(document: str) -> None:
+    file = REPOSITORY / document
+    for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
+        assert (file.parent / link).exists(), link
+
+
+def test_every_module_in_the_diagrams_exists() -> None:
+    text = (REPOSITORY / "service" / "ARCHITECTURE.md").read_text()
+    diagrams = "".join(re.findall(r"```\n(.*?)```", text, re.DOTALL))
+    modules = re.findall(r"\b(?:api|cluster|model|operations|store)/\w+|\bcurrency\b", diagrams)
+    assert len(set(modules)) > 10
+    for module in modules:
+        assert (REPOSITORY / "service" / f"{module}.py").exists(), module
 
 
 def test_every_make_target_mentioned_exists() -> None:

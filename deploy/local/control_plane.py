@@ -133,6 +133,20 @@ class ControlPlane:
         source, stdin = (str(manifest), None) if isinstance(manifest, Path) else ("-", json.dumps(manifest))
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", source, stdin=stdin)
 
+    def forward(self, namespace: str, ports: Mapping[int, int]) -> None:
+        """Have `kubectl port-forward` to the namespace's Pods lead to these ports of 127.0.0.1: they run nothing."""
+        forwards = [
+            {"ports": [port], "target": {"address": "127.0.0.1", "port": target}} for port, target in ports.items()
+        ]
+        self.apply(
+            {
+                "apiVersion": "kwok.x-k8s.io/v1alpha1",
+                "kind": "ClusterPortForward",
+                "metadata": {"name": namespace},
+                "spec": {"selector": {"matchNamespaces": [namespace]}, "forwards": forwards},
+            }
+        )
+
     def create_token(self, namespace: str, service_account: str) -> str:
         """A token of the ServiceAccount, good for 30 days."""
         return self.kubectl("create", "token", service_account, "--namespace", namespace, "--duration", "720h").strip()

@@ -75,6 +75,8 @@ def configuration(
             "kwokControllerPort": ports.take(),
             "metricsServerPort": ports.take(),
             "enableMetricsServer": metrics,
+            # What port-forward leads to is known only once it listens.
+            "enableCRDs": ["ClusterPortForward"],
             # NB: by default a download.
             "metricsServerManifests": [str(_REGISTRATION)],
         },

@@ -45,6 +45,7 @@ def run() -> None:
             demo.load(served.control_plane)
             for name, account in (("token", "operator"), ("token-viewer", "viewer")):
                 write_private(_DIRECTORY / name, served.control_plane.create_token("demo-users", account))
+        write_private(_DIRECTORY / "database-url", served.database_url)
         env = environment(
             _DIRECTORY,
             KUBECONFIG=served.kubeconfig,
@@ -66,6 +67,9 @@ def run() -> None:
             url, management_url = (f"http://127.0.0.1:{number}" for number in (port, served.management_port))
             write_private(_DIRECTORY / "url", url)
             write_private(_DIRECTORY / "management-url", management_url)
+            if served.control_plane:
+                # The Pods of deploy/overlays, where somebody applies one: this is what would run in them.
+                served.control_plane.forward("processes", {8080: port, 9090: served.management_port})
             _announce(url, management_url, served)
         raise LocalStackError(f"the service ended with exit code {service.wait()}")
 

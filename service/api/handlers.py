@@ -68,8 +68,9 @@ async def get_stats(request: web.Request) -> web.Response:
 async def list_instances(request: web.Request) -> web.Response:
     """GET /v3/processes/{guid}/process_instances"""
     caller = await _authenticate(request)
-    process, found, freshness = await request.app[INSTANCES].get(caller, _address(request))
+    process, freshness = await request.app[PROCESSES].get(caller, _address(request), pods=True)
     check_instances(_query(request))
+    found, freshness = await request.app[INSTANCES].of_one(process, freshness)
     body = present_process_instances(process, found, base_url(request), _now())
     return answer(request, orjson.dumps(body), freshness)
 

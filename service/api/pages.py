@@ -86,24 +86,27 @@ class Pages:
         embedded: Mapping[str, Sequence[Instance]] | None,
     ) -> Generator[None, None, Body]:
         now = microseconds(datetime.now(UTC))
-        rows = []
+        parts, digests = [], []
         for process in selection.processes:
             row = self._rows.get((base, process.workload.guid))
             if row is None or row.process is not process:
                 row = self._encode_row(process, base)
                 yield
             if embedded is not None:
-                row = _with_instances(row, embedded[process.guid], now)
+                encoded, row_digest = _with_instances(row, embedded[process.guid], now)
                 yield
-            rows.append(row)
+            else:
+                encoded, row_digest = row.encoded, row.digest
+            parts.append(encoded)
+            digests.append(row_digest)
         head = orjson.dumps(pagination(selection.total_results, page, base + path, pairs))
         # The same six keys twice: flat as on the reference page, and under `pagination`, where clients look.
         before, after = head[:-1] + b',"resources":[', b'],"pagination":' + head + b"}"
-        parts = [row.encoded for row in rows] or [b""]
+        parts = parts or [b""]
         parts[0] = before + parts[0]
         parts[-1] += after
         yield
-        digest = hashlib.blake2b(head + b"".join([row.digest for row in rows]), digest_size=16)
+        digest = hashlib.blake2b(head + b"".join(digests), digest_size=16)
         return Body(selection, b",".join(parts), digest.hexdigest())
 
     def _encode_row(self, process: Process, base: str) -> Row:
@@ -115,12 +118,13 @@ class Pages:
         return row
 
 
-def _with_instances(row: Row, found: Sequence[Instance], now: int) -> Row:
-    """The row with instances before its relationships. Within a JSON string that text could not stand unescaped."""
+def _with_instances(row: Row, found: Sequence[Instance], now: int) -> tuple[bytes, bytes]:
+    """The row's bytes with instances, and their digest."""
+    # Before the relationships: within a JSON string that text could not stand unescaped.
     before, relationships, after = row.encoded.partition(b',"relationships":{')
     shown = orjson.dumps(present_instances(found, now))
     encoded = b"".join((before, b',"process_instances":', shown, relationships, after))
-    return Row(row.process, encoded, row.digest + shown)
+    return encoded, row.digest + shown
 
 
 def pagination(total_results: int, page: PageRequest, url: str, pairs: Pairs) -> dict[str, Any]:

@@ -36,7 +36,7 @@ _SIGHT_S = 1.0
 
 @dataclass(frozen=True)
 class Caller:
-    """Someone the cluster knows. `key` stands for their token: its SHA-256."""
+    """Someone the cluster knows. `key` stands for their token and for who they are by it: a SHA-256 of both."""
 
     name: str
     key: bytes
@@ -210,12 +210,16 @@ class ClusterAccess:
         if not status.authenticated:
             return None
         user = status.user
+        groups = tuple(user.groups or ())
+        extra = tuple((name, tuple(values)) for name, values in sorted((user.extra or {}).items()))
+        # Whoever leaves a group is somebody else: no permission of the former self may be found under the new key.
+        identity = repr((user.username, user.uid, groups, extra)).encode()
         return Caller(
             name=user.username,
-            key=key,
+            key=hashlib.sha256(key + identity).digest(),
             uid=user.uid,
-            groups=tuple(user.groups or ()),
-            extra=tuple((name, tuple(values)) for name, values in sorted((user.extra or {}).items())),
+            groups=groups,
+            extra=extra,
             expires_at=token_expiry(token),
         )
 

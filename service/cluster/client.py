@@ -4,6 +4,7 @@ kubernetes_asyncio finds the cluster and keeps the credentials; requests go out 
 as bytes, because its models cost a hundred times what decoding the needed fields does.
 """
 
+import asyncio
 import copy
 import os
 import time
@@ -29,6 +30,8 @@ from service.telemetry import get_logger
 log = get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
+READ_BUFFER = 1 << 21
+"""Bytes: events of a watch may be larger than etcd's own limit of 1.5 MiB."""
 CREDENTIALS_TTL_S = 60.0
 
 Observer = Callable[[str, str, str, float], None]
@@ -118,6 +121,14 @@ class Client:
         self._on_answer = on_answer
         self._reload_at = time.monotonic() + CREDENTIALS_TTL_S
         self._api = ApiClient(configuration)
+        # NB: its own session would keep cookies, and so hand on to one caller what a proxy has given to another.
+        self._session = aiohttp.ClientSession(
+            connector=self._api.rest_client.pool_manager.connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
+            read_bufsize=READ_BUFFER,
+        )
         self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
 
@@ -138,6 +149,7 @@ class Client:
         return Client(configuration, self._timeout_s, on_answer=self._on_answer)
 
     async def close(self) -> None:
+        await self._session.close()
         await self._api.close()
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
@@ -207,7 +219,7 @@ class Client:
                 **await self._credentials(),
                 **headers,
             }
-            response = await self._api.rest_client.pool_manager.request(
+            response = await self._session.request(
                 method,
                 f"{self._configuration.host}{path}" + ("?" + urlencode(query) if query else ""),
                 headers=sent,
@@ -218,7 +230,8 @@ class Client:
                 proxy_headers=self._configuration.proxy_headers,
             )
             outcome = str(response.status)
-        except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, ConfigException) as error:
+            # A ValueError: credentials in the URL, or in a netrc, beside the token.
             raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
         finally:
             self._on_answer(*verb_and_resource(method, path, query), outcome, time.monotonic() - started)
@@ -232,8 +245,10 @@ class Client:
         if self._reload is not None and time.monotonic() >= self._reload_at:
             self._reload_at = time.monotonic() + CREDENTIALS_TTL_S
             try:
-                self._configuration.api_key = (await self._reload()).api_key
-            except NoCluster as error:
+                # A plugin that hangs must not hold up everything that is asked.
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    self._configuration.api_key = (await self._reload()).api_key
+            except (NoCluster, TimeoutError) as error:
                 log.warning("credentials could not be read anew", reason=str(error))
         settings = (await self._configuration.auth_settings()).values()
         # A newline at the end of a token's file is no part of the token, and would make every request invalid.

@@ -95,6 +95,7 @@ class DeploymentFeed:
         self.versions.advance(version, listed=listed)
 
     def retain(self, uids: set[str]) -> Iterator[None]:
+        uids = uids | self.versions.ahead
         for uid in self._skipped.keys() - uids:
             del self._skipped[uid]
         yield from self._index.retain_workloads(uids)
@@ -182,7 +183,7 @@ class PodFeed:
         return ()
 
     def retain(self, uids: set[str]) -> Iterator[None]:
-        yield from self._pods.retain(uids)
+        yield from self._pods.retain(uids | self.versions.ahead)
 
     def reach(self, version: int, *, listed: bool = False) -> None:
         self.versions.advance(version, listed=listed)

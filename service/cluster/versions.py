@@ -8,7 +8,7 @@ What such an answer says may be ahead of the watch, whose older events must not 
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -83,6 +83,11 @@ class Versions(Generic[Key]):
         if self._wanted[key] <= version:
             del self._wanted[key]
             self._moved.set()
+
+    @property
+    def ahead(self) -> Set[str]:
+        """Uids of what answers have shown at versions that the watch has not reached."""
+        return self._ahead.keys()
 
     def outdated(self, uid: str, version: int) -> bool:
         """Whether an event of the watch is older than what an answer has shown."""

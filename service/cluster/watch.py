@@ -4,7 +4,8 @@ A cycle is: a complete list (streamed as a watch, or in chunks where the server 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists), then the watch from there. A watch that
 ends is resumed from the last resourceVersion seen; one that cannot be (410) starts a new cycle, whose list is compared
 with what the consumer has, so that what was deleted in the dark goes away. Between attempts there is a jittered,
-growing pause; a silent connection is given up. Nothing in here raises: the state says what is going on.
+growing pause; a silent connection is given up, and one that has been so from its start is no way to go on: that lists
+anew, too. Nothing in here raises: the state says what is going on.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ class Consumer(Protocol):
         """The object is gone, since this resourceVersion."""
 
     def retain(self, uids: set[str]) -> Iterable[None]:
-        """A list is complete: all objects but these are gone."""
+        """A list is complete, as of the version last reached: all objects but these are gone."""
 
     def reach(self, version: int, *, listed: bool = False) -> None:
         """All up to this resourceVersion has been told; `listed`: by a complete list."""
@@ -138,6 +139,11 @@ class WatchState:
         """Whether the watch that is open has been so for long enough to call it working."""
         return self.connected and now - self._opened_at >= LASTING_S
 
+    @property
+    def mute(self) -> bool:
+        """Whether nothing has come since the watch was opened."""
+        return self.connected and self.last_heard < self._opened_at
+
     def age_s(self, now: float) -> float:
         """Seconds by which what we hold may be out of date; 0 while in step, and within the grace of a reconnect."""
         if self._lost_at is None or self._held(now) or now - self._lost_at <= GRACE_S:
@@ -210,6 +216,10 @@ class Reflector:
             except ClusterUnreachable as error:
                 self.state.failure = error.reason
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if isinstance(error, TimeoutError) and self.state.mute:
+                    # A cluster restored from a backup has not come to our version yet, and lets us wait for it in
+                    # silence, without a bookmark: what we hold may never have been, and is not told to be gone.
+                    self.state.resource_version = ""
                 self.state.failure = f"{type(error).__name__} while reading"
             except UnexpectedStatus as error:
                 if error.status == 410:
@@ -303,8 +313,9 @@ class Reflector:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
 
     async def _listed(self, uids: set[str], resource_version: str) -> None:
-        await self._take(self._consumer.retain(uids))
+        # First of all what the list is as of: answers that are ahead of it know of objects it does not.
         self._consumer.reach(version_number(resource_version), listed=True)
+        await self._take(self._consumer.retain(uids))
         self.state.resource_version = resource_version
         self.state.relists += self.state.synced
         self.state.synced = True

@@ -11,13 +11,13 @@ import orjson
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus, status_message
 from service.cluster.versions import version_number
 from service.errors import InvalidAuthToken, ResourceNotFound, UnprocessableEntity
-from service.model.changes import Live
+from service.model.changes import Live, Scale
 from service.model.derive import Deployment, Keys, Unparsable, derive_workload
 from service.model.pods import Pod
 from service.model.process import Workload
 
 FIELD_MANAGER = "cf-processes"
-STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+STRATEGIC_MERGE, JSON_PATCH = "application/strategic-merge-patch+json", "application/json-patch+json"
 PATCH_QUERY = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
@@ -60,6 +60,23 @@ class Workloads:
             raise Conflict
         _check(status, body)
         return self._live(body, live.workload), body
+
+    async def scale_at_once(self, token: str, workload: Workload, scale: Scale) -> tuple[Live, bytes] | None:
+        """Change the Deployment without a look at it, as `patch` does.
+
+        None, and nothing is changed: only one who has looked can make the change, or say what is wrong with it.
+        """
+        operations = scale.at_once(workload, self._keys)
+        if operations is None:
+            return None
+        path = _path(workload)
+        status, body = await self._callers.send(
+            "PATCH", path, PATCH_QUERY, operations, content_type=JSON_PATCH, token=token
+        )
+        if status in (409, 422):
+            return None
+        _check(status, body)
+        return self._live(body, workload), body
 
     async def delete_pod(self, token: str, pod: Pod) -> bytes | None:
         """Delete that very Pod: how it is then, or None where it was gone. Raises Denied and as `read` does."""

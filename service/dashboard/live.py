@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from service.api.keys import ACCESS
+from service.cluster.access import Caller
 from service.dashboard.contents import LIVE_ROWS, Content, list_content, process_content, process_state
 from service.dashboard.frame import User, fragment
 from service.dashboard.keys import STREAMS
@@ -32,11 +33,11 @@ async def list_events(request: web.Request, user: User) -> web.StreamResponse:
     if address.page.per_page > LIVE_ROWS:
         raise BadQueryParameter(f"'per_page' must be {LIVE_ROWS} at most for a list that is kept up to date")
 
-    async def content() -> Content:
-        return await list_content(request.app, user.caller, address)
+    async def content(caller: Caller) -> Content:
+        return await list_content(request.app, caller, address)
 
-    async def state() -> State:
-        return (await content()).state
+    async def state(caller: Caller) -> State:
+        return (await content(caller)).state
 
     return _stream(request, user, "_processes.html", content, state, AGES_S)
 
@@ -45,11 +46,11 @@ async def process_events(request: web.Request, user: User) -> web.StreamResponse
     """GET /ui/processes/{guid}/events"""
     guid = request.match_info["guid"]
 
-    async def content() -> Content:
-        return await process_content(request.app, user.caller, guid)
+    async def content(caller: Caller) -> Content:
+        return await process_content(request.app, caller, guid)
 
-    async def state() -> State:
-        return await process_state(request.app, user.caller, guid)
+    async def state(caller: Caller) -> State:
+        return await process_state(request.app, caller, guid)
 
     return _stream(request, user, "_process.html", content, state, USAGE_S)
 
@@ -58,8 +59,8 @@ def _stream(
     request: web.Request,
     user: User,
     template: str,
-    content: Callable[[], Awaitable[Content]],
-    state: Callable[[], Awaitable[State]],
+    content: Callable[[Caller], Awaitable[Content]],
+    state: Callable[[Caller], Awaitable[State]],
     at_least_every_s: float,
 ) -> web.StreamResponse:
     app = request.app
@@ -70,10 +71,11 @@ def _stream(
         due = 0.0
         while live.connected:
             try:
-                await _check(app, user)
-                current = await state()
+                # Who they are now: groups are left, too, while a page is open.
+                caller = await _check(app, user)
+                current = await state(caller)
                 if current != known or time.monotonic() >= due:
-                    found = await content()
+                    found = await content(caller)
                     await live.send(await fragment(app, template, found.context), event="update")
                     known, due = current, time.monotonic() + at_least_every_s
             except (InvalidAuthToken, NotAuthorized):
@@ -93,8 +95,8 @@ def _stream(
     return Live(app[STREAMS], user.caller.key, send)
 
 
-async def _check(app: web.Application, user: User) -> None:
-    """Whether the user may still look. Raises InvalidAuthToken, NotAuthorized, ServiceUnavailable."""
+async def _check(app: web.Application, user: User) -> Caller:
+    """The user, who may still look. Raises InvalidAuthToken, NotAuthorized, ServiceUnavailable."""
     if user.session.expires_at <= time.time():
         raise InvalidAuthToken
-    await app[ACCESS].authenticate(user.session.authorization)
+    return await app[ACCESS].authenticate(user.session.authorization)

@@ -78,7 +78,10 @@ async def _form(
 
 def _local(target: str) -> str:
     """A page of ours, whatever was asked for: nobody is to be sent elsewhere from here."""
-    url = urlsplit(target)
+    try:
+        url = urlsplit(target)
+    except ValueError:
+        return "/"
     known = url.path == "/" or url.path.startswith("/ui/")
     # NB: browsers take a backslash for a slash, and leave out tabs and newlines.
     plain = target.isascii() and target.isprintable() and not any(odd in target for odd in ("\\", '"', " "))

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from service.errors import UnprocessableEntity
-from service.model.derive import Container, Keys, app_container
+from service.model.derive import Container, Keys, app_container, process_guid
 from service.model.probes import CheckChange, changed_check, liveness_probes, readiness_probe
 from service.model.process import MetadataChange, Workload
 
@@ -46,6 +46,24 @@ class Scale:
         if amounts:
             spec["template"] = _in_container(live, {"resources": {"limits": amounts, "requests": amounts}})
         return Patch(spec)
+
+    def at_once(self, workload: Workload, keys: Keys) -> list[dict[str, Any]] | None:
+        """The JSON patch (RFC 6902) that makes the change of any version of the Deployment which runs this process.
+
+        None: it depends on how the Deployment is now, or is not Kubernetes' alone.
+        """
+        if self.instances is None or self != Scale(instances=self.instances):
+            return None
+        of_its_own = workload.guid != process_guid(workload.app_guid, workload.type)
+        labels = {
+            keys.app_guid: workload.app_guid,
+            keys.process_type: workload.type if workload.type_labelled else None,
+            keys.process_guid: workload.guid if of_its_own else None,
+        }
+        expected = {f"labels/{_escaped(key)}": value for key, value in labels.items()} | {"uid": workload.uid}
+        # A test for null passes where there is nothing.
+        tests = [{"op": "test", "path": f"/metadata/{path}", "value": value} for path, value in expected.items()]
+        return [*tests, {"op": "replace", "path": "/spec/replicas", "value": self.instances}]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +179,11 @@ class Patch:
 
     def __bool__(self) -> bool:
         return bool(self.spec or self.annotations)
+
+
+def _escaped(key: str) -> str:
+    """As a part of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _replacing(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -230,6 +230,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         pull_secret_guid=_pull_secret_guid(meta.namespace, template.spec),
         registry_credential_last_synced_at=_moment(annotations.get(keys.registry_credential_last_synced_at)),
         write_id=annotations.get(keys.last_write),
+        type_labelled=labels.get(keys.process_type) == process_type,
         pods_labelled=((template.metadata and template.metadata.labels) or {}).get(keys.app_guid) == app_guid,
         replica_failure=_replica_failure(deployment.status),
     )

@@ -6,8 +6,10 @@ going away when it is first seen takes none, and one beyond the number does not 
 label `apps.kubernetes.io/pod-index` has that index.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
+
+import msgspec
 
 from service.model.pods import Pod, State
 
@@ -16,10 +18,11 @@ Slots = tuple[str, ...]
 
 SHOWN = 5000
 """Rows that are made however little runs. Kubernetes takes two thousand million as a number of replicas."""
+SHOWN_IN_LISTS = 100
+"""The same for each process of a list: a list has thousands of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True, gc=False):
     """One index. `pod` None: nothing runs there."""
 
     index: int
@@ -62,10 +65,13 @@ class _Free:
         return self._from
 
 
-def instances(slots: Slots, pods: Iterable[Pod], desired: int) -> list[Instance]:
-    """One row an index below `desired`, in order; of those beyond SHOWN only as far as something runs there."""
+def instances(slots: Slots, pods: Iterable[Pod], desired: int, shown: int = SHOWN) -> Sequence[Instance]:
+    """One row an index below `desired`, in order; of those beyond `shown` only as far as something runs there."""
+    if not desired:
+        # Most processes of a large page may be asleep, and each list is one more thing for the garbage collector.
+        return ()
     by_uid = {pod.uid: pod for pod in pods}
-    shown = min(desired, max(len(slots), SHOWN))
+    shown = min(desired, max(len(slots), shown))
     found = (by_uid.get(slots[index]) if index < len(slots) else None for index in range(shown))
     return [Instance(index, pod) for index, pod in enumerate(found)]
 

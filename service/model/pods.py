@@ -177,7 +177,7 @@ def _deployment(meta: PodMeta) -> str | None:
 
 def _index(label: str | None) -> int | None:
     # An index is a place in a tuple: a label that says 999999999 must not cost a gigabyte.
-    return int(label) if label and label.isascii() and label.isdigit() and len(label) <= 5 else None
+    return int(label) if label and label.isascii() and label.isdigit() and len(label) <= 4 else None
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ pauses independent of how many processes there are.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -66,6 +67,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     registry_credential_last_synced_at: int | None
     write_id: str | None = None
     """Of the last write that touched Kubernetes and Postgres both (service.model.record)."""
+    type_labelled: bool = True
+    """Whether a label says its type; none does for one that has the default."""
     pods_labelled: bool = True
     """Whether its Pods carry the app GUID, without which nothing is known of them."""
     replica_failure: str | None = None
@@ -97,19 +100,23 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     """The Deployment's resourceVersion that the patch is for: any other one refuses it."""
 
 
+_NONE: dict[str, Any] = {}
+"""Shared by all that have nothing: an empty dictionary for each would be a tenth of the index."""
+
+
 class Metadata(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What Postgres keeps of the process (app_guid, type): the part Kubernetes has no place for."""
 
     app_guid: str
     type: str
-    labels: Mapping[str, str] = {}
-    annotations: Mapping[str, str] = {}
+    labels: Mapping[str, str] = msgspec.field(default_factory=lambda: _NONE)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=lambda: _NONE)
     log_rate_limit_in_bytes_per_second: int = -1
     revision_guid: str | None = None
     registry_credential_guid: str | None = None
     registry_credential_last_synced_at: int | None = None
     updated_at: int = 0
-    pending: Mapping[str, Pending] = {}
+    pending: Mapping[str, Pending] = msgspec.field(default_factory=lambda: _NONE)
     """By write id."""
 
     def changed(self, change: MetadataChange) -> "Metadata":

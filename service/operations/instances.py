@@ -12,7 +12,7 @@ from service.cluster.versions import Versions
 from service.currency import Currency, Freshness
 from service.errors import StatsUnavailable
 from service.health import Health
-from service.model.instances import Instance, Numbered, Numbering, Slots, assign, instances
+from service.model.instances import SHOWN, SHOWN_IN_LISTS, Instance, Numbering, Slots, assign, instances
 from service.model.pods import Pod, PodIndex
 from service.model.process import Process
 from service.model.record import Record
@@ -66,9 +66,13 @@ class Instances:
     async def get(self, caller: Caller, address: Address) -> tuple[Process, Sequence[Instance], Freshness]:
         """One process and its instances. Raises ResourceNotFound, StatsUnavailable, ServiceUnavailable."""
         process, freshness = await self._processes.get(caller, address, pods=True)
+        return process, *await self.of_one(process, freshness)
+
+    async def of_one(self, process: Process, freshness: Freshness) -> tuple[Sequence[Instance], Freshness]:
+        """The instances of a process that has been read with its Pods. Raises StatsUnavailable."""
         self._require_pods(process)
         found, freshness = await self.of([process], freshness)
-        return process, found[process.guid], freshness
+        return found[process.guid], freshness
 
     async def stats(self, caller: Caller, address: Address) -> tuple[Stats, Freshness]:
         """The same with usage, for which the metrics API is asked once at most."""
@@ -87,21 +91,23 @@ class Instances:
         """The instances of each process, by its GUID. Raises StatsUnavailable until all Pods have been read once."""
         if not self._health.pods_loaded:
             raise StatsUnavailable("The service has not finished loading Pods yet", retry_after_s=1)
-        pace, unsettled = Pace(), []
+        pace, found, unsettled = Pace(), {}, []
+        shown = SHOWN if len(processes) == 1 else SHOWN_IN_LISTS
         for process in processes:
+            await pace.breathe()
             if self._wanted(process) is not None:
                 unsettled.append(process)
-            await pace.breathe()
+            else:
+                slots = self._numbering.of(process.key).slots
+                found[process.guid] = instances(slots, self._pods_of(process), process.workload.instances, shown)
         agreed = await self._agree(unsettled)
-        found = {}
-        for process in processes:
+        for process in unsettled:
             await pace.breathe()
-            pods = self._pods_of(process)
-            slots = self._numbering.of(process.key).slots
+            slots, pods = self._numbering.of(process.key).slots, self._pods_of(process)
             if not agreed:
                 # Every replica that cannot ask would say the same, as long as it sees the same Pods.
                 slots = assign(slots, pods, process.workload.instances)
-            found[process.guid] = instances(slots, pods, process.workload.instances)
+            found[process.guid] = instances(slots, pods, process.workload.instances, shown)
         return found, freshness if agreed else replace(freshness, metadata_current=False)
 
     def _require_pods(self, process: Process) -> None:
@@ -156,4 +162,4 @@ class Instances:
 
     async def _decide(self, unsettled: Mapping[Key, Process], decide: Callable[[Record, int], Record]) -> None:
         for record in await self._records.change_all(unsettled.keys(), decide):
-            self._numbering.put(record.key, Numbered(record.slots, record.pod_version))
+            self._currency.take(record)

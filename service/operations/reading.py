@@ -1,5 +1,6 @@
 """Lists of processes, and one of them."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -56,6 +57,8 @@ class Processes:
 
     async def list(self, caller: Caller, request: ListRequest, *, pods: bool = False) -> tuple[Selection, Freshness]:
         """A page of all the caller sees; `pods`: their instances are wanted too. Raises ServiceUnavailable."""
+        # Asked twice, so that nothing is waited for between catching up and looking: a write may show only half then.
+        await self._access.visible(caller, self._index.namespaces())
         freshness = await self._currency.catch_up(pods=pods)
         visible = await self._access.visible(caller, self._index.namespaces())
         return await self._select(request, visible), freshness
@@ -64,9 +67,9 @@ class Processes:
         self, caller: Caller, app_guid: str, request: ListRequest, *, pods: bool = False
     ) -> tuple[Selection, Freshness]:
         """A page of one app's processes. Raises ResourceNotFound for an app without any the caller sees."""
+        await self._visible(caller, app_guid)
         freshness = await self._currency.catch_up(pods=pods)
-        namespaces = {process.workload.namespace for process in self._index.processes_of(app_guid)}
-        visible = await self._access.visible(caller, namespaces) if namespaces else frozenset()
+        namespaces, visible = await self._visible(caller, app_guid)
         if visible is not None and not namespaces & visible:
             raise ResourceNotFound("App not found")
         if request.filters == NO_FILTERS:
@@ -74,8 +77,15 @@ class Processes:
         of_app = replace(request, filters=replace(request.filters, app_guids=frozenset((app_guid,))))
         return await self._select(of_app, visible), freshness
 
+    async def _visible(self, caller: Caller, app_guid: str) -> tuple[set[str], Visible]:
+        """The namespaces the app is in, and those the caller sees."""
+        namespaces = {process.workload.namespace for process in self._index.processes_of(app_guid)}
+        return namespaces, await self._access.visible(caller, namespaces) if namespaces else frozenset()
+
     async def get(self, caller: Caller, address: Address, *, pods: bool = False) -> tuple[Process, Freshness]:
         """One process. Raises as `find` does."""
+        with suppress(ResourceNotFound):
+            await self.find(caller, address)
         freshness = await self._currency.catch_up(pods=pods)
         return await self.find(caller, address), freshness
 

@@ -17,7 +17,7 @@ from service.cluster.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Calle
 from service.cluster.feeds import DeploymentFeed, PodFeed
 from service.cluster.versions import version_number
 from service.cluster.workloads import Conflict, Denied, Workloads
-from service.currency import Intake
+from service.currency import Currency
 from service.errors import (
     CloudFoundryError,
     NotAuthorized,
@@ -27,7 +27,7 @@ from service.errors import (
 )
 from service.health import Health
 from service.model import record as rules
-from service.model.changes import Change, Live
+from service.model.changes import Change, Live, Scale
 from service.model.derive import merge
 from service.model.index import Index
 from service.model.process import Metadata, MetadataChange, Process
@@ -80,7 +80,7 @@ class Writing:
         records: Records,
         deployments: DeploymentFeed,
         pods: PodFeed,
-        intake: Intake,
+        currency: Currency,
         health: Health,
     ) -> None:
         self._index = index
@@ -91,7 +91,7 @@ class Writing:
         self._records = records
         self._deployments = deployments
         self._pods = pods
-        self._intake = intake
+        self._currency = currency
         self._health = health
 
     @asynccontextmanager
@@ -116,9 +116,10 @@ class Writing:
     async def terminate(self, actor: Actor, address: Address, index: str) -> None:
         """Delete the Pod that is the instance, if there is one. Raises as `begin`; no such index: ResourceNotFound."""
         with audited("terminate", actor.caller.name) as entry:
-            process, found, _ = await self._instances.get(actor.caller, address)
+            process, freshness = await self._processes.get(actor.caller, address, pods=True)
             entry.process = process
             at = _index(index, process)
+            found, _ = await self._instances.of_one(process, freshness)
             pod = found[at].pod if at < len(found) else None
             if pod is None or actor.token is None:
                 await self.authorize(actor, process, DELETE_PODS)
@@ -147,6 +148,8 @@ class Writing:
         write_id = secrets.token_urlsafe(8)
         prepared, pause = False, FIRST_PAUSE_S
         try:
+            if isinstance(change, Scale) and (scaled := await self._scale_at_once(actor.token, process, change)):
+                return scaled
             for _ in range(ATTEMPTS):
                 live = await self._workloads.read(actor.token, process.workload)
                 patch = change.patch(live)
@@ -162,10 +165,12 @@ class Writing:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(pause * 2, LONGEST_PAUSE_S)
                     continue
-                except Denied as error:
-                    raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, error) from error
                 self._deployments.take(raw)
                 return await self._finish(process, done, write_id if prepared else None, change.metadata)
+        except Denied as error:
+            if prepared:
+                await self._discard(process, write_id)
+            raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, error) from error
         except ServiceUnavailable:
             # The patch may yet be carried out: what is prepared counts if it is, and is dropped if it is not.
             raise
@@ -176,6 +181,15 @@ class Writing:
         if prepared:
             await self._discard(process, write_id)
         raise ServiceUnavailable("The process is being changed by others all the time", retry_after_s=1)
+
+    async def _scale_at_once(self, token: str, process: Process, change: Scale) -> Written | None:
+        """The change made in one request; None where it takes a look at the Deployment first."""
+        done = await self._workloads.scale_at_once(token, process.workload, change)
+        if done is None:
+            return None
+        live, raw = done
+        self._deployments.take(raw)
+        return await self._finish(process, live, None, change.metadata)
 
     async def authorize(self, actor: Actor, process: Process, permission: Permission) -> None:
         """Raises NotAuthorized unless the caller may do this to what runs the process."""
@@ -199,6 +213,7 @@ class Writing:
         """
         if not change:
             await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+            await self._currency.catch_up()
             return Written(self._merged(live, (self._index.get(process.guid) or process).metadata))
 
         def decide(row: Record, now: int) -> Record:
@@ -211,7 +226,7 @@ class Writing:
             row = await self._records.change(process.key, decide)
         except _UnderWay:
             return None
-        self._intake.put(row)
+        self._currency.take(row)
         return Written(self._merged(live, row.metadata))
 
     async def _prepare(self, process: Process, write_id: str, change: MetadataChange, live: Live) -> None:
@@ -239,8 +254,7 @@ class Writing:
             known = self._index.get(process.guid) or process
             metadata = known.metadata if write_id is None else known.metadata.changed(change)
             return Written(self._merged(done, metadata), lagging=True)
-        # The mirror would bring it too, but not while it is away.
-        self._intake.put(row)
+        self._currency.take(row)
         return Written(self._merged(done, row.metadata))
 
     def _merged(self, live: Live, metadata: Metadata) -> Process:

@@ -69,6 +69,11 @@ class Mirror:
         self._pace = Pace()
         self.state = MirrorState()
 
+    @property
+    def reached(self) -> int:
+        """The stamp up to which all rows have been put."""
+        return self._cursor[0]
+
     async def catch_up(self) -> bool:
         """True: the consumer now has every row committed before this call. False: Postgres is away, and it may not."""
         if not self.state.connected:

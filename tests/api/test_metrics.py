@@ -83,20 +83,22 @@ async def test_durations_are_those_of_the_requests(api: Api, monkeypatch: pytest
         assert after.value(bucket, **labels, le=le) - before.value(bucket, **labels, le=le) == within
 
 
-async def test_the_index_is_counted_with_what_is_left_out(api: Api, kube: Kube, space: str) -> None:
-    app = str(uuid4())
-    before = await scrape(api)
-    for name, guid in (("older", app), ("newer", app), ("skipped", "")):
-        await kube.create(deployment(name, space, guid))
+async def test_the_index_is_counted_with_what_is_left_out(settings: Settings, kube: Kube, space: str) -> None:
+    # By a label of its own: other tests' Deployments come and go meanwhile.
+    label, app = f"{space}.test/app", str(uuid4())
+    async with running(replace(settings, app_guid_label=label)) as served:
+        for name, guid in (("older", app), ("newer", app), ("skipped", "")):
+            await kube.create(deployment(name, space, guid, labels={label: guid}))
 
-    async def counted() -> bool:
-        after = await scrape(api)
-        return all(
-            after.value(f"cf_processes_index_{name}") - before.value(f"cf_processes_index_{name}") == 1
-            for name in ("processes", "conflicts", "skipped")
-        )
+        async def counted() -> bool:
+            found = await scrape(served)
+            return [found.value(f"cf_processes_index_{name}") for name in ("processes", "conflicts", "skipped")] == [
+                1,
+                1,
+                1,
+            ]
 
-    await eventually(counted)
+        await eventually(counted)
 
 
 async def test_watches_and_the_mirror_are_seen_at_work(api: Api) -> None:

@@ -210,6 +210,11 @@ async def test_pods_that_do_not_carry_the_label_cannot_be_known(
     reply = await api.get(f"{path_to(app, 'web')}/stats")
     detail = assert_cf_error(reply, 503, 200002, "CF-StatsUnavailable")
     assert "plain" in detail
+    # What is wrong with the request itself is told first.
+    odd = await api.delete(f"{path_to(app, 'web')}/instances/abc")
+    assert_cf_error(odd, 404, 10010, "CF-ResourceNotFound", "Instance not found")
+    asked = await api.get(f"/v3/processes/{process_guid(app, 'web')}/process_instances?x=1")
+    assert_cf_error(asked, 400, 10005, "CF-BadQueryParameter")
     # A list is not broken by one of its processes.
     listed = await api.get(f"/v3/apps/{app}/processes?embed=process_instances")
     assert listed.json["resources"][0]["process_instances"] == [{"index": 0, "state": "DOWN", "since": None}]

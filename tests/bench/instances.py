@@ -57,13 +57,18 @@ async def _start_pods(bench: Sides, namespaces: int, replicas: dict[int, int]) -
 
     await asyncio.gather(*(scale() for _ in range(_SCALERS)))
 
+    seen = -1
+
     async def run() -> int:
+        """How many Pods there are, once all of them run and there have been as many before."""
+        nonlocal seen
         await asyncio.sleep(1)
         pods = (await bench.kube.request("GET", f"/api/v1/pods?labelSelector={_quoted(KEYS.app_guid)}"))["items"]
         running = sum(
             pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"] for pod in pods
         )
-        return running if running == len(pods) and running >= sum(replicas.values()) else 0
+        before, seen = seen, len(pods)
+        return running if running == len(pods) == before and running >= sum(replicas.values()) else 0
 
     pods = await eventually(run, _START_S)
     return Row(f"starting Pods until {pods:,} run", f"{time.perf_counter() - started:.0f} s")

@@ -138,6 +138,7 @@ async def test_static_files_are_kept_by_what_is_in_them(api: Api, visitor: Visit
         {},
         {"Origin": "https://evil.test"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "none"},
@@ -187,6 +188,7 @@ async def test_a_link_from_elsewhere_finds_the_session_again(visitor: Visitor) -
     [
         "https://evil.test/",
         "//evil.test/",
+        "//[",
         "/\\evil.test",
         "/ui/../../evil",
         "javascript:alert(1)",

@@ -50,5 +50,5 @@ def test_every_file_the_service_reads_is_installed_with_it() -> None:
     """The tests run from the source tree and would not miss a file that is not in the package."""
     package_data = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     service = REPOSITORY / "service"
-    files = {file for file in service.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")}
+    files = {file for file in service.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc", ".md")}
     assert files <= {file for pattern in package_data["service"] for file in service.glob(pattern)}

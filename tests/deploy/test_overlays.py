@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +16,7 @@ import aiohttp
 import orjson
 import pytest
 
+from deploy.local import binaries
 from deploy.local.ports import PortBlock
 from deploy.local.stack import Stack
 from service.model.derive import process_guid
@@ -170,6 +172,8 @@ async def pod(
     contained = kubelet.contained(manifest, await kubelet.volumes(kube, manifest, tmp_path_factory.mktemp("volumes")))
     with contextlib.closing(PortBlock()) as block:
         ports = {"http": block.take(), "management": block.take()}
+        # KWOK learns of it by a watch, long before the process is ready.
+        stack.control_plane.forward(NAMESPACE, {8080: ports["http"]})
         # What differs from the cluster: where it listens, and that names of Services mean nothing here.
         differing = {"HOST": "127.0.0.1", "MANAGEMENT_HOST": "127.0.0.1", "DATABASE_URL": database_url}
         differing |= {"PORT": str(ports["http"]), "MANAGEMENT_PORT": str(ports["management"])}
@@ -223,6 +227,28 @@ async def test_process_of_the_pod_serves_reads(pod: Pod, kube: Kube, space: str,
         assert await eventually(shown) == [process_guid(app, "web")]
     async with aiohttp.ClientSession() as session, session.get(url) as response:
         assert response.status == 401
+
+
+async def test_port_forward_leads_to_the_process_and_links_lead_back(
+    pod: Pod, stack: Stack, operator_token: str
+) -> None:
+    kubectl = [str(binaries.find_or_build() / "kubectl"), f"--kubeconfig={stack.kubeconfig}"]
+    forwarding = await asyncio.create_subprocess_exec(
+        *kubectl, f"--namespace={NAMESPACE}", "port-forward", "svc/processes", ":8080", stdout=PIPE
+    )
+    try:
+        assert forwarding.stdout
+        said = (await asyncio.wait_for(forwarding.stdout.readline(), 20)).decode()
+        (url,) = re.findall(r"Forwarding from (127\.0\.0\.1:\d+) -> 8080", said)
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {operator_token}"}) as session,
+            session.get(f"http://{url}/v3/processes") as response,
+        ):
+            assert response.status == 200
+            assert (await response.json())["first"]["href"].startswith(f"http://{url}/v3/processes?")
+    finally:
+        forwarding.terminate()
+        await forwarding.wait()
 
 
 async def test_probes_of_the_pod_succeed(pod: Pod) -> None:

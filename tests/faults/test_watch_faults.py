@@ -217,6 +217,20 @@ async def test_silent_connection_is_given_up() -> None:
         assert reflector.state.restarts >= 1
 
 
+async def test_resuming_into_silence_lists_anew() -> None:
+    """A cluster restored from a backup says nothing up to the version we ask to go on from, not even bookmarks."""
+
+    async def nothing(request: web.Request, stream: Stream) -> None:
+        await stream.raw(b"")
+        await asyncio.sleep(3)
+
+    async with scripted(first_list, nothing, second_list, inactivity_s=0.3) as (reflector, objects, asked):
+        await has(objects, "a", "c")
+        assert asked[1]["resourceVersion"] == "11"
+        assert "resourceVersion" not in asked[2]
+        assert reflector.state.relists == 1
+
+
 async def test_list_that_breaks_off_is_not_taken_for_complete() -> None:
     async def half(_: web.Request, stream: Stream) -> None:
         await stream.event("ADDED", "a", 11)

@@ -251,7 +251,7 @@ def test_a_huge_number_makes_no_more_rows_than_are_shown() -> None:
 
 
 def test_none_wanted_is_none_shown() -> None:
-    assert instances(assign((), pods("a"), 0), pods("a"), 0) == []
+    assert instances(assign((), pods("a"), 0), pods("a"), 0) == ()
 
 
 @given(st.permutations(range(6)), st.integers(0, 6))
@@ -296,3 +296,8 @@ def test_all_but_some_are_forgotten() -> None:
     made = numbering([("a", "web"), ("b", "web"), ("c", "web")])
     made.retain({("b", "web"), ("d", "web")})
     assert [made.of((app, "web")).slots for app in "abcd"] == [(), ("uid",), (), ()]
+
+
+def test_no_more_rows_than_asked_for_but_where_something_runs() -> None:
+    assert len(instances((), [], 2**31 - 1, 100)) == 100
+    assert len(instances(("",) * 150 + ("uid",), [], 2**31 - 1, 100)) == 151

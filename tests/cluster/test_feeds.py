@@ -1,0 +1,63 @@
+"""What lists and answers mean for each other: pure, on objects as Kubernetes sends them."""
+
+from typing import Any
+
+import orjson
+
+from service.cluster.feeds import DeploymentFeed, PodFeed
+from service.model.derive import Keys
+from service.model.index import Index
+from service.model.pods import PodIndex
+from tests.support.kube import deployment
+
+
+def raw_deployment(uid: str, version: int) -> bytes:
+    manifest = deployment(uid, "space", f"app-{uid}")
+    manifest["metadata"] |= {
+        "uid": uid,
+        "resourceVersion": str(version),
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+    return orjson.dumps(manifest)
+
+
+def raw_pod(uid: str, version: int) -> bytes:
+    pod: dict[str, Any] = {
+        "metadata": {
+            "uid": uid,
+            "name": uid,
+            "namespace": "space",
+            "resourceVersion": str(version),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"pod-template-hash": "abc"},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc", "controller": True}],
+        },
+        "spec": {"containers": [{"name": "application"}]},
+    }
+    return orjson.dumps(pod)
+
+
+def test_a_list_does_not_undo_an_answer_that_is_ahead_of_it() -> None:
+    index, pods = Index(), PodIndex()
+    deployment_feed, pod_feed = DeploymentFeed(index, Keys()), PodFeed(pods)
+    deployment_feed.take(raw_deployment("late", 150), as_of=200)
+    pod_feed.take(raw_pod("late", 150), as_of=200)
+    for feed in (deployment_feed, pod_feed):
+        feed.reach(140, listed=True)
+        list(feed.retain(set()))
+    assert len(index) == len(pods) == 1
+    # Its own event is older than the answer, and no loss; what is behind that counts again.
+    deployment_feed.put("late", 150, raw_deployment("late", 150))
+    pod_feed.put("late", 150, raw_pod("late", 150))
+    for feed in (deployment_feed, pod_feed):
+        feed.reach(300)
+    assert len(index) == len(pods) == 1
+
+
+def test_what_a_later_list_does_not_have_is_gone_whatever_an_answer_said() -> None:
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    feed.take(raw_deployment("gone", 150), as_of=200)
+    feed.reach(250, listed=True)
+    list(feed.retain(set()))
+    assert len(index) == 0
