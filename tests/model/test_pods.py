@@ -284,7 +284,8 @@ def test_the_deployment_is_the_replica_set_s_name_without_the_hash(
     [
         ("0", 0),
         ("7", 7),
-        ("99999", 99999),
+        ("9999", 9999),
+        ("10000", None),
         ("007", 7),
         ("100000", None),
         ("999999999", None),
