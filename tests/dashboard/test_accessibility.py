@@ -7,6 +7,9 @@ from playwright.async_api import expect
 from service.model.derive import process_guid
 from tests.dashboard.conftest import MakeApp, OpenPage
 
+STARTS_FOREVER = {"local-stack/failing-probe": "startup"}
+CRASHES = {"local-stack/crash-message": "out of memory"}
+
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 UNNAMED = """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, th, [role=img]")]
@@ -52,6 +55,16 @@ async def test_everything_has_a_name_and_can_be_read(
 ) -> None:
     guid = process_guid(await make_app("web", replicas=2), "web")
     page = await open_page(operator_token)
+    states = {
+        "well": guid,
+        "some": process_guid(await make_app("web", replicas=2, pod_annotations=STARTS_FOREVER), "web"),
+        "bad": process_guid(await make_app("web", replicas=2, pod_annotations=CRASHES), "web"),
+        "none": process_guid(await make_app("web"), "web"),
+    }
+    # Each colour a state has is on some page before the pages are looked at.
+    for level, of in states.items():
+        await page.goto(f"/ui/processes/{of}")
+        await expect(page.locator(f".glance.{level}")).to_be_visible()
     for path in (
         "/",
         "/?q=nothing-is-called-so",
@@ -59,7 +72,7 @@ async def test_everything_has_a_name_and_can_be_read(
         "/ui/apps",
         "/ui/spaces",
         "/ui/problems",
-        f"/ui/processes/{guid}",
+        *(f"/ui/processes/{of}" for of in states.values()),
         f"/ui/processes/{guid}/scale?instances=0&memory_in_mb=x",
         f"/ui/processes/{guid}/instances/0/terminate",
         "/ui/sign-in?why=ended",
