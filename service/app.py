@@ -119,7 +119,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
                 "skipped": len(deployments.skipped),
             },
         )
-        workloads, records = Workloads(client, callers, settings.keys), Records(pool)
+        workloads, records = Workloads(client, callers, deployments.recent, settings.keys), Records(pool)
         currency = Currency(index, pods, deployments, pod_feed, mirror, intake, workloads, health)
         processes = Processes(index, access, currency)
         instances = Instances(

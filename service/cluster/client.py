@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
@@ -94,6 +95,17 @@ async def load_configuration(kubeconfig: str, context: str) -> Configuration:
     return configuration
 
 
+def _proxy_of_environment(url: str) -> str | None:
+    """What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say of it.
+
+    NB: aiohttp's `trust_env` would ask for this in a thread at every request, and in another read ~/.netrc, whose
+    passwords no request of ours is to carry.
+    """
+    split = urlsplit(url)
+    bypassed = split.hostname is None or proxy_bypass(split.netloc.rpartition("@")[2])
+    return None if bypassed else getproxies().get(split.scheme)
+
+
 class Client:
     """Requests to one kube-apiserver. Close it."""
 
@@ -126,9 +138,9 @@ class Client:
             connector=self._api.rest_client.pool_manager.connector,
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
             read_bufsize=READ_BUFFER,
         )
+        self._proxy = configuration.proxy or _proxy_of_environment(str(configuration.host))
         self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
 
@@ -226,7 +238,7 @@ class Client:
                 data=body,
                 timeout=timeout,
                 server_hostname=self._configuration.tls_server_name,
-                proxy=self._configuration.proxy,
+                proxy=self._proxy,
                 proxy_headers=self._configuration.proxy_headers,
             )
             outcome = str(response.status)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from service.cluster.recent import Recent
 from service.cluster.versions import Versions, version_number
 from service.model.derive import Deployment, Keys, Namespace, Unparsable, derive_space, derive_workload
 from service.model.index import Index
 from service.model.pods import PodIndex, PodObject, derive_pod
+from service.model.process import Workload
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -48,6 +50,7 @@ class DeploymentFeed:
         self._skipped: dict[str, Skipped] = {}
         self.versions: Versions[tuple[str, str]] = Versions()
         """Writes are about (app GUID, type)."""
+        self.recent = Recent()
 
     @property
     def skipped(self) -> Mapping[str, Skipped]:
@@ -57,6 +60,7 @@ class DeploymentFeed:
     def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
         if not self.versions.outdated(uid, version):
             self._put(uid, raw)
+            self.recent.refresh(uid, version, raw)
         return ()
 
     def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> None:
@@ -68,13 +72,21 @@ class DeploymentFeed:
         if self.versions.take(meta.uid, max(as_of, version_number(meta.resourceVersion))):
             self._put(meta.uid, raw)
 
+    def take_workload(self, workload: Workload, version: int) -> None:
+        """The same of one that has been understood already."""
+        if self.versions.take(workload.uid, version):
+            self._show(workload)
+
     def _put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
         try:
             workload = derive_workload(self._decode(raw), self._keys)
         except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             self._skip(uid, raw, str(error))
-            return
-        self._skipped.pop(uid, None)
+        else:
+            self._show(workload)
+
+    def _show(self, workload: Workload) -> None:
+        self._skipped.pop(workload.uid, None)
         for conflict in self._index.put_workload(workload):
             log.warning(
                 "two Deployments claim one process",

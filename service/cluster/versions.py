@@ -90,8 +90,8 @@ class Versions(Generic[Key]):
         return self._ahead.keys()
 
     def outdated(self, uid: str, version: int) -> bool:
-        """Whether an event of the watch is older than what an answer has shown."""
-        return bool(self._ahead) and version < self._ahead.get(uid, 0)
+        """Whether an event of the watch is no later than what an answer has shown."""
+        return bool(self._ahead) and version <= self._ahead.get(uid, -1)
 
     async def wait(self, keys: Collection[Key], timeout_s: float) -> list[Key]:
         """Wait until none of the keys is wanted; those that still are in the end."""

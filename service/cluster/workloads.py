@@ -3,12 +3,15 @@
 The service's own account only reads here, and only to catch up.
 """
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import orjson
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus, status_message
+from service.cluster.recent import Recent
 from service.cluster.versions import version_number
 from service.errors import InvalidAuthToken, ResourceNotFound, UnprocessableEntity
 from service.model.changes import Live, Scale
@@ -31,11 +34,21 @@ class Denied(Exception):
     """Kubernetes answered 403: to the caller (RBAC) or to what they want (admission). The message is Kubernetes'."""
 
 
+@dataclass(frozen=True)
+class Changed:
+    """What a process is run by, as a change has left it."""
+
+    workload: Workload
+    version: int
+    """The resourceVersion of its Deployment."""
+
+
 class Workloads:
-    def __init__(self, client: Client, callers: Client, keys: Keys) -> None:
+    def __init__(self, client: Client, callers: Client, recent: Recent, keys: Keys) -> None:
         """`callers` is a client without an identity of its own."""
         self._client = client
         self._callers = callers
+        self._recent = recent
         self._keys = keys
 
     async def read(self, token: str, workload: Workload) -> Live:
@@ -46,8 +59,15 @@ class Workloads:
         _check(status, body)
         return self._live(body, workload)
 
-    async def patch(self, token: str, live: Live, patch: dict[str, Any]) -> tuple[Live, bytes]:
-        """Change the Deployment, all or nothing: how it is then, also as Kubernetes' JSON.
+    def recall(self, workload: Workload) -> Live | None:
+        """The process's Deployment as it lately was, if somebody has changed it lately."""
+        body = self._recent.get(workload.uid)
+        with suppress(ResourceNotFound):
+            return None if body is None else self._live(body, workload)
+        return None
+
+    async def patch(self, token: str, live: Live, patch: dict[str, Any]) -> Changed:
+        """Change the Deployment, all or nothing.
 
         Raises Conflict, Denied, UnprocessableEntity with Kubernetes' words, and as `read` does. After
         ClusterUnreachable nobody knows whether it is changed.
@@ -59,9 +79,9 @@ class Workloads:
         if status == 409:
             raise Conflict
         _check(status, body)
-        return self._live(body, live.workload), body
+        return self._changed(body, live.workload)
 
-    async def scale_at_once(self, token: str, workload: Workload, scale: Scale) -> tuple[Live, bytes] | None:
+    async def scale_at_once(self, token: str, workload: Workload, scale: Scale) -> Changed | None:
         """Change the Deployment without a look at it, as `patch` does.
 
         None, and nothing is changed: only one who has looked can make the change, or say what is wrong with it.
@@ -76,7 +96,7 @@ class Workloads:
         if status in (409, 422):
             return None
         _check(status, body)
-        return self._live(body, workload), body
+        return self._changed(body, workload)
 
     async def delete_pod(self, token: str, pod: Pod) -> bytes | None:
         """Delete that very Pod: how it is then, or None where it was gone. Raises Denied and as `read` does."""
@@ -108,15 +128,25 @@ class Workloads:
         return listed.items, version_number(listed.metadata.resourceVersion)
 
     def _live(self, body: bytes, workload: Workload) -> Live:
+        current = self._same_process(body, workload)
+        return Live(current.workload, orjson.loads(body), current.version, self._keys)
+
+    def _changed(self, body: bytes, workload: Workload) -> Changed:
+        changed = self._same_process(body, workload)
+        self._recent.put(changed.workload.uid, changed.version, body)
+        return changed
+
+    def _same_process(self, body: bytes, workload: Workload) -> Changed:
+        """What the Deployment runs. Raises ResourceNotFound where that is not this process."""
         try:
-            current = derive_workload(_decode_deployment(body), self._keys)
+            deployment = _decode_deployment(body)
+            current = derive_workload(deployment, self._keys)
         except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             raise ResourceNotFound("Process not found") from error
         if (current.guid, current.app_guid, current.type) != (workload.guid, workload.app_guid, workload.type):
             # Its labels have just been changed: it is another process, or none.
             raise ResourceNotFound("Process not found")
-        found = orjson.loads(body)
-        return Live(current, found, version_number(found["metadata"]["resourceVersion"]), self._keys)
+        return Changed(current, version_number(deployment.metadata.resourceVersion))
 
 
 class _List(msgspec.Struct, gc=False):

@@ -104,6 +104,7 @@ class ObjectMeta(msgspec.Struct, gc=False):
     uid: str
     creationTimestamp: Time
     namespace: str = ""
+    resourceVersion: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     managedFields: list[ManagedFields] | None = None

@@ -7,7 +7,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,7 +16,7 @@ import orjson
 from service.cluster.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
 from service.cluster.feeds import DeploymentFeed, PodFeed
 from service.cluster.versions import version_number
-from service.cluster.workloads import Conflict, Denied, Workloads
+from service.cluster.workloads import Changed, Conflict, Denied, Workloads
 from service.currency import Currency
 from service.errors import (
     CloudFoundryError,
@@ -30,7 +30,7 @@ from service.model import record as rules
 from service.model.changes import Change, Live, Scale
 from service.model.derive import merge
 from service.model.index import Index
-from service.model.process import Metadata, MetadataChange, Process
+from service.model.process import Metadata, MetadataChange, Process, Workload
 from service.model.record import Record
 from service.operations.audit import Entry, audited
 from service.operations.instances import Instances
@@ -148,8 +148,8 @@ class Writing:
         write_id = secrets.token_urlsafe(8)
         prepared, pause = False, FIRST_PAUSE_S
         try:
-            if isinstance(change, Scale) and (scaled := await self._scale_at_once(actor.token, process, change)):
-                return scaled
+            if changed := await self._at_once(actor.token, process, change):
+                return await self._finish(process, changed, None, change.metadata)
             for _ in range(ATTEMPTS):
                 live = await self._workloads.read(actor.token, process.workload)
                 patch = change.patch(live)
@@ -160,13 +160,12 @@ class Writing:
                     prepared = True
                 try:
                     body = live.guarded(patch, write_id if prepared else None)
-                    done, raw = await self._workloads.patch(actor.token, live, body)
+                    changed = await self._workloads.patch(actor.token, live, body)
                 except Conflict:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(pause * 2, LONGEST_PAUSE_S)
                     continue
-                self._deployments.take(raw)
-                return await self._finish(process, done, write_id if prepared else None, change.metadata)
+                return await self._finish(process, changed, write_id if prepared else None, change.metadata)
         except Denied as error:
             if prepared:
                 await self._discard(process, write_id)
@@ -182,14 +181,20 @@ class Writing:
             await self._discard(process, write_id)
         raise ServiceUnavailable("The process is being changed by others all the time", retry_after_s=1)
 
-    async def _scale_at_once(self, token: str, process: Process, change: Scale) -> Written | None:
-        """The change made in one request; None where it takes a look at the Deployment first."""
-        done = await self._workloads.scale_at_once(token, process.workload, change)
-        if done is None:
+    async def _at_once(self, token: str, process: Process, change: Change) -> Changed | None:
+        """The change made in one request; None, and nothing is changed, where it takes a look at the Deployment."""
+        if isinstance(change, Scale) and (
+            scaled := await self._workloads.scale_at_once(token, process.workload, change)
+        ):
+            return scaled
+        if change.metadata:
             return None
-        live, raw = done
-        self._deployments.take(raw)
-        return await self._finish(process, live, None, change.metadata)
+        # What is wrong with the change may only be so with what the Deployment was.
+        with suppress(Conflict, UnprocessableEntity):
+            lately = self._workloads.recall(process.workload)
+            if lately is not None and (patch := change.patch(lately)):
+                return await self._workloads.patch(token, lately, lately.guarded(patch, None))
+        return None
 
     async def authorize(self, actor: Actor, process: Process, permission: Permission) -> None:
         """Raises NotAuthorized unless the caller may do this to what runs the process."""
@@ -214,7 +219,7 @@ class Writing:
         if not change:
             await self.authorize(actor, process, PATCH_DEPLOYMENTS)
             await self._currency.catch_up()
-            return Written(self._merged(live, (self._index.get(process.guid) or process).metadata))
+            return Written(self._merged(live.workload, (self._index.get(process.guid) or process).metadata))
 
         def decide(row: Record, now: int) -> Record:
             row = rules.seen(row, live.workload.write_id, live.version, now)
@@ -227,7 +232,7 @@ class Writing:
         except _UnderWay:
             return None
         self._currency.take(row)
-        return Written(self._merged(live, row.metadata))
+        return Written(self._merged(live.workload, row.metadata))
 
     async def _prepare(self, process: Process, write_id: str, change: MetadataChange, live: Live) -> None:
         def decide(row: Record, now: int) -> Record:
@@ -236,8 +241,9 @@ class Writing:
 
         await self._records.change(process.key, decide)
 
-    async def _finish(self, process: Process, done: Live, write_id: str | None, change: MetadataChange) -> Written:
+    async def _finish(self, process: Process, done: Changed, write_id: str | None, change: MetadataChange) -> Written:
         """Kubernetes has its half: make the other lasting, and tell the other replicas."""
+        self._deployments.take_workload(done.workload, done.version)
 
         def decide(row: Record, now: int) -> Record:
             row = rules.seen(row, done.workload.write_id, done.version, now)
@@ -253,12 +259,12 @@ class Writing:
             log.warning("other replicas not told", reason=error.reason)
             known = self._index.get(process.guid) or process
             metadata = known.metadata if write_id is None else known.metadata.changed(change)
-            return Written(self._merged(done, metadata), lagging=True)
+            return Written(self._merged(done.workload, metadata), lagging=True)
         self._currency.take(row)
-        return Written(self._merged(done, row.metadata))
+        return Written(self._merged(done.workload, row.metadata))
 
-    def _merged(self, live: Live, metadata: Metadata) -> Process:
-        return merge(live.workload, metadata, self._index.space(live.workload.namespace))
+    def _merged(self, workload: Workload, metadata: Metadata) -> Process:
+        return merge(workload, metadata, self._index.space(workload.namespace))
 
     async def _discard(self, process: Process, write_id: str) -> None:
         try:

@@ -29,7 +29,7 @@ COUNT, NAMESPACES, NODES = 400, 10, 1
 """So many processes are changed in turn: no two clients are at the same one, and each has settled when it is due."""
 _TURNS = 5
 """How often each process is due before a measurement repeats itself."""
-_ROUNDS = 5
+_ROUNDS = 9
 _BAR = 1.5
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from deploy.local.stack import Stack
 from service.cluster.client import Client
+from service.cluster.recent import Recent
 from service.cluster.workloads import Workloads
 from service.errors import ResourceNotFound
 from service.model.changes import Scale
@@ -25,7 +26,7 @@ THREE = Scale(instances=3)
 async def workloads(stack: Stack) -> AsyncIterator[Workloads]:
     client = await Client.connect(str(stack.service_kubeconfig), "", timeout_s=10)
     callers = client.without_identity()
-    yield Workloads(client, callers, KEYS)
+    yield Workloads(client, callers, Recent(), KEYS)
     await callers.close()
     await client.close()
 
@@ -49,9 +50,10 @@ async def test_scales_whatever_the_labels_that_make_it_the_process(
     found = await kube.create(deployment("one", space, "app", process_type, labels=labels))
     done = await workloads.scale_at_once(operator_token, known(found), THREE)
     assert done is not None
-    live, raw = done
-    assert (live.workload.instances, orjson.loads(raw)["spec"]["replicas"]) == (3, 3)
-    assert live.workload.guid == (labels.get(KEYS.process_guid) or process_guid("app", process_type or "web"))
+    after = await kube.get(space, "one")
+    assert (done.workload.instances, after["spec"]["replicas"]) == (3, 3)
+    assert done.version <= int(after["metadata"]["resourceVersion"])
+    assert done.workload.guid == (labels.get(KEYS.process_guid) or process_guid("app", process_type or "web"))
 
 
 @pytest.mark.parametrize(

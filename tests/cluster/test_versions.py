@@ -69,11 +69,12 @@ def test_an_older_version_changes_nothing() -> None:
 # Answers
 
 
-def test_an_answer_ahead_of_the_watch_is_news_and_older_events_are_not() -> None:
+def test_an_answer_ahead_of_the_watch_is_news_and_events_up_to_it_are_not() -> None:
     versions = reached(10)
     assert versions.take("uid", 20)
     assert versions.outdated("uid", 19)
-    assert not versions.outdated("uid", 20)
+    assert versions.outdated("uid", 20)
+    assert not versions.outdated("uid", 21)
     assert not versions.outdated("other", 11)
     versions.advance(19)
     assert versions.outdated("uid", 15)
@@ -246,4 +247,4 @@ def test_nothing_written_is_taken_for_seen_before_it_is(events: list[tuple[str, 
         assert versions.reached == told
         assert set(versions.wanted) == {each for each in "ab" if heard[each] > max(told, shown[each])}
         for each in "ab":
-            assert versions.outdated(each, number) == (taken[each] > told and number < taken[each])
+            assert versions.outdated(each, number) == (taken[each] > told and number <= taken[each])

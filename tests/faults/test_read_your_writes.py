@@ -151,3 +151,26 @@ async def test_when_nothing_helps_the_answer_says_how_old_it_is(api: Api, relay:
     assert reply.headers["Warning"].startswith("110 ")
     relay.before = None
     relay.let_go()
+
+
+async def test_a_change_made_of_what_the_late_watch_has_missed_is_made_anew(
+    kube: Kube, space: str, relay: Relay, reader: Api, app: str
+) -> None:
+    path = f"/v3/apps/{app}/processes/web"
+    assert (await reader.patch(path, {"command": "one"})).status == 200
+    relay.hold("deployments")
+    proxy = {"name": "proxy", "image": "proxy:1"}
+    await kube.patch_json(space, "web", [{"op": "add", "path": "/spec/template/spec/containers/0", "value": proxy}])
+    asked: list[str] = []
+
+    async def note(request: web.Request) -> None:
+        if request.path.endswith("/deployments/web"):
+            asked.append(request.method)
+
+    relay.before = note
+    reply = await reader.patch(path, {"user": "1234"})
+    assert (reply.status, reply.json["user"], reply.json["command"]) == (200, "1234", "one")
+    assert asked == ["PATCH", "GET", "PATCH"]
+    containers = (await kube.get(space, "web"))["spec"]["template"]["spec"]["containers"]
+    assert [each["name"] for each in containers] == ["proxy", "application"]
+    relay.let_go()

@@ -119,6 +119,10 @@ class Kube:
         )
         return patched
 
+    async def patch_json(self, namespace: str, name: str, operations: list[dict[str, Any]]) -> None:
+        """Change a Deployment by a JSON patch (RFC 6902)."""
+        await self.request("PATCH", _deployment(namespace, name), operations, kind="application/json-patch+json")
+
     async def intent(self, namespace: str, name: str) -> dict[str, Any]:
         """What people and tools have said a Deployment is to be; not what controllers add to it."""
         found = await self.get(namespace, name)
