@@ -59,8 +59,7 @@ class DeploymentFeed:
 
     def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
         if not self.versions.outdated(uid, version):
-            self._put(uid, raw)
-            self.recent.refresh(uid, version, raw)
+            self._put(uid, version, raw)
         return ()
 
     def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> None:
@@ -69,21 +68,23 @@ class DeploymentFeed:
         `as_of` is the version of the whole answer, where that is later than the object's own.
         """
         meta = _decode_name(raw).metadata
-        if self.versions.take(meta.uid, max(as_of, version_number(meta.resourceVersion))):
-            self._put(meta.uid, raw)
+        version = version_number(meta.resourceVersion)
+        if self.versions.take(meta.uid, max(as_of, version)):
+            self._put(meta.uid, version, raw)
 
     def take_workload(self, workload: Workload, version: int) -> None:
         """The same of one that has been understood already."""
         if self.versions.take(workload.uid, version):
             self._show(workload)
 
-    def _put(self, uid: str, raw: bytes | msgspec.Raw) -> None:
+    def _put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
         try:
             workload = derive_workload(self._decode(raw), self._keys)
         except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             self._skip(uid, raw, str(error))
         else:
             self._show(workload)
+            self.recent.refresh(workload, version, raw)
 
     def _show(self, workload: Workload) -> None:
         self._skipped.pop(workload.uid, None)

@@ -3,31 +3,42 @@
 What is kept may be behind. Whoever makes a patch of it names its version, and Kubernetes refuses what is for another.
 """
 
+from dataclasses import dataclass
+
 import msgspec
 
 from service.kept import Kept
+from service.model.process import Workload
 
 CAPACITY = 4 << 20
 """Bytes of JSON: about a thousand Deployments."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A Deployment as a change has left it, or as the watch has brought it since."""
+
+    workload: Workload
+    version: int
+    """Its resourceVersion."""
+    raw: bytes
+    """Kubernetes' JSON, with all the Deployment holds: for making patches, not for showing."""
+
+
 class Recent:
     def __init__(self) -> None:
-        self._kept: Kept[str, tuple[int, bytes]] = Kept(CAPACITY)
+        self._kept: Kept[str, Seen] = Kept(CAPACITY)
 
-    def get(self, uid: str) -> bytes | None:
-        """As Kubernetes' JSON, with all the Deployment holds: for making patches, not for showing."""
-        found = self._kept.get(uid)
-        return None if found is None else found[1]
+    def get(self, uid: str) -> Seen | None:
+        return self._kept.get(uid)
 
-    def put(self, uid: str, version: int, raw: bytes) -> None:
-        """A Deployment as a change has left it."""
-        found = self._kept.get(uid)
-        if found is None or version > found[0]:
-            self._kept.put(uid, (version, raw), len(raw))
+    def put(self, workload: Workload, version: int, raw: bytes) -> None:
+        """A change has left it so."""
+        self._kept.put(workload.uid, Seen(workload, version, raw), len(raw))
 
-    def refresh(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
-        """A Deployment as the watch brings it. It is kept if it was."""
-        if self._kept.get(uid) is not None:
+    def refresh(self, workload: Workload, version: int, raw: bytes | msgspec.Raw) -> None:
+        """It has been seen so. It is kept if it was."""
+        found = self._kept.get(workload.uid)
+        if found is not None and version > found.version:
             # A copy: what the watch brings is a part of all that has come with it.
-            self.put(uid, version, bytes(raw))
+            self.put(workload, version, bytes(raw))

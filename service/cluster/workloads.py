@@ -3,7 +3,6 @@
 The service's own account only reads here, and only to catch up.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus,
 from service.cluster.recent import Recent
 from service.cluster.versions import version_number
 from service.errors import InvalidAuthToken, ResourceNotFound, UnprocessableEntity
-from service.model.changes import Live, Scale
+from service.model.changes import Change, Live, Scale
 from service.model.derive import Deployment, Keys, Unparsable, derive_workload
 from service.model.pods import Pod
 from service.model.process import Workload
@@ -61,10 +60,10 @@ class Workloads:
 
     def recall(self, workload: Workload) -> Live | None:
         """The process's Deployment as it lately was, if somebody has changed it lately."""
-        body = self._recent.get(workload.uid)
-        with suppress(ResourceNotFound):
-            return None if body is None else self._live(body, workload)
-        return None
+        seen = self._recent.get(workload.uid)
+        if seen is None or not _same_process(seen.workload, workload):
+            return None
+        return Live(seen.workload, orjson.loads(seen.raw), seen.version, self._keys)
 
     async def patch(self, token: str, live: Live, patch: dict[str, Any]) -> Changed:
         """Change the Deployment, all or nothing.
@@ -81,12 +80,12 @@ class Workloads:
         _check(status, body)
         return self._changed(body, live.workload)
 
-    async def scale_at_once(self, token: str, workload: Workload, scale: Scale) -> Changed | None:
-        """Change the Deployment without a look at it, as `patch` does.
+    async def scale_at_once(self, token: str, workload: Workload, change: Change) -> Changed | None:
+        """Change the Deployment without a look at it, whatever it is like, as `patch` does.
 
         None, and nothing is changed: only one who has looked can make the change, or say what is wrong with it.
         """
-        operations = scale.at_once(workload, self._keys)
+        operations = change.at_once(workload, self._keys) if isinstance(change, Scale) else None
         if operations is None:
             return None
         path = _path(workload)
@@ -128,22 +127,22 @@ class Workloads:
         return listed.items, version_number(listed.metadata.resourceVersion)
 
     def _live(self, body: bytes, workload: Workload) -> Live:
-        current = self._same_process(body, workload)
+        current = self._current(body, workload)
         return Live(current.workload, orjson.loads(body), current.version, self._keys)
 
     def _changed(self, body: bytes, workload: Workload) -> Changed:
-        changed = self._same_process(body, workload)
-        self._recent.put(changed.workload.uid, changed.version, body)
+        changed = self._current(body, workload)
+        self._recent.put(changed.workload, changed.version, body)
         return changed
 
-    def _same_process(self, body: bytes, workload: Workload) -> Changed:
+    def _current(self, body: bytes, workload: Workload) -> Changed:
         """What the Deployment runs. Raises ResourceNotFound where that is not this process."""
         try:
             deployment = _decode_deployment(body)
             current = derive_workload(deployment, self._keys)
         except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             raise ResourceNotFound("Process not found") from error
-        if (current.guid, current.app_guid, current.type) != (workload.guid, workload.app_guid, workload.type):
+        if not _same_process(current, workload):
             # Its labels have just been changed: it is another process, or none.
             raise ResourceNotFound("Process not found")
         return Changed(current, version_number(deployment.metadata.resourceVersion))
@@ -162,6 +161,10 @@ _decode_list = msgspec.json.Decoder(_List).decode
 
 def _path(workload: Workload) -> str:
     return f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}"
+
+
+def _same_process(one: Workload, other: Workload) -> bool:
+    return (one.guid, one.app_guid, one.type) == (other.guid, other.app_guid, other.type)
 
 
 def _check(status: int, body: bytes) -> None:

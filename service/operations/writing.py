@@ -27,7 +27,7 @@ from service.errors import (
 )
 from service.health import Health
 from service.model import record as rules
-from service.model.changes import Change, Live, Scale
+from service.model.changes import Change, Live
 from service.model.derive import merge
 from service.model.index import Index
 from service.model.process import Metadata, MetadataChange, Process, Workload
@@ -183,10 +183,6 @@ class Writing:
 
     async def _at_once(self, token: str, process: Process, change: Change) -> Changed | None:
         """The change made in one request; None, and nothing is changed, where it takes a look at the Deployment."""
-        if isinstance(change, Scale) and (
-            scaled := await self._workloads.scale_at_once(token, process.workload, change)
-        ):
-            return scaled
         if change.metadata:
             return None
         # What is wrong with the change may only be so with what the Deployment was.
@@ -194,7 +190,7 @@ class Writing:
             lately = self._workloads.recall(process.workload)
             if lately is not None and (patch := change.patch(lately)):
                 return await self._workloads.patch(token, lately, lately.guarded(patch, None))
-        return None
+        return await self._workloads.scale_at_once(token, process.workload, change)
 
     async def authorize(self, actor: Actor, process: Process, permission: Permission) -> None:
         """Raises NotAuthorized unless the caller may do this to what runs the process."""

@@ -136,7 +136,8 @@ async def _serve() -> None:
     with patch.object(DeploymentFeed, "put", put_or_expire):
         async with running(configured, ready=False) as api:
             print(api.url, api.management_url, flush=True)
-            # Putting the parts together before anyone could ask is not what the bar is about.
+            # Putting the parts together before anyone could ask is not what the bar is about: the tick it lies in ends.
+            await asyncio.sleep(2 * TICK_S)
             stopwatch.lap()
             await eventually(is_ready, _START_S)
             while True:

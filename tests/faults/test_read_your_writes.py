@@ -170,7 +170,8 @@ async def test_a_change_made_of_what_the_late_watch_has_missed_is_made_anew(
     relay.before = note
     reply = await reader.patch(path, {"user": "1234"})
     assert (reply.status, reply.json["user"], reply.json["command"]) == (200, "1234", "one")
-    assert asked == ["PATCH", "GET", "PATCH"]
+    # What has been added is being rolled out: there may be more turns.
+    assert asked[:3] == ["PATCH", "GET", "PATCH"]
     containers = (await kube.get(space, "web"))["spec"]["template"]["spec"]["containers"]
     assert [each["name"] for each in containers] == ["proxy", "application"]
     relay.let_go()
