@@ -102,7 +102,8 @@ def _proxy_of_environment(url: str) -> str | None:
     passwords no request of ours is to carry.
     """
     split = urlsplit(url)
-    bypassed = split.hostname is None or proxy_bypass(split.netloc.rpartition("@")[2])
+    # An exception may name a port; an IPv6 address is not to be taken for one.
+    bypassed = any(proxy_bypass(host) for host in (split.hostname or "", split.netloc.rpartition("@")[2]))
     return None if bypassed else getproxies().get(split.scheme)
 
 

@@ -75,12 +75,13 @@ async def test_goes_through_the_proxy_of_the_environment_with_its_password(
     assert "Proxy-Authorization: Basic amFuZTpzZWNyZXQ=" in head
 
 
-@pytest.mark.parametrize("excepted", ["example.test, 127.0.0.1", "*"])
+@pytest.mark.parametrize("excepted", ["example.test, 127.0.0.1", "127.0.0.1:{port}", "*"])
 async def test_goes_past_it_where_the_environment_excepts_the_cluster(
     stack: Stack, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, excepted: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.url}")
-    monkeypatch.setenv("NO_PROXY", excepted)
+    port = stack.control_plane.server.rpartition(":")[2]
+    monkeypatch.setenv("NO_PROXY", excepted.replace("{port}", port))
     assert b"NamespaceList" in await ask(stack)
     assert proxy.heads == []
 
