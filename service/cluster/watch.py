@@ -299,16 +299,19 @@ class Reflector:
                             self._opened()
                             listing = None
                     elif event.type == "DELETED":
-                        await self._take(self._consumer.delete(head.uid, version))
+                        await self._pace.through(self._consumer.delete(head.uid, version))
                         if listing is not None:
                             listing.discard(head.uid)
                     else:
-                        await self._take(self._consumer.put(head.uid, version, event.object))
+                        await self._pace.through(self._consumer.put(head.uid, version, event.object))
                         if listing is not None:
                             listing.add(head.uid)
                     if listing is None:
+                        # Before anyone else has a turn: an answer that shows what this event has just ended or changed
+                        # would be taken for news in between, and nothing would ever correct it.
                         self.state.resource_version = head.resourceVersion
                         self._consumer.reach(version)
+                    await self._pace.breathe()
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
 

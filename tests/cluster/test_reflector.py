@@ -96,6 +96,39 @@ async def test_lists_then_follows_only_what_the_selector_names(stack: Stack, kub
         assert reflector.state.restarts == 0
 
 
+async def test_what_an_event_says_and_how_far_it_goes_count_from_one_moment(
+    stack: Stack, kube: Kube, space: str
+) -> None:
+    name = f"moment-{uuid4().hex[:8]}"
+    behind: list[tuple[int, int]] = []
+    async with following(stack.service_kubeconfig) as (_, objects):
+        put, delete = objects.put, objects.delete
+
+        def look(version: int) -> None:
+            """What whoever has the next turn finds: an answer to a write, say."""
+            asyncio.get_running_loop().call_soon(lambda: behind.append((objects.reached, version)))
+
+        def put_and_look(uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+            look(version)
+            return put(uid, version, raw)
+
+        def delete_and_look(uid: str, version: int) -> Iterable[None]:
+            look(version)
+            return delete(uid, version)
+
+        objects.put, objects.delete = put_and_look, delete_and_look  # type: ignore[method-assign]
+        await kube.create(deployment(name, space, "app"))
+        await shows(objects, {name})
+        await kube.delete(space, name)
+
+        async def gone() -> bool:
+            return name not in objects.names.values()
+
+        await eventually(gone)
+    assert len(behind) >= 2
+    assert all(reached >= version for reached, version in behind), behind
+
+
 async def test_chunked_list_does_as_well_where_lists_cannot_be_streamed(
     stack: Stack, kube: Kube, space: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
