@@ -95,15 +95,15 @@ class Instances:
         shown = SHOWN if len(processes) == 1 else SHOWN_IN_LISTS
         for process in processes:
             await pace.breathe()
-            if self._wanted(process) is not None:
-                unsettled.append(process)
+            slots, pods = self._numbered(process)
+            if _settled(slots, pods, process.workload.instances):
+                found[process.guid] = instances(slots, pods, process.workload.instances, shown)
             else:
-                slots = self._numbering.of(process.key).slots
-                found[process.guid] = instances(slots, self._pods_of(process), process.workload.instances, shown)
+                unsettled.append(process)
         agreed = await self._agree(unsettled)
         for process in unsettled:
             await pace.breathe()
-            slots, pods = self._numbering.of(process.key).slots, self._pods_of(process)
+            slots, pods = self._numbered(process)
             if not agreed:
                 # Every replica that cannot ask would say the same, as long as it sees the same Pods.
                 slots = assign(slots, pods, process.workload.instances)
@@ -121,13 +121,9 @@ class Instances:
     def _pods_of(self, process: Process) -> list[Pod]:
         return self._pods.of(process.workload.namespace, process.workload.name)
 
-    def _wanted(self, process: Process) -> Slots | None:
-        """The slots that are to be, where they differ from those agreed."""
-        slots, pods = self._numbering.of(process.key).slots, self._pods_of(process)
-        if not slots and not pods:
-            return None
-        wanted = assign(slots, pods, process.workload.instances)
-        return None if wanted == slots else wanted
+    def _numbered(self, process: Process) -> tuple[Slots, list[Pod]]:
+        """The slots as agreed, and the Pods there are."""
+        return self._numbering.of(process.key).slots, self._pods_of(process)
 
     async def _agree(self, processes: Sequence[Process]) -> bool:
         """Number what is not numbered as it should be, for all replicas; whether they could be asked."""
@@ -135,7 +131,11 @@ class Instances:
             return True
         async with self._agreeing:
             # Whoever was here before may have done it.
-            unsettled = {process.key: process for process in processes if self._wanted(process) is not None}
+            unsettled = {
+                process.key: process
+                for process in processes
+                if not _settled(*self._numbered(process), process.workload.instances)
+            }
             behind: set[Key] = set()
 
             def decide(record: Record, _now: int) -> Record:
@@ -163,3 +163,8 @@ class Instances:
     async def _decide(self, unsettled: Mapping[Key, Process], decide: Callable[[Record, int], Record]) -> None:
         for record in await self._records.change_all(unsettled.keys(), decide):
             self._currency.take(record)
+
+
+def _settled(slots: Slots, pods: Sequence[Pod], desired: int) -> bool:
+    """Whether the Pods are numbered as they should be. Most processes of a large page have none."""
+    return not (slots or pods) or assign(slots, pods, desired) == slots

@@ -69,6 +69,13 @@ async def shows(objects: Objects, expected: set[str]) -> None:
     await eventually(same, 20)
 
 
+async def lacks(objects: Objects, name: str) -> None:
+    async def gone() -> bool:
+        return name not in objects.names.values()
+
+    await eventually(gone)
+
+
 async def test_lists_then_follows_only_what_the_selector_names(stack: Stack, kube: Kube, space: str) -> None:
     before, after, unlabelled = (f"{word}-{uuid4().hex[:8]}" for word in ("before", "after", "other"))
     await kube.create(deployment(before, space, "app"))
@@ -80,18 +87,10 @@ async def test_lists_then_follows_only_what_the_selector_names(stack: Stack, kub
         await kube.create(deployment(after, space, "app"))
         await shows(objects, {after})
         await kube.delete(space, before)
-
-        async def gone() -> bool:
-            return before not in objects.names.values()
-
-        await eventually(gone)
+        await lacks(objects, before)
         # Losing the label is leaving, for a watch with a selector.
         await kube.patch(space, after, {"metadata": {"labels": {KEYS.app_guid: None}}})
-
-        async def left() -> bool:
-            return after not in objects.names.values()
-
-        await eventually(left)
+        await lacks(objects, after)
         assert unlabelled not in objects.names.values()
         assert reflector.state.restarts == 0
 
@@ -120,11 +119,7 @@ async def test_what_an_event_says_and_how_far_it_goes_count_from_one_moment(
         await kube.create(deployment(name, space, "app"))
         await shows(objects, {name})
         await kube.delete(space, name)
-
-        async def gone() -> bool:
-            return name not in objects.names.values()
-
-        await eventually(gone)
+        await lacks(objects, name)
     assert len(behind) >= 2
     assert all(reached >= version for reached, version in behind), behind
 

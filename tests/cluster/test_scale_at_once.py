@@ -35,10 +35,6 @@ def known(found: dict[str, Any]) -> Workload:
     return derive_workload(msgspec.json.decode(orjson.dumps(found), type=Deployment), KEYS)
 
 
-def path(found: dict[str, Any]) -> str:
-    return f"/apis/apps/v1/namespaces/{found['metadata']['namespace']}/deployments/{found['metadata']['name']}"
-
-
 @pytest.mark.parametrize(
     ("process_type", "labels"),
     [("web", {}), (None, {}), ("worker", {}), ("worker", OWN_GUID), (None, OWN_GUID)],
@@ -72,7 +68,7 @@ async def test_leaves_alone_what_has_become_another_process(
     found = await kube.create(deployment("one", space, "app"))
     await kube.patch(space, "one", {"metadata": {"labels": changed}})
     assert await workloads.scale_at_once(operator_token, known(found), THREE) is None
-    assert (await kube.request("GET", path(found)))["spec"]["replicas"] == 0
+    assert (await kube.get(space, "one"))["spec"]["replicas"] == 0
 
 
 async def test_leaves_alone_what_has_been_made_anew(
