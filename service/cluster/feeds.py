@@ -58,7 +58,7 @@ class DeploymentFeed:
         return self._skipped
 
     def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
-        if not self.versions.outdated(uid, version):
+        if self.versions.tell(uid, version):
             self._put(uid, version, raw)
         return ()
 
@@ -166,7 +166,7 @@ class PodFeed:
         """Writes are about (app GUID, type)."""
 
     def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
-        if not self.versions.outdated(uid, version):
+        if self.versions.tell(uid, version):
             self._put(uid, version, raw)
         return ()
 

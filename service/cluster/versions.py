@@ -4,7 +4,8 @@ Kubernetes promises since 1.35 that the resourceVersions of one resource compare
 version n has told everything up to n. A write through any replica leaves the version it made (service.model.record);
 whoever reads waits until the watch is there, or asks Kubernetes for that one object.
 
-What such an answer says may be ahead of the watch, whose older events must not undo it.
+What such an answer says may be ahead of the watch, whose older events must not undo it; nor may an answer that is slow
+to come undo what a list has said meanwhile.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ class Versions(Generic[Key]):
     def __init__(self) -> None:
         self._reached = 0
         self._ahead: dict[str, int] = {}
-        """Object uid → the version at which an answer showed it; only while the watch is behind that."""
+        """Object uid → the version at which an answer or a list showed it; only while the watch is behind that."""
         self._wanted: dict[Key, int] = {}
         """What was written and has not come yet."""
         self._shown: dict[Key, int] = {}
@@ -68,6 +69,18 @@ class Versions(Generic[Key]):
         self._wanted[key] = max(version, self._wanted.get(key, 0))
         return True
 
+    def tell(self, uid: str, version: int) -> bool:
+        """Whether what the watch, or a list, says of the object is later than what an answer has shown.
+
+        What a list says comes before the version it is as of: till then, answers may come that are older.
+        """
+        if version <= self._ahead.get(uid, -1):
+            return False
+        # Nobody is answered before the first list is complete.
+        if version > self._reached > 0:
+            self._ahead[uid] = version
+        return True
+
     def take(self, uid: str, version: int) -> bool:
         """Whether an answer that shows the object at this version is news; the watch is held to it from then on."""
         if version <= self._reached or version < self._ahead.get(uid, 0):
@@ -86,12 +99,8 @@ class Versions(Generic[Key]):
 
     @property
     def ahead(self) -> Set[str]:
-        """Uids of what answers have shown at versions that the watch has not reached."""
+        """Uids of what has been shown at versions that the watch has not reached."""
         return self._ahead.keys()
-
-    def outdated(self, uid: str, version: int) -> bool:
-        """Whether an event of the watch is no later than what an answer has shown."""
-        return bool(self._ahead) and version <= self._ahead.get(uid, -1)
 
     async def wait(self, keys: Collection[Key], timeout_s: float) -> list[Key]:
         """Wait until none of the keys is wanted; those that still are in the end."""

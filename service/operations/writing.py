@@ -27,7 +27,7 @@ from service.errors import (
 )
 from service.health import Health
 from service.model import record as rules
-from service.model.changes import Change, Live
+from service.model.changes import Change, Live, Patch
 from service.model.derive import merge
 from service.model.index import Index
 from service.model.process import Metadata, MetadataChange, Process, Workload
@@ -150,9 +150,9 @@ class Writing:
         try:
             if changed := await self._at_once(actor.token, process, change):
                 return await self._finish(process, changed, None, change.metadata)
+            lately = self._recall(process, change) if change.metadata else None
             for _ in range(ATTEMPTS):
-                live = await self._workloads.read(actor.token, process.workload)
-                patch = change.patch(live)
+                live, patch = lately or await self._read(actor.token, process, change)
                 if not patch and (written := await self._without_kubernetes(actor, process, live, change.metadata)):
                     return written
                 if change.metadata:
@@ -162,8 +162,10 @@ class Writing:
                     body = live.guarded(patch, write_id if prepared else None)
                     changed = await self._workloads.patch(actor.token, live, body)
                 except Conflict:
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                    pause = min(pause * 2, LONGEST_PAUSE_S)
+                    if lately is None:
+                        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                        pause = min(pause * 2, LONGEST_PAUSE_S)
+                    lately = None
                     continue
                 return await self._finish(process, changed, write_id if prepared else None, change.metadata)
         except Denied as error:
@@ -185,12 +187,29 @@ class Writing:
         """The change made in one request; None, and nothing is changed, where it takes a look at the Deployment."""
         if change.metadata:
             return None
-        # What is wrong with the change may only be so with what the Deployment was.
-        with suppress(Conflict, UnprocessableEntity):
-            lately = self._workloads.recall(process.workload)
-            if lately is not None and (patch := change.patch(lately)):
-                return await self._workloads.patch(token, lately, lately.guarded(patch, None))
+        with suppress(Conflict):
+            if lately := self._recall(process, change):
+                live, patch = lately
+                return await self._workloads.patch(token, live, live.guarded(patch, None))
         return await self._workloads.scale_at_once(token, process.workload, change)
+
+    async def _read(self, token: str, process: Process, change: Change) -> tuple[Live, Patch]:
+        """The Deployment as it is now, and the patch of it that makes the change."""
+        live = await self._workloads.read(token, process.workload)
+        return live, change.patch(live)
+
+    def _recall(self, process: Process, change: Change) -> tuple[Live, Patch] | None:
+        """The same of the Deployment as it lately was, where that is known and enough.
+
+        What is wrong with the change may only be so with what the Deployment was: that takes a look at it.
+        """
+        live = self._workloads.recall(process.workload)
+        if live is None:
+            return None
+        with suppress(UnprocessableEntity):
+            if patch := change.patch(live):
+                return live, patch
+        return None
 
     async def authorize(self, actor: Actor, process: Process, permission: Permission) -> None:
         """Raises NotAuthorized unless the caller may do this to what runs the process."""

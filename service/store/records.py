@@ -2,6 +2,9 @@
 
 Every transaction locks its rows first, in the order of their keys, and increments the counter last: nobody waits in a
 circle, and the counter's lock, which everyone who writes needs, is held for the length of a commit.
+
+A row alone is read, and then changed if it still has the stamp it was read with: two statements, each a transaction of
+its own, where locking it first takes four. Only who comes second locks.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -34,6 +37,9 @@ _AFTER = f"""SELECT {_COLUMNS} FROM process_metadata
              WHERE (stamp, app_guid, type) > ($1, $2, $3)
              ORDER BY stamp, app_guid, type LIMIT {CHUNK}"""  # noqa: S608 - constants
 
+_READ = f"""SELECT {_COLUMNS}, clock_timestamp() AS now FROM process_metadata
+            WHERE app_guid = $1 AND type = $2"""  # noqa: S608 - constants
+
 _LOCK = f"""SELECT {_COLUMNS}, clock_timestamp() AS now FROM process_metadata
             WHERE (app_guid, type) IN (SELECT * FROM unnest($1::text[], $2::text[]))
             ORDER BY app_guid, type FOR UPDATE"""  # noqa: S608 - constants
@@ -44,25 +50,30 @@ _CREATE = """INSERT INTO process_metadata (app_guid, type)
 
 _COUNT = "UPDATE metadata_counter SET value = value + 1 RETURNING value"
 
-_CHANGE = f"""WITH counted AS ({_COUNT})
+# Within one statement, too, the counter waits for the lock of the row.
+_COUNT_LOCKED = "UPDATE metadata_counter SET value = value + 1 WHERE EXISTS (SELECT FROM locked) RETURNING value"
+
+_CHANGE = f"""WITH new AS MATERIALIZED (
+                  SELECT * FROM jsonb_to_recordset($1) AS new (
+                      app_guid text, type text, labels jsonb, annotations jsonb,
+                      log_rate_limit_in_bytes_per_second bigint, updated_at timestamptz, pending jsonb,
+                      deployment_version bigint, pod_version bigint, slots text[], stamp bigint)
+              ), locked AS MATERIALIZED (
+                  SELECT app_guid, type FROM process_metadata AS row JOIN new USING (app_guid, type)
+                  WHERE row.stamp = new.stamp ORDER BY app_guid, type FOR UPDATE OF row
+              ), counted AS ({_COUNT_LOCKED})
               UPDATE process_metadata AS row
               SET labels = new.labels, annotations = new.annotations,
                   log_rate_limit_in_bytes_per_second = new.log_rate_limit_in_bytes_per_second,
                   updated_at = new.updated_at, pending = new.pending, deployment_version = new.deployment_version,
                   pod_version = new.pod_version, slots = new.slots, stamp = counted.value
-              FROM counted, jsonb_to_recordset($1) AS new (
-                  app_guid text, type text, labels jsonb, annotations jsonb,
-                  log_rate_limit_in_bytes_per_second bigint, updated_at timestamptz, pending jsonb,
-                  deployment_version bigint, pod_version bigint, slots text[])
+              FROM counted, new JOIN locked USING (app_guid, type)
               WHERE row.app_guid = new.app_guid AND row.type = new.type
               RETURNING row.stamp"""  # noqa: S608 - constants
 
-# The counter waits for the row's lock, as in every transaction, though all is one statement.
 _NOTE = f"""WITH locked AS MATERIALIZED (
                 SELECT FROM process_metadata WHERE app_guid = $1 AND type = $2 FOR UPDATE
-            ), counted AS (
-                UPDATE metadata_counter SET value = value + 1 WHERE EXISTS (SELECT FROM locked) RETURNING value
-            )
+            ), counted AS ({_COUNT_LOCKED})
             UPDATE process_metadata AS row
             SET deployment_version = greatest(row.deployment_version, $3),
                 pod_version = greatest(row.pod_version, $4), stamp = counted.value
@@ -122,18 +133,27 @@ async def load(connection: Connection, rows: Iterable[Metadata]) -> int:
 
 
 class Records:
-    """Changes of rows, each in a transaction of its own."""
+    """Changes of rows, each in a transaction of its own.
+
+    What is changed in a row is what nobody else changes meanwhile: where somebody has, it is read anew, and `change`
+    is called again.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def change(self, key: Key, change: Callable[[Record, int], Record]) -> Record:
-        """The row as `change` makes it of what it is now (and of the time): nobody else changes it meanwhile.
+        """The row as `change` makes it of what it is now (and of the time).
 
         What `change` raises ends it without effect. Raises DatabaseUnavailable: then only Postgres knows.
         """
-        (changed,) = await self.change_all([key], change)
-        return changed
+        with translated():
+            async with self._pool.connection() as connection:
+                row = await connection.fetchrow(_READ, *key)
+                if row is not None and (changed := await _change_read(connection, [row], change)):
+                    return changed[0]
+        (record,) = await self.change_all([key], change)
+        return record
 
     async def note(self, key: Key, *, deployment_version: int = 0, pod_version: int = 0) -> Record:
         """The row with versions as late as these at least: `change` in one step. Raises DatabaseUnavailable."""
@@ -165,22 +185,26 @@ class Records:
                 while True:
                     async with connection.transaction():
                         rows = await connection.fetch(_LOCK, *_unzipped(keys))
-                        if len(rows) == len(keys):
-                            return await _change_locked(connection, rows, change)
+                        if len(rows) == len(keys) and (changed := await _change_read(connection, rows, change)):
+                            return changed
                     # Not while holding locks: others may lock what we make here, and wait for what we have.
                     there = {(row["app_guid"], row["type"]) for row in rows}
                     await connection.execute(_CREATE, *_unzipped([key for key in keys if key not in there]))
 
 
-async def _change_locked(
+async def _change_read(
     connection: Connection, rows: Sequence[Row], change: Callable[[Record, int], Record]
-) -> list[Record]:
+) -> list[Record] | None:
+    """The rows changed; None where one is not any more what was read."""
     before = [_record(row) for row in rows]
     after = [change(record, microseconds(row["now"])) for record, row in zip(before, rows, strict=True)]
     changed = [_values(new) for old, new in zip(before, after, strict=True) if new != old]
     if not changed:
         return after
-    stamp: int = await connection.fetchval(_CHANGE, changed)
+    stamps = await connection.fetch(_CHANGE, changed)
+    if len(stamps) < len(changed):
+        return None
+    (stamp,) = stamps[0]
     return [
         new if new == old else msgspec.structs.replace(new, stamp=stamp) for old, new in zip(before, after, strict=True)
     ]
@@ -203,6 +227,7 @@ def _values(record: Record) -> dict[str, Any]:
         "deployment_version": record.deployment_version,
         "pod_version": record.pod_version,
         "slots": record.slots,
+        "stamp": record.stamp,
     }
 
 

@@ -61,3 +61,18 @@ def test_what_a_later_list_does_not_have_is_gone_whatever_an_answer_said() -> No
     feed.reach(250, listed=True)
     list(feed.retain(set()))
     assert len(index) == 0
+
+
+def test_an_answer_slow_to_come_does_not_undo_what_a_list_has_shown_meanwhile() -> None:
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    feed.reach(100, listed=True)
+    newer = orjson.loads(raw_deployment("web", 150))
+    newer["spec"]["replicas"] = 7
+    list(feed.put("web", 150, orjson.dumps(newer)))
+    feed.take(raw_deployment("web", 140))
+    feed.reach(200, listed=True)
+    list(feed.retain({"web"}))
+    process = index.find("app-web", "web")
+    assert process is not None
+    assert process.workload.instances == 7

@@ -72,14 +72,14 @@ def test_an_older_version_changes_nothing() -> None:
 def test_an_answer_ahead_of_the_watch_is_news_and_events_up_to_it_are_not() -> None:
     versions = reached(10)
     assert versions.take("uid", 20)
-    assert versions.outdated("uid", 19)
-    assert versions.outdated("uid", 20)
-    assert not versions.outdated("uid", 21)
-    assert not versions.outdated("other", 11)
+    assert not versions.tell("uid", 19)
+    assert not versions.tell("uid", 20)
+    assert versions.tell("other", 11)
     versions.advance(19)
-    assert versions.outdated("uid", 15)
-    versions.advance(20)
-    assert not versions.outdated("uid", 15)
+    assert not versions.tell("uid", 15)
+    assert versions.tell("uid", 21)
+    versions.advance(21)
+    assert versions.ahead == set()
 
 
 def test_an_answer_behind_the_watch_or_another_answer_is_no_news() -> None:
@@ -90,7 +90,23 @@ def test_an_answer_behind_the_watch_or_another_answer_is_no_news() -> None:
     assert not versions.take("uid", 19)
     assert versions.take("uid", 20)
     assert versions.take("uid", 21)
-    assert versions.outdated("uid", 20)
+    assert not versions.tell("uid", 20)
+
+
+def test_an_answer_older_than_what_a_list_has_shown_is_no_news() -> None:
+    versions = reached(10)
+    assert versions.tell("uid", 30)
+    assert not versions.take("uid", 20)
+    assert versions.take("uid", 40)
+    assert versions.take("other", 20)
+    versions.advance(50, listed=True)
+    assert versions.ahead == set()
+
+
+def test_the_first_list_is_not_remembered_object_by_object() -> None:
+    versions: Versions[str] = Versions()
+    assert versions.tell("uid", 30)
+    assert versions.ahead == set()
 
 
 def test_what_an_answer_has_shown_is_not_wanted_again() -> None:
@@ -135,8 +151,8 @@ def test_a_list_from_an_earlier_version_begins_another_history() -> None:
     versions.advance(50, listed=True)
     assert versions.reached == 50
     assert dict(versions.wanted) == {}
-    assert not versions.outdated("uid", 51)
     assert versions.take("uid", 51)
+    assert versions.tell("uid", 52)
     assert versions.want("a", 60)
     assert versions.want("b", 60)
     versions.advance(60)
@@ -219,13 +235,14 @@ steps = st.one_of(
     st.tuples(st.just("settle"), keys, numbers),
     st.tuples(st.just("advance"), st.just(""), numbers),
     st.tuples(st.just("take"), keys, numbers),
+    st.tuples(st.just("tell"), keys, numbers),
 )
 
 
 @settings(deadline=None)
 @given(st.lists(steps, max_size=30))
 def test_nothing_written_is_taken_for_seen_before_it_is(events: list[tuple[str, str, int]]) -> None:
-    """An oracle that keeps everything: the watch, the highest version wanted and shown of each, the answers."""
+    """An oracle that keeps everything: the watch, the highest version wanted and settled of each, the latest shown."""
     versions: Versions[str] = Versions()
     told, heard, shown, taken = 0, dict.fromkeys("ab", 0), dict.fromkeys("ab", 0), dict.fromkeys("ab", 0)
     for step, key, number in events:
@@ -241,10 +258,13 @@ def test_nothing_written_is_taken_for_seen_before_it_is(events: list[tuple[str, 
         elif step == "take":
             assert versions.take(key, number) == (number > told and number >= taken[key])
             taken[key] = max(taken[key], number) if number > told else taken[key]
+        elif step == "tell":
+            ahead = taken[key] > told
+            assert versions.tell(key, number) == (not ahead or number > taken[key])
+            taken[key] = max(taken[key], number) if number > told > 0 else taken[key]
         else:
             versions.advance(number)
             told = max(told, number)
         assert versions.reached == told
         assert set(versions.wanted) == {each for each in "ab" if heard[each] > max(told, shown[each])}
-        for each in "ab":
-            assert versions.outdated(each, number) == (taken[each] > told and number <= taken[each])
+        assert versions.ahead == {each for each in "ab" if taken[each] > told}

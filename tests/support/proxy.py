@@ -17,7 +17,8 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-Hook = Callable[[web.Request], Awaitable[None]]
+Before = Callable[[web.Request], Awaitable[None]]
+After = Callable[[web.Request, int], Awaitable[None]]
 
 
 class BreakOff(Exception):
@@ -28,10 +29,10 @@ class BreakOff(Exception):
 class Relay:
     kubeconfig: Path
     """Of the service's account, through the relay."""
-    before: Hook | None = None
+    before: Before | None = None
     """Called with a request before it is passed on."""
-    after: Hook | None = None
-    """Called with a request when Kubernetes has answered it, before the answer is passed on."""
+    after: After | None = None
+    """Called with a request and the status Kubernetes answered it with, before the answer is passed on."""
     flowing: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(_flowing))
     """By the last part of a path (`deployments`, `pods`): cleared, watches of it say nothing."""
 
@@ -74,7 +75,7 @@ async def relaying(service_kubeconfig: Path, directory: Path) -> AsyncIterator[R
             body = await answer.read()
             if relay.after is not None:
                 try:
-                    await relay.after(request)
+                    await relay.after(request, answer.status)
                 except BreakOff:
                     return _broken_off(request)
             return web.Response(status=answer.status, body=body, content_type=answer.content_type)
