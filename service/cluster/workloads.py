@@ -26,7 +26,7 @@ _decode_deployment = msgspec.json.Decoder(Deployment).decode
 
 
 class Conflict(Exception):
-    """The Deployment is not the version any more that the patch was made for, or may not be. Nothing is changed."""
+    """The Deployment is not the version any more that the patch was made for."""
 
 
 class Denied(Exception):
@@ -63,7 +63,7 @@ class Workloads:
         seen = self._recent.get(workload.uid)
         if seen is None or not _same_process(seen.workload, workload):
             return None
-        return Live(seen.workload, orjson.loads(seen.raw), seen.version, self._keys, recalled=True)
+        return Live(seen.workload, orjson.loads(seen.raw), seen.version, self._keys)
 
     async def patch(self, token: str, live: Live, patch: dict[str, Any]) -> Changed:
         """Change the Deployment, all or nothing.
@@ -75,8 +75,7 @@ class Workloads:
         status, body = await self._callers.send(
             "PATCH", path, PATCH_QUERY, patch, content_type=STRATEGIC_MERGE, token=token
         )
-        if status == 409 or (status in (400, 422) and live.recalled):
-            # What is wrong with the patch may only be so with what the Deployment was.
+        if status == 409:
             raise Conflict
         _check(status, body)
         return self._changed(body, live.workload)

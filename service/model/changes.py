@@ -140,15 +140,13 @@ Change = Scale | Update
 
 @dataclass(frozen=True)
 class Live:
-    """A Deployment as Kubernetes has it: the process it runs, and the object itself to make patches for."""
+    """A Deployment as Kubernetes has it, or lately had it: its process, and the object itself to make patches for."""
 
     workload: Workload
     object: Mapping[str, Any]
     version: int
     """Its resourceVersion."""
     keys: Keys
-    recalled: bool = False
-    """It is how the Deployment lately was, and may still be."""
 
     @property
     def pod(self) -> Mapping[str, Any]:

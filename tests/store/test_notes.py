@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -41,6 +42,29 @@ async def test_earlier_version_does_not_take_back_a_later_one(rows: Records) -> 
     await rows.note(KEYS[0], deployment_version=7, pod_version=7)
     noted = await rows.note(KEYS[0], deployment_version=6, pod_version=0)
     assert (noted.deployment_version, noted.pod_version) == (7, 7)
+
+
+async def test_what_others_change_while_a_change_is_thought_out_is_in_it(rows: Records, database_url: str) -> None:
+    await rows.note(KEYS[0], deployment_version=7)
+    asked: list[Record] = []
+
+    async def meanwhile() -> None:
+        pool = await Pool.open(database_url, size=1, timeout_s=10)
+        await Records(pool).note(KEYS[0], pod_version=9)
+        await pool.close()
+
+    def think(record: Record, now: int) -> Record:
+        if not asked:
+            # In a thread of its own: this function cannot wait.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(asyncio.run, meanwhile()).result()
+        asked.append(record)
+        return changed(record, MetadataChange(labels={"a": "b"}), now)
+
+    done = await rows.change(KEYS[0], think)
+    assert [record.pod_version for record in asked] == [0, 9]
+    assert (done.deployment_version, done.pod_version, done.metadata.labels) == (7, 9, {"a": "b"})
+    assert await stored(database_url) == [done]
 
 
 async def test_notes_and_changes_at_once_lose_nothing_and_wait_in_no_circle(rows: Records, database_url: str) -> None:
