@@ -144,8 +144,7 @@ class Currency:
             namespace, name = process.workload.namespace, process.workload.name
             pods, as_of = await self._workloads.pods_of(namespace, key[0])
             there = {self._pod_feed.take(raw, as_of=as_of) for raw in pods}
-            if as_of > self._pod_feed.versions.reached:
-                for pod in self._pods.of(namespace, name):
-                    if pod.uid not in there:
-                        self._pods.remove(pod.uid, as_of)
+            for pod in self._pods.of(namespace, name):
+                if pod.uid not in there:
+                    self._pod_feed.take_absence(pod.uid, as_of)
         self._pod_feed.versions.settle(key, wanted)

@@ -105,6 +105,9 @@ class DeploymentFeed:
         return ()
 
     def reach(self, version: int, *, listed: bool = False) -> None:
+        if listed and version < self.versions.reached:
+            # A cluster restored from a backup: what was kept may never have been.
+            self.recent.clear()
         self.versions.advance(version, listed=listed)
 
     def retain(self, uids: set[str]) -> Iterator[None]:
@@ -177,6 +180,11 @@ class PodFeed:
         if self.versions.take(meta.uid, max(as_of, version)):
             self._put(meta.uid, version, raw)
         return meta.uid
+
+    def take_absence(self, uid: str, as_of: int) -> None:
+        """The same of one that an answer has not shown among those it would be."""
+        if self.versions.take(uid, as_of):
+            self._pods.remove(uid, as_of)
 
     def _put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
         try:

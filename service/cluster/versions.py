@@ -27,7 +27,9 @@ class Versions(Generic[Key]):
     def __init__(self) -> None:
         self._reached = 0
         self._ahead: dict[str, int] = {}
-        """Object uid → the version at which an answer or a list showed it; only while the watch is behind that."""
+        """Object uid → the version at which an answer showed it; only while the watch is behind that."""
+        self._told: dict[str, int] = {}
+        """The same of what a list under way has said of it. If that is never completed, the next says it again."""
         self._wanted: dict[Key, int] = {}
         """What was written and has not come yet."""
         self._shown: dict[Key, int] = {}
@@ -48,6 +50,7 @@ class Versions(Generic[Key]):
         if listed and version < self._reached:
             # Another history: a cluster restored from a backup counts from an earlier version.
             self._ahead.clear()
+            self._told.clear()
             self._wanted.clear()
             self._shown.clear()
             self._moved.set()
@@ -56,6 +59,8 @@ class Versions(Generic[Key]):
         self._reached = version
         if self._ahead:
             self._ahead = {uid: ahead for uid, ahead in self._ahead.items() if ahead > version}
+        if self._told:
+            self._told = {uid: told for uid, told in self._told.items() if told > version}
         if self._wanted:
             self._wanted = {key: wanted for key, wanted in self._wanted.items() if wanted > version}
             self._moved.set()
@@ -70,20 +75,17 @@ class Versions(Generic[Key]):
         return True
 
     def tell(self, uid: str, version: int) -> bool:
-        """Whether what the watch, or a list, says of the object is later than what an answer has shown.
-
-        What a list says comes before the version it is as of: till then, answers may come that are older.
-        """
+        """Whether what the watch, or a list, says of the object is later than what an answer has shown."""
         if version <= self._ahead.get(uid, -1):
             return False
-        # Nobody is answered before the first list is complete.
+        # A list says it before the version that it is as of; but nobody is answered before the first is complete.
         if version > self._reached > 0:
-            self._ahead[uid] = version
+            self._told[uid] = version
         return True
 
     def take(self, uid: str, version: int) -> bool:
         """Whether an answer that shows the object at this version is news; the watch is held to it from then on."""
-        if version <= self._reached or version < self._ahead.get(uid, 0):
+        if version <= self._reached or version < max(self._ahead.get(uid, 0), self._told.get(uid, 0)):
             return False
         self._ahead[uid] = version
         return True
@@ -99,7 +101,7 @@ class Versions(Generic[Key]):
 
     @property
     def ahead(self) -> Set[str]:
-        """Uids of what has been shown at versions that the watch has not reached."""
+        """Uids of what answers have shown at versions that the watch has not reached."""
         return self._ahead.keys()
 
     async def wait(self, keys: Collection[Key], timeout_s: float) -> list[Key]:

@@ -53,15 +53,23 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def seen(record: Record, write_id: str | None, version: int, now: int) -> Record:
     """What it means for the row that the Deployment carries this write id at this version."""
+    record = folded(record, write_id, version, now)
     waiting = {known: each for known, each in record.metadata.pending.items() if each.version >= version}
+    return _with_metadata(record, msgspec.structs.replace(record.metadata, pending=waiting))
+
+
+def folded(record: Record, write_id: str | None, version: int, now: int) -> Record:
+    """The same of a Deployment that is remembered so, and has not been read: nothing is dropped for that."""
     committed = record.metadata.pending.get(write_id) if write_id is not None else None
-    metadata = msgspec.structs.replace(record.metadata, pending=waiting)
-    if write_id is not None and committed is not None:
-        waiting.pop(write_id, None)
-        metadata = msgspec.structs.replace(metadata.changed(committed.change), updated_at=_later(metadata, now))
+    if write_id is None or committed is None:
+        return record
+    metadata = discarded(record, write_id).metadata.changed(committed.change)
     # Who sees the metadata folded must also see the other half.
-    version = max(record.deployment_version, version if committed is not None else 0)
-    return msgspec.structs.replace(_with_metadata(record, metadata), deployment_version=version)
+    return msgspec.structs.replace(
+        record,
+        metadata=msgspec.structs.replace(metadata, updated_at=_later(metadata, now)),
+        deployment_version=max(record.deployment_version, version),
+    )
 
 
 def prepared(record: Record, write_id: str, change: MetadataChange, version: int) -> Record:

@@ -47,6 +47,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.5
 WRITE_S = 60.0
 """For everything one write does."""
 
+_REFUSALS = (Conflict, Denied, UnprocessableEntity)
+"""Of a change made of the Deployment as it lately was, these say only that it takes a look at it."""
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -155,17 +158,20 @@ class Writing:
                 live, patch = lately or await self._read(actor.token, process, change)
                 if not patch and (written := await self._without_kubernetes(actor, process, live, change.metadata)):
                     return written
-                if change.metadata:
-                    await self._prepare(process, write_id, change.metadata, live)
-                    prepared = True
                 try:
+                    if change.metadata:
+                        await self._prepare(process, write_id, change.metadata, live, looked=lately is None)
+                        prepared = True
                     body = live.guarded(patch, write_id if prepared else None)
                     changed = await self._workloads.patch(actor.token, live, body)
-                except Conflict:
-                    if lately is None:
-                        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                        pause = min(pause * 2, LONGEST_PAUSE_S)
-                    lately = None
+                except _REFUSALS as error:
+                    if lately is not None:
+                        lately = None
+                        continue
+                    if not isinstance(error, Conflict):
+                        raise
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                    pause = min(pause * 2, LONGEST_PAUSE_S)
                     continue
                 return await self._finish(process, changed, write_id if prepared else None, change.metadata)
         except Denied as error:
@@ -187,7 +193,7 @@ class Writing:
         """The change made in one request; None, and nothing is changed, where it takes a look at the Deployment."""
         if change.metadata:
             return None
-        with suppress(Conflict):
+        with suppress(*_REFUSALS):
             if lately := self._recall(process, change):
                 live, patch = lately
                 return await self._workloads.patch(token, live, live.guarded(patch, None))
@@ -199,10 +205,7 @@ class Writing:
         return live, change.patch(live)
 
     def _recall(self, process: Process, change: Change) -> tuple[Live, Patch] | None:
-        """The same of the Deployment as it lately was, where that is known and enough.
-
-        What is wrong with the change may only be so with what the Deployment was: that takes a look at it.
-        """
+        """The same of the Deployment as it lately was, where that is known and enough. See _REFUSALS."""
         live = self._workloads.recall(process.workload)
         if live is None:
             return None
@@ -249,9 +252,14 @@ class Writing:
         self._currency.take(row)
         return Written(self._merged(live.workload, row.metadata))
 
-    async def _prepare(self, process: Process, write_id: str, change: MetadataChange, live: Live) -> None:
+    async def _prepare(
+        self, process: Process, write_id: str, change: MetadataChange, live: Live, *, looked: bool
+    ) -> None:
+        """`looked`: the Deployment has been read, and not only remembered."""
+        take_in = rules.seen if looked else rules.folded
+
         def decide(row: Record, now: int) -> Record:
-            row = rules.seen(row, live.workload.write_id, live.version, now)
+            row = take_in(row, live.workload.write_id, live.version, now)
             return rules.prepared(row, write_id, change, live.version)
 
         await self._records.change(process.key, decide)

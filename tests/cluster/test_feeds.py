@@ -3,9 +3,10 @@
 from typing import Any
 
 import orjson
+from msgspec.json import decode
 
 from service.cluster.feeds import DeploymentFeed, PodFeed
-from service.model.derive import Keys
+from service.model.derive import Deployment, Keys, derive_workload
 from service.model.index import Index
 from service.model.pods import PodIndex
 from tests.support.kube import deployment
@@ -76,3 +77,46 @@ def test_an_answer_slow_to_come_does_not_undo_what_a_list_has_shown_meanwhile() 
     process = index.find("app-web", "web")
     assert process is not None
     assert process.workload.instances == 7
+
+
+def test_a_pod_that_an_answer_has_shown_to_be_gone_does_not_come_back_with_older_events() -> None:
+    pods = PodIndex()
+    feed = PodFeed(pods)
+    feed.reach(90, listed=True)
+    list(feed.put("gone", 100, raw_pod("gone", 100)))
+    feed.reach(100)
+    feed.take_absence("gone", 180)
+    list(feed.put("gone", 150, raw_pod("gone", 150)))
+    feed.reach(150)
+    assert len(pods) == 0
+
+
+def test_an_answer_slow_to_come_does_not_take_away_what_a_list_has_shown_meanwhile() -> None:
+    pods = PodIndex()
+    feed = PodFeed(pods)
+    feed.reach(100, listed=True)
+    list(feed.put("new", 150, raw_pod("new", 150)))
+    feed.take_absence("new", 140)
+    feed.reach(200, listed=True)
+    list(feed.retain({"new"}))
+    assert len(pods) == 1
+    # Nor does one from before that list.
+    feed.take_absence("new", 190)
+    assert len(pods) == 1
+
+
+def test_a_deployment_kept_for_its_next_change_is_the_latest_known() -> None:
+    feed = DeploymentFeed(Index(), Keys())
+    feed.reach(100, listed=True)
+    recent, workload = feed.recent, derive_workload(decode(raw_deployment("web", 110), type=Deployment), Keys())
+    recent.put(workload, 110, raw_deployment("web", 110))
+    list(feed.put("web", 120, raw_deployment("web", 120)))
+    feed.reach(120)
+    # What an earlier change has left is heard of late.
+    recent.put(workload, 115, raw_deployment("web", 115))
+    kept = recent.get("web")
+    assert kept is not None
+    assert (kept.version, orjson.loads(kept.raw)["metadata"]["resourceVersion"]) == (120, "120")
+    # A list of a cluster restored from a backup: that version may never come.
+    feed.reach(50, listed=True)
+    assert recent.get("web") is None

@@ -153,10 +153,12 @@ async def test_when_nothing_helps_the_answer_says_how_old_it_is(api: Api, relay:
     relay.let_go()
 
 
+@pytest.mark.parametrize("labels", [{}, {"of": "two"}], ids=["Kubernetes alone", "both stores"])
 async def test_a_change_made_of_what_the_late_watch_has_missed_is_made_anew(
-    kube: Kube, space: str, relay: Relay, reader: Api, app: str
+    kube: Kube, space: str, relay: Relay, reader: Api, app: str, labels: dict[str, str]
 ) -> None:
     path = f"/v3/apps/{app}/processes/web"
+    more = {"metadata": {"labels": labels}} if labels else {}
     assert (await reader.patch(path, {"command": "one"})).status == 200
     relay.hold("deployments")
     proxy = {"name": "proxy", "image": "proxy:1"}
@@ -168,8 +170,9 @@ async def test_a_change_made_of_what_the_late_watch_has_missed_is_made_anew(
             asked.append(request.method)
 
     relay.before = note
-    reply = await reader.patch(path, {"user": "1234"})
+    reply = await reader.patch(path, {"user": "1234", **more})
     assert (reply.status, reply.json["user"], reply.json["command"]) == (200, "1234", "one")
+    assert reply.json["metadata"]["labels"] == labels
     # What has been added is being rolled out: there may be more turns.
     assert asked[:3] == ["PATCH", "GET", "PATCH"]
     containers = (await kube.get(space, "web"))["spec"]["template"]["spec"]["containers"]

@@ -17,8 +17,11 @@ import pytest
 from aiohttp import web
 
 from deploy.local.stack import Stack
+from service.model.process import MetadataChange
+from service.model.record import prepared
 from service.settings import Settings
-from service.store.database import connected
+from service.store.database import Pool, connected
+from service.store.records import Records
 from tests.conftest import new_database
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.kube import Kube, deployment, eventually
@@ -182,6 +185,27 @@ async def test_metadata_written_while_a_patch_is_under_way_is_not_lost(
     for replica in (api, relayed):
         labels = (await replica.get(path)).json["metadata"]["labels"]
         assert labels == {"half": "postgres", "other": "1"}
+
+
+async def test_what_a_dead_writer_has_left_is_in_nobodys_way_though_the_watch_is_late(
+    kube: Kube, space: str, settings: Settings, relay: Relay, relayed: Api, app: str
+) -> None:
+    path = f"/v3/apps/{app}/processes/web"
+    assert (await relayed.patch(path, {"command": "one"})).status == 200
+    relay.hold("deployments")
+    left = MetadataChange({f"left-{n}": "x" for n in range(30)})
+    version = int((await kube.get(space, "web"))["metadata"]["resourceVersion"])
+    pool = await Pool.open(settings.database_url, size=1, timeout_s=5)
+    await Records(pool).change((app, "web"), lambda row, _now: prepared(row, "of the dead", left, version))
+    await pool.close()
+    # Its patch would be refused by now. Who only remembers the Deployment cannot know, and 60 labels are too many.
+    await kube.patch_json(space, "web", [{"op": "add", "path": "/metadata/labels/by", "value": "hand"}])
+    labels = {f"new-{n}": "x" for n in range(30)}
+    reply = await relayed.patch(path, {"command": "two", "metadata": {"labels": labels}})
+    assert (reply.status, reply.json["command"]) == (200, "two")
+    assert reply.json["metadata"]["labels"] == labels
+    assert await pending(settings, app) == {}
+    relay.let_go()
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

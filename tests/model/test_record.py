@@ -15,6 +15,7 @@ from service.model.record import (
     Record,
     changed,
     discarded,
+    folded,
     prepared,
     seen,
 )
@@ -49,6 +50,16 @@ def test_folding_shows_the_same_and_leaves_nothing_pending() -> None:
         labels={"a": "1"}, annotations={"note": "n"}, log_rate_limit_in_bytes_per_second=7
     )
     assert done.updated_at == START + 5
+
+
+def test_what_is_remembered_of_the_deployment_folds_and_drops_nothing() -> None:
+    row = prepared(prepared(record(labels={"b": "2"}), "w1", SET, 5), "w2", MetadataChange({"c": "3"}), 5)
+    done = folded(row, "w1", 6, START + 5)
+    assert done.metadata.labels == {"a": "1"}
+    assert set(done.metadata.pending) == {"w2"}
+    assert (done.deployment_version, done.metadata.updated_at) == (6, START + 5)
+    assert seen(row, "w1", 6, START + 5).metadata.pending == {}
+    assert folded(row, "w0", 9, START + 5) == folded(row, None, 9, START + 5) == row
 
 
 def test_who_sees_the_fold_must_see_the_deployment_too() -> None:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.derive import merge
 from service.model.process import SECOND, MetadataChange, Process
-from service.model.record import Record, changed, discarded, prepared, seen
+from service.model.record import Record, changed, discarded, folded, prepared, seen
 from tests.model.builders import metadata, workload
 
 START = 1_700_000_000 * SECOND + 123_456
@@ -55,6 +55,8 @@ class Writer:
     """What it does next."""
     seen: tuple[int, str | None] | None = None
     """The Deployment's version and write id, as last read."""
+    remembers: bool = False
+    """`seen` is what the Deployment once was: a replica's memory may be long behind."""
     committed_at: int = 0
     """The version that its patch has made."""
 
@@ -87,6 +89,7 @@ class Protocol(RuleBasedStateMachine):
         self.row = Record(metadata=metadata())
         # Of the Deployment.
         self.version, self.changed_at = 1, START // SECOND * SECOND
+        self.history: list[tuple[int, str | None]] = []
         self.write_id: str | None = None
         self.writers: list[Writer] = []
         self.sent: list[Writer] = []
@@ -106,6 +109,15 @@ class Protocol(RuleBasedStateMachine):
     def a_request_for_both_stores(self, change: MetadataChange) -> None:
         self.made += 1
         self.writers.append(Writer(change, f"w{self.made}", "read"))
+
+    @precondition(lambda self: self.history)
+    @rule(change=changes | few, back=st.integers(0, 9), steps=st.integers(1, 4))
+    def a_request_made_of_what_is_remembered(self, change: MetadataChange, back: int, steps: int) -> None:
+        self.made += 1
+        known = [*self.history, (self.version, self.write_id)][-1 - back % len(self.history)]
+        writer = Writer(change, f"r{self.made}", "prepare", known, remembers=True)
+        self.writers.append(writer)
+        self._go_on(writer, steps)
 
     @rule(change=changes | few)
     def a_request_for_metadata_alone(self, change: MetadataChange) -> None:
@@ -167,14 +179,16 @@ class Protocol(RuleBasedStateMachine):
         writer.step = "look"
 
     def _read(self, writer: Writer) -> None:
-        writer.seen, writer.step = (self.version, self.write_id), "prepare"
+        writer.seen, writer.step, writer.remembers = (self.version, self.write_id), "prepare", False
 
     def _prepare(self, writer: Writer) -> None:
         assert writer.seen is not None
         version, write_id = writer.seen
 
+        take_in = folded if writer.remembers else seen
+
         def prepare(row: Record) -> Record:
-            return prepared(seen(row, write_id, version, self.now), writer.write_id, writer.change, version)
+            return prepared(take_in(row, write_id, version, self.now), writer.write_id, writer.change, version)
 
         if self._change_row(writer, prepare):
             writer.step = "send"
@@ -216,6 +230,9 @@ class Protocol(RuleBasedStateMachine):
         try:
             self.row = change(self.row)
         except (LabelLimitExceeded, AnnotationLimitExceeded) as error:
+            if writer.remembers:
+                writer.step = "read"
+                return False
             pending = [each.change for each in before.pending.values()] + [writer.change]
             kind, most = ("labels", 50) if isinstance(error, LabelLimitExceeded) else ("annotations", 200)
             most_there = set(getattr(before, kind)).union(*(getattr(each, kind) for each in pending))
@@ -237,11 +254,16 @@ class Protocol(RuleBasedStateMachine):
         if writer.seen[0] != self.version:
             writer.step = "again"
             return
-        self.version, self.write_id = self.version + 1, writer.write_id
+        self._bump()
+        self.write_id = writer.write_id
         writer.committed_at = self.committed_at = self.version
         self.changed_at = self.now // SECOND * SECOND
         self.committed.changes.append(writer.change)
         writer.step = "fold"
+
+    def _bump(self) -> None:
+        self.history.append((self.version, self.write_id))
+        self.version += 1
 
     @precondition(lambda self: self.sent)
     @rule(which=st.integers(0, 9))
@@ -257,11 +279,11 @@ class Protocol(RuleBasedStateMachine):
 
     @rule()
     def somebody_else_changes_the_deployment(self) -> None:
-        self.version += 1
+        self._bump()
 
     @rule()
     def a_write_of_kubernetes_alone_tells_the_row(self) -> None:
-        self.version += 1
+        self._bump()
         self.row = seen(self.row, self.write_id, self.version, self.now)
 
     # Time
