@@ -1,7 +1,7 @@
 """The instances of processes: which Pod is which, and what it uses."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -18,7 +18,7 @@ from service.model.process import Process
 from service.model.record import Record
 from service.model.usage import Usage
 from service.operations.reading import Address, Processes
-from service.pacing import Pace
+from service.pacing import Turns
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records
 from service.telemetry import get_logger
@@ -62,6 +62,7 @@ class Instances:
         self._currency = currency
         self._health = health
         self._agreeing = asyncio.Lock()
+        self._turns = Turns()
 
     async def get(self, caller: Caller, address: Address) -> tuple[Process, Sequence[Instance], Freshness]:
         """One process and its instances. Raises ResourceNotFound, StatsUnavailable, ServiceUnavailable."""
@@ -91,24 +92,40 @@ class Instances:
         """The instances of each process, by its GUID. Raises StatsUnavailable until all Pods have been read once."""
         if not self._health.pods_loaded:
             raise StatsUnavailable("The service has not finished loading Pods yet", retry_after_s=1)
-        pace, found, unsettled = Pace(), {}, []
         shown = SHOWN if len(processes) == 1 else SHOWN_IN_LISTS
+        found, unsettled = await self._turns.take(self._as_agreed(processes, shown))
+        agreed = await self._agree(unsettled)
+        found |= await self._turns.take(self._as_they_are(unsettled, shown, agreed=agreed))
+        return found, freshness if agreed else replace(freshness, metadata_current=False)
+
+    def _as_agreed(
+        self, processes: Sequence[Process], shown: int
+    ) -> Generator[None, None, tuple[dict[str, Sequence[Instance]], list[Process]]]:
+        """The instances of those that are numbered as they should be, and the others."""
+        found: dict[str, Sequence[Instance]] = {}
+        unsettled: list[Process] = []
         for process in processes:
-            await pace.breathe()
             slots, pods = self._numbered(process)
             if _settled(slots, pods, process.workload.instances):
                 found[process.guid] = instances(slots, pods, process.workload.instances, shown)
             else:
                 unsettled.append(process)
-        agreed = await self._agree(unsettled)
-        for process in unsettled:
-            await pace.breathe()
+            yield
+        return found, unsettled
+
+    def _as_they_are(
+        self, processes: Sequence[Process], shown: int, *, agreed: bool
+    ) -> Generator[None, None, dict[str, Sequence[Instance]]]:
+        """The instances as they are numbered now; if that is not agreed upon, as it would be."""
+        found: dict[str, Sequence[Instance]] = {}
+        for process in processes:
             slots, pods = self._numbered(process)
             if not agreed:
                 # Every replica that cannot ask would say the same, as long as it sees the same Pods.
                 slots = assign(slots, pods, process.workload.instances)
             found[process.guid] = instances(slots, pods, process.workload.instances, shown)
-        return found, freshness if agreed else replace(freshness, metadata_current=False)
+            yield
+        return found
 
     def _require_pods(self, process: Process) -> None:
         workload = process.workload
