@@ -123,7 +123,16 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         currency = Currency(index, pods, deployments, pod_feed, mirror, intake, workloads, health)
         processes = Processes(index, access, currency)
         instances = Instances(
-            processes, pods, pod_feed.versions, numbering, records, UsageReader(client, settings.keys), currency, health
+            processes,
+            index,
+            pods,
+            deployments.versions,
+            pod_feed.versions,
+            numbering,
+            records,
+            UsageReader(client, settings.keys),
+            currency,
+            health,
         )
         parts.measure_index(metrics, index, pods, deployments)
         parts.measure_watches(metrics, states)

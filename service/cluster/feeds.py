@@ -100,8 +100,10 @@ class DeploymentFeed:
             )
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
-        self._skipped.pop(uid, None)
-        self._index.remove_workload(uid)
+        # Not deleted, maybe, but without its label for a while, before it was shown with it.
+        if self.versions.tell(uid, version):
+            self._skipped.pop(uid, None)
+            self._index.remove_workload(uid)
         return ()
 
     def reach(self, version: int, *, listed: bool = False) -> None:
@@ -200,7 +202,8 @@ class PodFeed:
             self._pods.put(pod, version)
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
-        self._pods.remove(uid, version)
+        if self.versions.tell(uid, version):
+            self._pods.remove(uid, version)
         return ()
 
     def retain(self, uids: set[str]) -> Iterator[None]:

@@ -12,6 +12,7 @@ from service.cluster.versions import Versions
 from service.currency import Currency, Freshness
 from service.errors import StatsUnavailable
 from service.health import Health
+from service.model.index import Index
 from service.model.instances import SHOWN, SHOWN_IN_LISTS, Instance, Numbering, Slots, assign, instances
 from service.model.pods import Pod, PodIndex
 from service.model.process import Process
@@ -44,18 +45,22 @@ class Instances:
     def __init__(
         self,
         processes: Processes,
+        index: Index,
         pods: PodIndex,
-        versions: Versions[Key],
+        deployment_versions: Versions[Key],
+        pod_versions: Versions[Key],
         numbering: Numbering,
         records: Records,
         usage: UsageReader,
         currency: Currency,
         health: Health,
     ) -> None:
-        """`versions` is how far the watch of the Pods has come."""
+        """The versions are how far the watches have come."""
         self._processes = processes
+        self._index = index
         self._pods = pods
-        self._versions = versions
+        self._deployment_versions = deployment_versions
+        self._pod_versions = pod_versions
         self._numbering = numbering
         self._records = records
         self._usage = usage
@@ -148,19 +153,20 @@ class Instances:
             return True
         async with self._agreeing:
             # Whoever was here before may have done it.
-            unsettled = {
-                process.key: process
-                for process in processes
-                if not _settled(*self._numbered(process), process.workload.instances)
-            }
+            unsettled = await self._turns.take(self._unsettled(processes))
             behind: set[Key] = set()
 
             def decide(record: Record, _now: int) -> Record:
-                """The new slots, unless somebody who has seen later Pods than we has decided."""
-                if self._versions.want(record.key, record.pod_version):
+                """The new slots, unless somebody who has seen a later state than we has decided."""
+                late = (
+                    self._deployment_versions.want(record.key, record.deployment_version),
+                    self._pod_versions.want(record.key, record.pod_version),
+                )
+                if any(late):
                     behind.add(record.key)
                     return record
-                process = unsettled[record.key]
+                # It may have been scaled while the page waited for its turn.
+                process = self._index.find(*record.key) or unsettled[record.key]
                 slots = assign(record.slots, self._pods_of(process), process.workload.instances)
                 version = self._pods.version(process.workload.namespace, process.workload.name)
                 if slots == record.slots:
@@ -176,6 +182,14 @@ class Instances:
                 log.warning("instances not agreed upon", processes=len(unsettled), reason=error.reason)
                 return False
         return True
+
+    def _unsettled(self, processes: Sequence[Process]) -> Generator[None, None, dict[Key, Process]]:
+        unsettled = {}
+        for process in processes:
+            if not _settled(*self._numbered(process), process.workload.instances):
+                unsettled[process.key] = process
+            yield
+        return unsettled
 
     async def _decide(self, unsettled: Mapping[Key, Process], decide: Callable[[Record, int], Record]) -> None:
         for record in await self._records.change_all(unsettled.keys(), decide):

@@ -9,7 +9,9 @@ from uuid import uuid4
 import pytest
 
 from deploy.local.stack import Stack
+from service.api.keys import ACCESS, INSTANCES, PROCESSES
 from service.model.derive import process_guid
+from service.operations.reading import ByApp
 from service.settings import Settings
 from service.store.database import connected
 from tests.api.conftest import MakeApp, PathTo, Users
@@ -52,6 +54,27 @@ async def rows_of(api: Api, path: str, *states: str) -> Rows:
     except AssertionError:
         raise AssertionError(f"not {states}: {found}") from None
     return found
+
+
+async def test_a_page_that_was_chosen_before_a_scale_moves_no_instance(
+    api: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    app = await make_app("web", replicas=2)
+    path = f"/v3/apps/{app}/processes/web"
+    await rows_of(api, path, *["RUNNING"] * 2)
+    caller = await api.application[ACCESS].authenticate(f"Bearer {api.token}")
+    chosen, freshness = await api.application[PROCESSES].get(caller, ByApp(app, "web"), pods=True)
+    assert (await api.post(f"{path}/actions/scale", {"instances": 4})).status == 202
+    first, *others = await rows_of(api, path, *["RUNNING"] * 4)
+    # An index is free below others, as a new Pod is not let in.
+    quota = {"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "0"}}}
+    await kube.request("POST", f"/api/v1/namespaces/{space}/resourcequotas", quota)
+    (ended,) = [pod for pod in await kube.pods(space) if pod["metadata"]["uid"] == first["instance_guid"]]
+    await kube.delete_pod(space, ended["metadata"]["name"])
+    await rows_of(api, path, "DOWN", *["RUNNING"] * 3)
+    await api.application[INSTANCES].of([chosen], freshness)
+    _, *after = await rows_of(api, path, "DOWN", *["RUNNING"] * 3)
+    assert [row["instance_guid"] for row in after] == [row["instance_guid"] for row in others]
 
 
 async def test_running_instances_are_described(

@@ -120,3 +120,21 @@ def test_a_deployment_kept_for_its_next_change_is_the_latest_known() -> None:
     # A list of a cluster restored from a backup: that version may never come.
     feed.reach(50, listed=True)
     assert recent.get("web") is None
+
+
+def test_a_label_taken_off_and_put_back_before_an_answer_showed_it_takes_nothing_away() -> None:
+    index, pods = Index(), PodIndex()
+    deployment_feed, pod_feed = DeploymentFeed(index, Keys()), PodFeed(pods)
+    for feed in (deployment_feed, pod_feed):
+        feed.reach(100, listed=True)
+    deployment_feed.take(raw_deployment("web", 180), as_of=200)
+    pod_feed.take(raw_pod("web", 180), as_of=200)
+    # The watch is late.
+    list(deployment_feed.delete("web", 150))
+    list(pod_feed.delete("web", 150))
+    list(deployment_feed.put("web", 180, raw_deployment("web", 180)))
+    list(pod_feed.put("web", 180, raw_pod("web", 180)))
+    assert len(index) == len(pods) == 1
+    list(deployment_feed.delete("web", 210))
+    list(pod_feed.delete("web", 210))
+    assert len(index) == len(pods) == 0

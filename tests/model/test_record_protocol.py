@@ -212,7 +212,7 @@ class Protocol(RuleBasedStateMachine):
         self.writers.remove(writer)
 
     def _look(self, writer: Writer) -> None:
-        writer.seen, writer.step = (self.version, self.write_id), "change"
+        writer.seen, writer.step, writer.remembers = (self.version, self.write_id), "change", False
 
     def _change(self, writer: Writer) -> None:
         assert writer.seen is not None
