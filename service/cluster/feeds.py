@@ -101,7 +101,7 @@ class DeploymentFeed:
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
         # Not deleted, maybe, but without its label for a while, before it was shown with it.
-        if self.versions.tell(uid, version):
+        if self.versions.tell(uid, version, gone=True):
             self._skipped.pop(uid, None)
             self._index.remove_workload(uid)
         return ()
@@ -202,7 +202,7 @@ class PodFeed:
             self._pods.put(pod, version)
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
-        if self.versions.tell(uid, version):
+        if self.versions.tell(uid, version, gone=True):
             self._pods.remove(uid, version)
         return ()
 

@@ -74,9 +74,13 @@ class Versions(Generic[Key]):
         self._wanted[key] = max(version, self._wanted.get(key, 0))
         return True
 
-    def tell(self, uid: str, version: int) -> bool:
-        """Whether what the watch, or a list, says of the object is later than what an answer has shown."""
-        if version <= self._ahead.get(uid, -1):
+    def tell(self, uid: str, version: int, *, gone: bool = False) -> bool:
+        """Whether what the watch, or a list, says of the object is later than what an answer has shown.
+
+        `gone`: that it is deleted. The answer to a deletion shows how it last was, at the very version of the deletion.
+        """
+        ahead = self._ahead.get(uid, -1)
+        if version < ahead or (version == ahead and not gone):
             return False
         # A list says it before the version that it is as of; but nobody is answered before the first is complete.
         if version > self._reached > 0:

@@ -138,3 +138,16 @@ def test_a_label_taken_off_and_put_back_before_an_answer_showed_it_takes_nothing
     list(deployment_feed.delete("web", 210))
     list(pod_feed.delete("web", 210))
     assert len(index) == len(pods) == 0
+
+
+def test_what_the_answer_to_its_deletion_shows_goes_with_the_event_of_the_same_version() -> None:
+    index, pods = Index(), PodIndex()
+    deployment_feed, pod_feed = DeploymentFeed(index, Keys()), PodFeed(pods)
+    for feed in (deployment_feed, pod_feed):
+        feed.reach(100, listed=True)
+    # Nothing kept it from going at once, so that this is the last of it.
+    deployment_feed.take(raw_deployment("web", 150))
+    pod_feed.take(raw_pod("web", 150))
+    list(deployment_feed.delete("web", 150))
+    list(pod_feed.delete("web", 150))
+    assert len(index) == len(pods) == 0

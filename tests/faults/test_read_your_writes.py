@@ -11,6 +11,7 @@ from aiohttp import web
 
 from deploy.local.stack import Stack
 from service.settings import Settings
+from service.store.database import connected
 from tests.support.api import Api, running
 from tests.support.kube import Kube, deployment, eventually
 from tests.support.proxy import BreakOff, Relay, relaying
@@ -105,6 +106,33 @@ async def test_a_termination_is_read_on_the_other_replica_at_once(
     assert [row["state"] for row in reply.json["resources"]] == ["STOPPING", "STOPPING"]
     assert "Warning" not in reply.headers
     relay.let_go()
+
+
+async def test_a_pod_that_goes_at_once_is_gone_though_the_answer_came_before_the_event(
+    kube: Kube, space: str, relay: Relay, reader: Api, settings: Settings
+) -> None:
+    guid = str(uuid4())
+    manifest = deployment("nowhere", space, guid, replicas=1)
+    # No kubelet has it, that it could wait for.
+    manifest["spec"]["template"]["spec"]["nodeSelector"] = {"there-is": "none"}
+    await kube.create(manifest)
+    path = f"/v3/apps/{guid}/processes/web"
+
+    async def numbered() -> list[str]:
+        """The Pods there are, once they are numbered and nothing else is."""
+        there = [pod["metadata"]["uid"] for pod in await kube.pods(space)]
+        if (await reader.get(f"{path}/stats")).status != 200:
+            return []
+        async with connected(settings.database_url, 5) as connection:
+            slots = await connection.fetchval("SELECT slots FROM process_metadata WHERE app_guid = $1", guid)
+        return there if slots == there else []
+
+    (ended,) = await eventually(numbered)
+    relay.hold("pods")
+    assert (await reader.delete(f"{path}/instances/0")).status == 204
+    relay.let_go()
+    (started,) = await eventually(numbered)
+    assert started != ended
 
 
 async def test_indices_of_another_replica_are_kept_while_the_watch_is_late(
