@@ -107,10 +107,9 @@ class DeploymentFeed:
         return ()
 
     def reach(self, version: int, *, listed: bool = False) -> None:
-        if listed and version < self.versions.reached:
-            # A cluster restored from a backup: what was kept may never have been.
+        if self.versions.advance(version, listed=listed):
+            # Of another history: what was kept may never have been.
             self.recent.clear()
-        self.versions.advance(version, listed=listed)
 
     def retain(self, uids: set[str]) -> Iterator[None]:
         uids = uids | self.versions.ahead

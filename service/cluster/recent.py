@@ -32,17 +32,17 @@ class Recent:
     def get(self, uid: str) -> Seen | None:
         return self._kept.get(uid)
 
-    def put(self, workload: Workload, version: int, raw: bytes) -> None:
+    def put(self, workload: Workload, version: int, raw: bytes | msgspec.Raw) -> None:
         """A change has left it so. By the time that is known, the watch may have brought what came after."""
         found = self._kept.get(workload.uid)
         if found is None or version > found.version:
-            self._kept.put(workload.uid, Seen(workload, version, raw), len(raw))
+            # A copy: what the watch brings is a part of all that has come with it.
+            self._kept.put(workload.uid, Seen(workload, version, bytes(raw)), len(raw))
 
     def refresh(self, workload: Workload, version: int, raw: bytes | msgspec.Raw) -> None:
         """It has been seen so. It is kept if it was."""
         if self._kept.get(workload.uid) is not None:
-            # A copy: what the watch brings is a part of all that has come with it.
-            self.put(workload, version, bytes(raw))
+            self.put(workload, version, raw)
 
     def clear(self) -> None:
         """Forget all: versions are those of another history now."""

@@ -45,27 +45,28 @@ class Versions(Generic[Key]):
         """Written, and not here yet: at which version."""
         return self._wanted
 
-    def advance(self, version: int, *, listed: bool = False) -> None:
-        """The watch has told everything up to this version. `listed`: it has begun anew, with a complete list."""
-        if listed and version < self._reached:
-            # Another history: a cluster restored from a backup counts from an earlier version.
+    def advance(self, version: int, *, listed: bool = False) -> bool:
+        """The watch has told everything up to this version. `listed`: it has begun anew, with a complete list.
+
+        True: of another history. A cluster restored from a backup counts from an earlier version.
+        """
+        restored = listed and version < self._reached
+        if restored:
             self._ahead.clear()
             self._told.clear()
             self._wanted.clear()
             self._shown.clear()
             self._moved.set()
         elif version <= self._reached:
-            return
+            return False
         self._reached = version
-        if self._ahead:
-            self._ahead = {uid: ahead for uid, ahead in self._ahead.items() if ahead > version}
-        if self._told:
-            self._told = {uid: told for uid, told in self._told.items() if told > version}
+        self._ahead = _beyond(version, self._ahead)
+        self._told = _beyond(version, self._told)
+        self._shown = _beyond(version, self._shown)
         if self._wanted:
-            self._wanted = {key: wanted for key, wanted in self._wanted.items() if wanted > version}
+            self._wanted = _beyond(version, self._wanted)
             self._moved.set()
-        if self._shown:
-            self._shown = {key: shown for key, shown in self._shown.items() if shown > version}
+        return restored
 
     def want(self, key: Key, version: int) -> bool:
         """Something was written at this version. Whether it has yet to come."""
@@ -116,3 +117,8 @@ class Versions(Generic[Key]):
                     self._moved.clear()
                     await self._moved.wait()
         return [key for key in keys if key in self._wanted]
+
+
+def _beyond(version: int, known: dict[Key, int]) -> dict[Key, int]:
+    """What is known of later versions. Mostly there is nothing, at each event of a watch."""
+    return {key: each for key, each in known.items() if each > version} if known else known

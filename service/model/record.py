@@ -60,8 +60,7 @@ def seen(record: Record, write_id: str | None, version: int, now: int) -> Record
 
 def folded(record: Record, write_id: str | None, version: int, now: int) -> Record:
     """The same of a Deployment that is remembered so, and has not been read: nothing is dropped for that."""
-    committed = record.metadata.pending.get(write_id) if write_id is not None else None
-    if write_id is None or committed is None:
+    if write_id is None or (committed := record.metadata.pending.get(write_id)) is None:
         return record
     metadata = discarded(record, write_id).metadata.changed(committed.change)
     # Who sees the metadata folded must also see the other half.

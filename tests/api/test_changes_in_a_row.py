@@ -33,12 +33,23 @@ async def test_the_next_change_takes_no_look_at_the_deployment(
     before = await looks_and_patches(kube)
     assert (await api.patch(path, {"command": "first", **more})).status == 200
     assert (await looks_and_patches(kube))[0] > before[0]
-    bodies: Iterator[dict[str, object]] = cycle([{"health_check": HTTP}, {"command": "next"}, {"health_check": NONE}])
+    # Each is shown with what the one before has left.
+    turns: Iterator[tuple[dict[str, object], str, str]] = cycle(
+        [
+            ({"health_check": HTTP}, "first", "http"),
+            ({"command": "two"}, "two", "http"),
+            ({"health_check": NONE}, "two", "process"),
+            ({"command": "first"}, "first", "process"),
+        ]
+    )
 
     async def without_a_look() -> bool:
+        body, command, check = next(turns)
         before = await looks_and_patches(kube)
-        assert (await api.patch(path, {**next(bodies), **more})).status == 200
+        assert (await api.patch(path, {**body, **more})).status == 200
         looks, patches = await looks_and_patches(kube)
+        shown = (await api.get(path)).json
+        assert (shown["command"], shown["health_check"]["type"]) == (command, check)
         return (looks - before[0], patches - before[1]) == (0, 1)
 
     # The controllers answer a change with some of their own: one that is not here yet takes a look.
