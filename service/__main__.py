@@ -7,12 +7,12 @@ import signal
 import sys
 
 from service import app, settings, telemetry
-from service.api.keys import HEALTH
-from service.api.openapi import Document
+from service.api.document import Document
 from service.api.routes import ROUTES
-from service.api.server import listening
 from service.check import check
 from service.cluster.client import NoCluster
+from service.http.keys import HEALTH
+from service.http.server import listening
 from service.settings import InvalidSettings, Settings
 from service.store.database import DatabaseUnavailable, SchemaMismatch, connected, migrate
 

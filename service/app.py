@@ -1,4 +1,4 @@
-"""The composition root: makes the parts, joins them, starts them in order and stops them in the reverse."""
+"""The composition root: makes the catalogue, joins them, starts them in order and stops them in the reverse."""
 
 import asyncio
 import gc
@@ -8,23 +8,27 @@ from typing import Any
 
 from aiohttp import web
 
-from service.api import keys, management
-from service.api.middlewares import envelop_errors, identify, limit_concurrency, measure
-from service.api.openapi import Document
+from service.access import Access, Unrestricted
+from service.api.document import Document
+from service.api.keys import DOCUMENT, INSTANCES, PAGES, PROCESSES, WRITING
 from service.api.pages import Pages
-from service.api.rate_limits import RateLimits
-from service.api.routes import ROUTES, add_routes
-from service.cluster.access import Access, ClusterAccess, Unrestricted
+from service.api.routes import ROUTES
+from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
 from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
 from service.cluster.usage import UsageReader
 from service.cluster.watch import Reflector
 from service.cluster.workloads import Workloads
-from service.currency import Currency, Intake
 from service.dashboard.keys import OVERVIEW, PROBLEMS, STREAMS
 from service.dashboard.routes import add_dashboard
+from service.freshness import ReadBarrier, RowIntake
 from service.health import POD_WATCH, Health
-from service.metrics import parts
+from service.http import management
+from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS
+from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure
+from service.http.rate_limits import RateLimits
+from service.http.routing import add_routes
+from service.metrics import catalogue
 from service.metrics.registry import Metrics
 from service.model.index import Index
 from service.model.instances import Numbering
@@ -32,8 +36,8 @@ from service.model.pods import PodIndex
 from service.operations.instances import Instances
 from service.operations.overview import Overview
 from service.operations.problems import Problems
-from service.operations.reading import Processes
-from service.operations.writing import Writing
+from service.operations.reads import Processes
+from service.operations.writes import Writing
 from service.settings import Settings
 from service.store.database import Pool
 from service.store.mirror import Mirror
@@ -44,30 +48,30 @@ log = get_logger(__name__)
 
 
 def build(settings: Settings) -> web.Application:
-    """The API's application; its parts start with it."""
+    """The API's application; its catalogue start with it."""
     health, metrics = Health(), Metrics()
-    parts.measure_process(metrics, health)
+    catalogue.measure_process(metrics, health)
     app = web.Application(
         middlewares=[
-            measure(parts.measure_requests(metrics)),
+            measure(catalogue.measure_requests(metrics)),
             identify(log_all=settings.log_level == "debug"),
             envelop_errors,
             limit_concurrency(settings.max_concurrent_requests),
         ],
         client_max_size=settings.max_body_bytes,
     )
-    app[keys.SETTINGS] = settings
-    app[keys.HEALTH] = health
-    app[keys.METRICS] = metrics
-    app[keys.PAGES] = Pages()
-    app[keys.DOCUMENT] = Document(ROUTES, settings.uids)
+    app[SETTINGS] = settings
+    app[HEALTH] = health
+    app[METRICS] = metrics
+    app[PAGES] = Pages()
+    app[DOCUMENT] = Document(ROUTES, settings.uids)
     if settings.rate_limit_requests:
-        limits = app[keys.RATE_LIMITS] = RateLimits(
+        limits = app[RATE_LIMITS] = RateLimits(
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
         )
         app.on_response_prepare.append(limits.tell)
     add_dashboard(app)
-    parts.measure_streams(metrics, app[STREAMS])
+    catalogue.measure_streams(metrics, app[STREAMS])
     add_routes(app, ROUTES)
     app.cleanup_ctx.append(_parts)
     return app
@@ -75,11 +79,11 @@ def build(settings: Settings) -> web.Application:
 
 def build_management(app: web.Application) -> web.Application:
     """The application of probes and metrics that goes with the API's; to be served for longer than that."""
-    return management.build(app[keys.HEALTH], app[keys.METRICS], log_all=app[keys.SETTINGS].log_level == "debug")
+    return management.build(app[HEALTH], app[METRICS], log_all=app[SETTINGS].log_level == "debug")
 
 
 async def _parts(app: web.Application) -> AsyncIterator[None]:
-    settings, health, metrics = app[keys.SETTINGS], app[keys.HEALTH], app[keys.METRICS]
+    settings, health, metrics = app[SETTINGS], app[HEALTH], app[METRICS]
     async with AsyncExitStack() as stack:
         client, callers, pool = await _connect(stack, settings, metrics)
         access = _access(stack, client, settings, metrics)
@@ -102,7 +106,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             )
         }
         states = {name: watch.state for name, watch in watches.items()}
-        intake = Intake(index, numbering, deployments.versions, pod_feed.versions)
+        intake = RowIntake(index, numbering, deployments.versions, pod_feed.versions)
         mirror = Mirror(
             settings.database_url,
             intake,
@@ -120,7 +124,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             },
         )
         workloads, records = Workloads(client, callers, deployments.recent, settings.keys), Records(pool)
-        currency = Currency(index, pods, deployments, pod_feed, mirror, intake, workloads, health)
+        currency = ReadBarrier(index, pods, deployments, pod_feed, mirror, intake, workloads, health)
         processes = Processes(index, access, currency)
         instances = Instances(
             processes,
@@ -134,15 +138,15 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             currency,
             health,
         )
-        parts.measure_index(metrics, index, pods, deployments)
-        parts.measure_watches(metrics, states)
-        parts.measure_metadata(metrics, mirror.state)
-        app[keys.ACCESS] = access
-        app[keys.PROCESSES] = processes
-        app[keys.INSTANCES] = instances
+        catalogue.measure_index(metrics, index, pods, deployments)
+        catalogue.measure_watches(metrics, states)
+        catalogue.measure_metadata(metrics, mirror.state)
+        app[ACCESS] = access
+        app[PROCESSES] = processes
+        app[INSTANCES] = instances
         app[OVERVIEW] = Overview(index, pods, access, currency)
         app[PROBLEMS] = Problems(index, access, deployments)
-        app[keys.WRITING] = Writing(
+        app[WRITING] = Writing(
             index, access, processes, instances, workloads, records, deployments, pod_feed, currency, health
         )
         # What is there now stays: without this, each full collection while loading would look through all of it.
@@ -150,7 +154,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         gc.freeze()
         # Next to nothing here is held by cycles, and each look for them goes through every large set of a search.
         gc.set_threshold(50_000, 20, 50)
-        _start(stack, "loop lag", parts.measure_event_loop(metrics).run(), health)
+        _start(stack, "loop lag", catalogue.measure_event_loop(metrics).run(), health)
         for name, work in (("mirror", mirror.run()), *((name, watch.run()) for name, watch in watches.items())):
             _start(stack, name, work, health)
         yield
@@ -162,7 +166,7 @@ async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
         settings.kubeconfig,
         settings.kube_context,
         timeout_s=settings.kube_timeout_s,
-        on_answer=parts.measure_kube_requests(metrics),
+        on_answer=catalogue.measure_kube_requests(metrics),
     )
     stack.push_async_callback(client.close)
     callers = client.without_identity()
@@ -171,7 +175,7 @@ async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
         settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
     )
     stack.push_async_callback(pool.close)
-    parts.measure_pool(metrics, pool)
+    catalogue.measure_pool(metrics, pool)
     return client, callers, pool
 
 
@@ -186,7 +190,7 @@ def _access(stack: AsyncExitStack, client: Client, settings: Settings, metrics: 
         concurrency=settings.review_concurrency,
     )
     stack.push_async_callback(access.close)
-    parts.measure_reviews(metrics, access.reviews)
+    catalogue.measure_reviews(metrics, access.reviews)
     return access
 
 

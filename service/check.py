@@ -14,7 +14,7 @@ from enum import Enum, IntEnum
 from service.cluster import inspection as cluster
 from service.cluster.client import Client, NoCluster
 from service.cluster.inspection import Survey, Unanswered
-from service.cluster.permissions import PERMISSIONS, Need, Permission
+from service.cluster.permissions import PERMISSIONS, AccountPermission, Need
 from service.model.index import Order
 from service.settings import Settings
 from service.store import inspection as store
@@ -179,14 +179,14 @@ async def _check_permissions(client: Client, settings: Settings, report: _Report
         _tell_permission(report, permission, answer, who)
 
 
-async def _may(client: Client, permission: Permission) -> bool | Unanswered:
+async def _may(client: Client, permission: AccountPermission) -> bool | Unanswered:
     try:
         return await cluster.may(client, permission)
     except Unanswered as error:
         return error
 
 
-def _tell_permission(report: _Report, permission: Permission, answer: bool | Unanswered, who: str) -> None:
+def _tell_permission(report: _Report, permission: AccountPermission, answer: bool | Unanswered, who: str) -> None:
     unwanted = permission.need is Need.NEVER
     bad = report.warn if permission.need in (Need.USAGE, Need.NEVER) else report.miss
     if isinstance(answer, Unanswered):

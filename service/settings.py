@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvValidationError, validate
 
-from service.model.derive import PRESETS, Keys
+from service.model.labels import PRESETS, Keys
 
 
 class InvalidSettings(Exception):

@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestServer
 
 from deploy.local.stack import Stack
 from service.check import FEW, Finding, Level, Outcome, check
-from service.cluster.permissions import PERMISSIONS, Need, Permission
+from service.cluster.permissions import PERMISSIONS, AccountPermission, Need
 from service.settings import Settings
 from service.store.database import connected, migrate
 from service.store.inspection import PRIVILEGES, address
@@ -143,7 +143,7 @@ def labelled(settings: Settings, name: str, space: str, app_guid: str, **options
     return deployment(name, space, app_guid, labels={settings.app_guid_label: app_guid}, **options)
 
 
-async def account_with(kube: Kube, *permissions: Permission) -> str:
+async def account_with(kube: Kube, *permissions: AccountPermission) -> str:
     """The token of an account that may do just this."""
     name = f"check-{uuid4().hex[:10]}"
     rules = [{"apiGroups": [p.group], "resources": [p.resource], "verbs": [p.verb]} for p in permissions]
@@ -246,7 +246,7 @@ def test_manifest_grants_what_the_table_needs_and_no_more() -> None:
 
 @pytest.mark.parametrize("removed", NEEDED, ids=str)
 async def test_permission_that_is_missing_is_named(
-    settings: Settings, kube: Kube, kubeconfig_of: Callable[[str], str], removed: Permission
+    settings: Settings, kube: Kube, kubeconfig_of: Callable[[str], str], removed: AccountPermission
 ) -> None:
     token = await account_with(kube, *(permission for permission in NEEDED if permission is not removed))
     own = replace(settings, kubeconfig=kubeconfig_of(token))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from service.api import management
 from service.api.routes import ROUTES
 from service.dashboard import routes as dashboard
-from service.model.derive import PRESETS
+from service.http import management
+from service.model.labels import PRESETS
 from service.settings import Settings
 
 REPOSITORY = Path(__file__).parents[1]

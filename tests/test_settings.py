@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from service.model.derive import PRESETS
+from service.model.labels import PRESETS
 from service.settings import InvalidSettings, Settings, load
 
 SECRET = "hunter2"

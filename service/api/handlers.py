@@ -6,9 +6,9 @@ from urllib.parse import quote
 import orjson
 from aiohttp import hdrs, web
 
+from service.access import Caller
 from service.api.bodies import parse_scale, parse_update, read_document
-from service.api.callers import authenticate
-from service.api.keys import DOCUMENT, INSTANCES, PAGES, PROCESSES, SETTINGS, WRITING
+from service.api.keys import DOCUMENT, INSTANCES, PAGES, PROCESSES, WRITING
 from service.api.presenters import (
     present_instances,
     present_process,
@@ -16,14 +16,15 @@ from service.api.presenters import (
     present_root,
     present_stats,
 )
-from service.api.responses import LAGGING, STATS_UNAVAILABLE, answer, base_url, written
-from service.api.schemas import ParsedList, check_instances, parse_list, parse_single
-from service.cluster.access import Caller, bearer_token
-from service.currency import Freshness
+from service.api.queries import ParsedList, check_instances, parse_list, parse_single
+from service.freshness import Freshness
+from service.http.callers import authenticate, bearer_token
+from service.http.keys import SETTINGS
+from service.http.replies import LAGGING, STATS_UNAVAILABLE, answer, base_url, written
 from service.model.index import Selection
 from service.model.process import microseconds
-from service.operations.reading import Address, ByApp, ByGuid
-from service.operations.writing import Actor, Written
+from service.operations.reads import Address, ByApp, ByGuid
+from service.operations.writes import Actor, Written
 
 
 async def list_processes(request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import orjson
 
 from service.api.presenters import HIDDEN_COMMAND, link, present_instances, present_process
-from service.kept import Kept
+from service.cache import BoundedCache
 from service.model.index import Selection
 from service.model.instances import Instance
 from service.model.paging import PageRequest, page_numbers
@@ -45,9 +45,9 @@ class Pages:
     """Lists as bytes. Rows and whole bodies are kept while there is room: what stays the same is encoded once."""
 
     def __init__(self, rows_bytes: int = 10 << 20, bodies_bytes: int = 8 << 20) -> None:
-        self._rows: Kept[tuple[str, str], Row] = Kept(rows_bytes)
+        self._rows: BoundedCache[tuple[str, str], Row] = BoundedCache(rows_bytes)
         """By base URL and GUID."""
-        self._bodies: Kept[tuple[str, PageRequest, Pairs], Body] = Kept(bodies_bytes)
+        self._bodies: BoundedCache[tuple[str, PageRequest, Pairs], Body] = BoundedCache(bodies_bytes)
         """By what the links say."""
         self._turns = Turns()
 

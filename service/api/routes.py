@@ -1,13 +1,10 @@
 """THE table of what the API answers. Whatever is not here is an unknown request."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from aiohttp import HttpVersion11, hdrs, web
-
 from service.api import bodies, handlers
-from service.api.route import Errors, Operation, Route
-from service.api.schemas import AppProcessListQuery, InstancesQuery, ProcessListQuery, ProcessQuery
+from service.api.operation import Errors, Operation, Route
+from service.api.queries import AppProcessListQuery, InstancesQuery, ProcessListQuery, ProcessQuery
 from service.errors import (
     AnnotationLimitExceeded,
     BadQueryParameter,
@@ -125,17 +122,3 @@ ROUTES = (
         for (method, path, handler), said in _OF_PROCESS
     ),
 )
-
-
-def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
-    for route in routes:
-        methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
-        resource = app.router.add_resource(route.path)
-        for method in methods:
-            resource.add_route(method, route.handler, expect_handler=_expect)
-
-
-async def _expect(request: web.Request) -> None:
-    """aiohttp's own refuses any other expectation before the error envelope could; to ignore it is allowed."""
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -11,12 +11,13 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import orjson
 from cachetools import LRUCache
 
+from service.access import Caller, Permission
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
 from service.cluster.reviews import ReviewCache
 from service.errors import InvalidAuthToken, NotAuthenticated, NotAuthorized, ServiceUnavailable
@@ -27,85 +28,16 @@ log = get_logger(__name__)
 
 API_PATH = "/v3/processes"
 """The nonResourceURL that stands for the whole API: a rule for `/v3/*` covers it."""
-MAXIMUM_TOKEN = 16_384
 MAXIMUM_WAITING = 1024
 """Reviews under way and waiting; beyond, callers are told to come back."""
 REFUSED_TOKEN_TTL_S = 10.0
 _SIGHT_S = 1.0
 
 
-@dataclass(frozen=True)
-class Caller:
-    """Someone the cluster knows. `key` stands for their token and for who they are by it: a SHA-256 of both."""
-
-    name: str
-    key: bytes
-    uid: str = ""
-    groups: tuple[str, ...] = ()
-    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    expires_at: float = float("inf")
-    """The token's own expiry, seconds since the epoch."""
-
-
-@dataclass(frozen=True)
-class Permission:
-    """To do something to a kind of object."""
-
-    verb: str
-    group: str
-    resource: str
-
-
-PATCH_DEPLOYMENTS = Permission("patch", "apps", "deployments")
-DELETE_PODS = Permission("delete", "", "pods")
-
-
-ANYONE = Caller(name="anyone", key=b"")
-
-
-class Access(Protocol):
-    """What operations ask of whoever decides about access."""
-
-    async def authenticate(self, authorization: str | None) -> Caller:
-        """Raises NotAuthenticated, InvalidAuthToken, NotAuthorized (may not use the API), ServiceUnavailable."""
-
-    def knows(self, authorization: str | None) -> bool:
-        """Whether this token has been accepted before, as far as is remembered: no guess has."""
-
-    async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
-        """The namespaces whose Deployments the caller may list: all of these that are, and maybe more of the same kind.
-
-        Raises ServiceUnavailable.
-        """
-
-    async def may_get(self, caller: Caller, namespace: str) -> bool:
-        """Whether the caller may get a Deployment of the namespace. Raises ServiceUnavailable."""
-
-    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
-        """Whether the caller may do this there now: asked anew each time. Raises ServiceUnavailable."""
-
-
-class Unrestricted:
-    """Everyone may read everything, and change nothing. Settings allow it on loopback only."""
-
-    async def authenticate(self, authorization: str | None) -> Caller:
-        return ANYONE
-
-    def knows(self, authorization: str | None) -> bool:
-        return True
-
-    async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
-        return None
-
-    async def may_get(self, caller: Caller, namespace: str) -> bool:
-        return True
-
-    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
-        return False
-
-
 class ClusterAccess:
     """kube-apiserver decides."""
+
+    needs_token = True
 
     def __init__(
         self,
@@ -143,8 +75,9 @@ class ClusterAccess:
         await self._callers.close()
         await self._permissions.close()
 
-    async def authenticate(self, authorization: str | None) -> Caller:
-        token = bearer_token(authorization)
+    async def authenticate(self, token: str | None) -> Caller:
+        if token is None:
+            raise NotAuthenticated
         key = _key(token)
         caller = await self._callers.get(key, lambda: self._review_token(token, key))
         if caller is None or caller.expires_at <= self._wall_clock():
@@ -153,11 +86,8 @@ class ClusterAccess:
             raise NotAuthorized
         return caller
 
-    def knows(self, authorization: str | None) -> bool:
-        try:
-            return self._callers.remembers(_key(bearer_token(authorization)))
-        except (NotAuthenticated, InvalidAuthToken):
-            return False
+    def knows(self, token: str) -> bool:
+        return self._callers.remembers(_key(token))
 
     async def may_get(self, caller: Caller, namespace: str) -> bool:
         return await self._may(caller, "get", namespace)
@@ -290,23 +220,6 @@ class _AccessReviewStatus(msgspec.Struct):
 
 _TokenReview = _Review[_TokenReviewStatus]
 _AccessReview = _Review[_AccessReviewStatus]
-
-
-def bearer_token(authorization: str | None) -> str:
-    """The token of an Authorization header. Raises NotAuthenticated, InvalidAuthToken."""
-    if authorization is None or not authorization.strip():
-        raise NotAuthenticated
-    scheme, _, token = authorization.strip().partition(" ")
-    token = token.strip()
-    if scheme.lower() == "clientcert":
-        # The cf CLI sends the certificate with its private key: taking it would mean acting as the caller for ever.
-        raise InvalidAuthToken(
-            "Invalid Auth Token: a client certificate carries its private key and is not accepted; "
-            "use a kubeconfig user with a token"
-        )
-    if scheme.lower() != "bearer" or not token or len(token) > MAXIMUM_TOKEN or not token.isascii() or " " in token:
-        raise InvalidAuthToken
-    return token
 
 
 def _key(token: str) -> bytes:

@@ -7,9 +7,11 @@ import msgspec
 
 from service.cluster.recent import Recent
 from service.cluster.versions import Versions, version_number
-from service.model.derive import Deployment, Keys, Namespace, Unparsable, derive_space, derive_workload
+from service.model.derive import Unparsable, derive_space, derive_workload
 from service.model.index import Index
-from service.model.pods import PodIndex, PodObject, derive_pod
+from service.model.labels import Keys
+from service.model.manifests import Deployment, Namespace, PodObject
+from service.model.pods import PodIndex, derive_pod
 from service.model.process import Workload
 from service.telemetry import get_logger
 

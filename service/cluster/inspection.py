@@ -13,11 +13,11 @@ import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
 from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, DeploymentFeed, NamespaceFeed
-from service.cluster.permissions import Permission
+from service.cluster.permissions import AccountPermission
 from service.cluster.usage import METRICS_API
 from service.cluster.watch import Consumer, chunks
-from service.model.derive import Keys
 from service.model.index import Index
+from service.model.labels import Keys
 from service.pacing import Pace
 
 
@@ -81,7 +81,7 @@ async def account(client: Client) -> str:
         return _decode_subject(await client.create(path, {})).status.userInfo.username
 
 
-async def may(client: Client, permission: Permission) -> bool:
+async def may(client: Client, permission: AccountPermission) -> bool:
     """Whether the cluster lets us, in all namespaces. Raises Unanswered."""
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     attributes = {"verb": permission.verb, "group": permission.group, "resource": permission.resource}

@@ -15,7 +15,7 @@ class Need(Enum):
 
 
 @dataclass(frozen=True)
-class Permission:
+class AccountPermission:
     """A verb on a resource, in all namespaces."""
 
     verb: str
@@ -29,17 +29,19 @@ class Permission:
 
 
 PERMISSIONS = (
-    Permission("list", "apps", "deployments", Need.ALWAYS, "a Deployment is a process"),
-    Permission("watch", "apps", "deployments", Need.ALWAYS, "a Deployment is a process"),
-    Permission("list", "", "pods", Need.ALWAYS, "a Pod is an instance of a process"),
-    Permission("watch", "", "pods", Need.ALWAYS, "a Pod is an instance of a process"),
-    Permission("list", "", "namespaces", Need.ALWAYS, "a Namespace is a space"),
-    Permission("watch", "", "namespaces", Need.ALWAYS, "a Namespace is a space"),
-    Permission("create", "authentication.k8s.io", "tokenreviews", Need.REVIEWS, "it says who a caller is"),
-    Permission("create", "authorization.k8s.io", "subjectaccessreviews", Need.REVIEWS, "it says what a caller may do"),
-    Permission("list", "metrics.k8s.io", "pods", Need.USAGE, "instances are shown with their usage"),
-    Permission("patch", "apps", "deployments", Need.NEVER, "writes are made with the caller's own token"),
-    Permission("delete", "", "pods", Need.NEVER, "writes are made with the caller's own token"),
-    Permission("get", "", "secrets", Need.NEVER, "the service reads no Secret"),
-    Permission("list", "", "secrets", Need.NEVER, "the service reads no Secret"),
+    AccountPermission("list", "apps", "deployments", Need.ALWAYS, "a Deployment is a process"),
+    AccountPermission("watch", "apps", "deployments", Need.ALWAYS, "a Deployment is a process"),
+    AccountPermission("list", "", "pods", Need.ALWAYS, "a Pod is an instance of a process"),
+    AccountPermission("watch", "", "pods", Need.ALWAYS, "a Pod is an instance of a process"),
+    AccountPermission("list", "", "namespaces", Need.ALWAYS, "a Namespace is a space"),
+    AccountPermission("watch", "", "namespaces", Need.ALWAYS, "a Namespace is a space"),
+    AccountPermission("create", "authentication.k8s.io", "tokenreviews", Need.REVIEWS, "it says who a caller is"),
+    AccountPermission(
+        "create", "authorization.k8s.io", "subjectaccessreviews", Need.REVIEWS, "it says what they may do"
+    ),
+    AccountPermission("list", "metrics.k8s.io", "pods", Need.USAGE, "instances are shown with their usage"),
+    AccountPermission("patch", "apps", "deployments", Need.NEVER, "writes are made with the caller's own token"),
+    AccountPermission("delete", "", "pods", Need.NEVER, "writes are made with the caller's own token"),
+    AccountPermission("get", "", "secrets", Need.NEVER, "the service reads no Secret"),
+    AccountPermission("list", "", "secrets", Need.NEVER, "the service reads no Secret"),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from service.kept import Kept
+from service.cache import BoundedCache
 from service.model.process import Workload
 
 CAPACITY = 4 << 20
@@ -27,7 +27,7 @@ class Seen:
 
 class Recent:
     def __init__(self) -> None:
-        self._kept: Kept[str, Seen] = Kept(CAPACITY)
+        self._kept: BoundedCache[str, Seen] = BoundedCache(CAPACITY)
 
     def get(self, uid: str) -> Seen | None:
         return self._kept.get(uid)
@@ -46,4 +46,4 @@ class Recent:
 
     def clear(self) -> None:
         """Forget all: versions are those of another history now."""
-        self._kept = Kept(CAPACITY)
+        self._kept = BoundedCache(CAPACITY)

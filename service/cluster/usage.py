@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
-from service.model.derive import Keys, Time
+from service.model.labels import Keys
+from service.model.manifests import Time
 from service.model.process import microseconds
 from service.model.quantity import parse_nanos, parse_quantity
 from service.model.usage import Usage

@@ -14,7 +14,9 @@ from service.cluster.recent import Recent
 from service.cluster.versions import version_number
 from service.errors import InvalidAuthToken, ResourceNotFound, UnprocessableEntity
 from service.model.changes import Change, Live, Scale
-from service.model.derive import Deployment, Keys, Unparsable, derive_workload
+from service.model.derive import Unparsable, derive_workload
+from service.model.labels import Keys
+from service.model.manifests import Deployment
 from service.model.pods import Pod
 from service.model.process import Workload
 

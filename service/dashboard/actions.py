@@ -13,7 +13,7 @@ from service.dashboard.frame import User, render, see
 from service.errors import CloudFoundryError, InvalidAuthToken, ResourceNotFound, StatsUnavailable
 from service.model.instances import Instance
 from service.model.process import Process
-from service.operations.reading import ByGuid
+from service.operations.reads import ByGuid
 
 AMOUNTS = ("instances", "memory_in_mb", "disk_in_mb", "log_rate_limit_in_bytes_per_second")
 

@@ -6,17 +6,18 @@ from typing import Any
 
 from aiohttp import web
 
-from service.api.keys import INSTANCES, PROCESSES, SETTINGS
-from service.api.responses import STATS_UNAVAILABLE, warnings_of
-from service.cluster.access import Caller
+from service.access import Caller
+from service.api.keys import INSTANCES, PROCESSES
 from service.dashboard import text
 from service.dashboard.query import ListAddress
 from service.dashboard.shapes import CELLS, Strip, rows, strip
 from service.errors import StatsUnavailable
+from service.http.keys import SETTINGS
+from service.http.replies import STATS_UNAVAILABLE, warnings_of
 from service.model.instances import Instance
 from service.model.process import Process
 from service.operations.instances import Stats
-from service.operations.reading import ByGuid
+from service.operations.reads import ByGuid
 from service.pacing import Pace
 
 LIVE_ROWS = 200

@@ -8,10 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import hdrs, web
 from aiohttp_jinja2 import get_env
 
-from service.api.callers import authenticate
-from service.api.keys import SETTINGS
-from service.api.responses import base_url, page_response
-from service.cluster.access import Caller
+from service.access import Caller
 from service.dashboard.keys import PROBLEMS, SESSIONS
 from service.dashboard.sessions import OPEN, Session
 from service.errors import (
@@ -24,8 +21,11 @@ from service.errors import (
     UnknownError,
     UnknownRequest,
 )
+from service.http.callers import authenticate
+from service.http.keys import SETTINGS
+from service.http.replies import base_url, page_response
 from service.operations.problems import Found
-from service.operations.writing import Actor
+from service.operations.writes import Actor
 from service.pacing import Turns
 from service.telemetry import get_logger, request_id
 

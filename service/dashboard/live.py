@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-from service.api.keys import ACCESS
-from service.cluster.access import Caller
+from service.access import Caller
 from service.dashboard.contents import LIVE_ROWS, Content, list_content, process_content, process_state
 from service.dashboard.frame import User, fragment
 from service.dashboard.keys import STREAMS
 from service.dashboard.query import parse_address
 from service.dashboard.streams import Live
 from service.errors import BadQueryParameter, CloudFoundryError, InvalidAuthToken, NotAuthorized, ResourceNotFound
+from service.http.keys import ACCESS
 from service.telemetry import get_logger
 
 log = get_logger(__name__)

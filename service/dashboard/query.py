@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
-from service.api.schemas import ParsedList, parse_list
+from service.api.queries import ParsedList, parse_list
 from service.errors import BadQueryParameter
 from service.model.paging import PageNumbers, PageRequest, page_numbers
 
@@ -84,7 +84,7 @@ class ListAddress:
 
 
 def parse_address(query: str) -> ListAddress:
-    """A raw query string. Raises as service.api.schemas.parse_list does."""
+    """A raw query string. Raises as service.api.queries.parse_list does."""
     kept = [part for part in query.split("&") if part.partition("=")[0] != WORDS]
     parsed = parse_list("&".join(kept), "processes")
     words = dict(parse_qsl(query, keep_blank_values=True)).get(WORDS, "").strip()

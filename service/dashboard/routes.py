@@ -5,9 +5,6 @@ import jinja2
 from aiohttp import web
 
 from service.api import handlers
-from service.api.keys import SETTINGS
-from service.api.route import Route
-from service.api.routes import add_routes
 from service.dashboard import actions, live, signing_in, views
 from service.dashboard.assets import asset_href, static
 from service.dashboard.frame import action, fenced, page, unknown
@@ -15,6 +12,8 @@ from service.dashboard.keys import SESSIONS, STREAMS
 from service.dashboard.sessions import Sessions
 from service.dashboard.streams import Streams
 from service.dashboard.text import FILTERS
+from service.http.keys import SETTINGS
+from service.http.routing import Route, add_routes
 
 _PROCESS = "/ui/processes/{guid}"
 _TERMINATE = _PROCESS + "/instances/{index}/terminate"

@@ -4,21 +4,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from service.api.callers import authenticate
-from service.api.keys import SETTINGS
-from service.dashboard.frame import (
-    SIGN_IN,
-    User,
-    check_origin,
-    fenced,
-    is_secure,
-    render,
-    see,
-    session_of,
-)
+from service.dashboard.frame import SIGN_IN, User, check_origin, fenced, is_secure, render, see, session_of
 from service.dashboard.keys import SESSIONS
 from service.dashboard.sessions import TokenTooLarge
 from service.errors import CloudFoundryError, InvalidAuthToken, UnprocessableEntity
+from service.http.callers import authenticate
+from service.http.keys import SETTINGS
 
 _ENDED = "ended"
 

@@ -8,13 +8,13 @@ from aiohttp import hdrs, web
 
 from service.api import handlers
 from service.api.keys import PROCESSES
-from service.api.responses import warnings_of
 from service.dashboard import text
 from service.dashboard.contents import list_content, process_content
 from service.dashboard.frame import User, page, render, see
 from service.dashboard.keys import OVERVIEW
 from service.dashboard.query import parse_address, tidied
 from service.errors import BadQueryParameter
+from service.http.replies import warnings_of
 from service.operations.overview import App, Space, Sums
 
 MOST_CHOICES = 500

@@ -12,7 +12,9 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from service.errors import UnprocessableEntity
-from service.model.derive import Container, Keys, app_container, process_guid
+from service.model.derive import app_container, process_guid
+from service.model.labels import Keys
+from service.model.manifests import Container
 from service.model.probes import CheckChange, changed_check, liveness_probes, readiness_probe
 from service.model.process import MetadataChange, Workload
 

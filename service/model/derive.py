@@ -7,15 +7,14 @@ of its arguments; what cannot be understood raises `Unparsable`, for the caller 
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
-from typing import Annotated
 from uuid import UUID, uuid5
 
 import msgspec
 
-from service.model.probes import Probe, recorded, visible_check
+from service.model.labels import Keys
+from service.model.manifests import Container, Deployment, DeploymentStatus, Namespace, ObjectMeta, PodSpec, Time
+from service.model.probes import recorded, visible_check
 from service.model.process import Metadata, Process, Space, Workload, microseconds
 from service.model.quantity import mebibytes
 
@@ -30,155 +29,6 @@ APPLICATION_CONTAINER = "application"
 
 class Unparsable(ValueError):
     """The object is no process or space, and why: for the log, never for a reply."""
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Label and annotation keys that tie Kubernetes objects to Cloud Foundry resources."""
-
-    app_guid: str = "cloudfoundry.org/app-guid"
-    process_type: str = "cloudfoundry.org/process-type"
-    process_guid: str = "cloudfoundry.org/process-guid"
-    space_guid: str = "cloudfoundry.org/space-guid"
-    organization_guid: str = "cloudfoundry.org/org-guid"
-    version: str = "cloudfoundry.org/version"
-    revision_guid: str = "cloudfoundry.org/revision-guid"
-    registry_credential_guid: str = "cloudfoundry.org/registry-credential-guid"
-    registry_credential_last_synced_at: str = "cloudfoundry.org/registry-credential-last-synced-at"
-    health_check: str = "cloudfoundry.org/health-check"
-    readiness_health_check: str = "cloudfoundry.org/readiness-health-check"
-    last_write: str = "cloudfoundry.org/last-write"
-
-
-def _korifi(name: str) -> str:
-    return f"korifi.cloudfoundry.org/{name}"
-
-
-PRESETS: Mapping[str, Keys] = {
-    "default": Keys(),
-    "korifi": Keys(
-        app_guid=_korifi("app-guid"),
-        process_type=_korifi("process-type"),
-        process_guid=_korifi("process-guid"),
-        space_guid=_korifi("space-guid"),
-        organization_guid=_korifi("org-guid"),
-        version=_korifi("version"),
-        revision_guid=_korifi("revision-guid"),
-        registry_credential_guid=_korifi("registry-credential-guid"),
-        registry_credential_last_synced_at=_korifi("registry-credential-last-synced-at"),
-        health_check=_korifi("health-check"),
-        readiness_health_check=_korifi("readiness-health-check"),
-        last_write=_korifi("last-write"),
-    ),
-    "eirini": Keys(
-        app_guid="cloudfoundry.org/app_guid",
-        process_type="cloudfoundry.org/process_type",
-        process_guid="cloudfoundry.org/guid",
-        space_guid="cloudfoundry.org/space_guid",
-        organization_guid="cloudfoundry.org/org_guid",
-        version="cloudfoundry.org/version",
-        revision_guid="cloudfoundry.org/revision_guid",
-        registry_credential_guid="cloudfoundry.org/registry_credential_guid",
-        registry_credential_last_synced_at="cloudfoundry.org/registry_credential_last_synced_at",
-        health_check="cloudfoundry.org/health_check",
-        readiness_health_check="cloudfoundry.org/readiness_health_check",
-        last_write="cloudfoundry.org/last_write",
-    ),
-}
-
-
-# The fields this service reads of the objects Kubernetes sends, under Kubernetes' own names. A field that is absent,
-# null or of another shape is the API server's to send: absent and null are equal here, another shape fails decoding.
-
-
-Time = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class ManagedFields(msgspec.Struct, gc=False):
-    time: Time | None = None
-    subresource: str | None = None
-
-
-class ObjectMeta(msgspec.Struct, gc=False):
-    name: str
-    uid: str
-    creationTimestamp: Time
-    namespace: str = ""
-    resourceVersion: str = ""
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
-    managedFields: list[ManagedFields] | None = None
-
-
-class ResourceRequirements(msgspec.Struct, gc=False):
-    limits: dict[str, str | int | float] | None = None
-    requests: dict[str, str | int | float] | None = None
-
-
-class ContainerPort(msgspec.Struct, gc=False):
-    containerPort: int
-    hostPort: int | None = None
-
-
-class SecurityContext(msgspec.Struct, gc=False):
-    runAsUser: int | None = None
-
-
-class Container(msgspec.Struct, gc=False):
-    name: str = ""
-    command: list[str] | None = None
-    args: list[str] | None = None
-    ports: list[ContainerPort] | None = None
-    resources: ResourceRequirements | None = None
-    livenessProbe: Probe | None = None
-    readinessProbe: Probe | None = None
-    startupProbe: Probe | None = None
-    securityContext: SecurityContext | None = None
-
-
-class LocalObjectReference(msgspec.Struct, gc=False):
-    name: str | None = None
-
-
-class PodSpec(msgspec.Struct, gc=False):
-    containers: list[Container]
-    securityContext: SecurityContext | None = None
-    imagePullSecrets: list[LocalObjectReference] | None = None
-
-
-class PodTemplateMeta(msgspec.Struct, gc=False):
-    annotations: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
-
-
-class PodTemplate(msgspec.Struct, gc=False):
-    spec: PodSpec
-    metadata: PodTemplateMeta | None = None
-
-
-class DeploymentSpec(msgspec.Struct, gc=False):
-    template: PodTemplate
-    replicas: int | None = None
-
-
-class DeploymentCondition(msgspec.Struct, gc=False):
-    type: str
-    status: str
-    message: str | None = None
-
-
-class DeploymentStatus(msgspec.Struct, gc=False):
-    conditions: list[DeploymentCondition] | None = None
-
-
-class Deployment(msgspec.Struct, gc=False):
-    metadata: ObjectMeta
-    spec: DeploymentSpec
-    status: DeploymentStatus | None = None
-
-
-class Namespace(msgspec.Struct, gc=False):
-    metadata: ObjectMeta
 
 
 def process_guid(app_guid: str, process_type: str) -> str:

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import msgspec
 
-from service.model.derive import Container, ObjectMeta, Time, app_container
+from service.model.derive import app_container
+from service.model.manifests import Condition, ContainerState, ContainerStatus, PodMeta, PodObject, Terminated
 from service.model.process import SECOND, microseconds
 from service.model.quantity import parse_nanos, parse_quantity
 
@@ -54,78 +55,6 @@ class Pod(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The CPU asked for, in billionths of a core."""
     ports: tuple[tuple[int, int], ...]
     """(external, internal) of each port of the app container."""
-
-
-# The fields this service reads of Pods, under Kubernetes' own names; service.model.derive says what may be absent.
-
-
-class OwnerReference(msgspec.Struct, gc=False):
-    kind: str
-    name: str
-    controller: bool | None = None
-
-
-class PodMeta(ObjectMeta, gc=False):
-    deletionTimestamp: Time | None = None
-    deletionGracePeriodSeconds: int | None = None
-    ownerReferences: list[OwnerReference] | None = None
-
-
-class PodSpec(msgspec.Struct, gc=False):
-    containers: list[Container]
-    nodeName: str | None = None
-
-
-class Condition(msgspec.Struct, gc=False):
-    type: str
-    status: str
-    lastTransitionTime: Time | None = None
-    reason: str | None = None
-    message: str | None = None
-
-
-class Waiting(msgspec.Struct, gc=False):
-    reason: str | None = None
-    message: str | None = None
-
-
-class Running(msgspec.Struct, gc=False):
-    startedAt: Time | None = None
-
-
-class Terminated(msgspec.Struct, gc=False):
-    exitCode: int = 0
-    reason: str | None = None
-    message: str | None = None
-    finishedAt: Time | None = None
-
-
-class ContainerState(msgspec.Struct, gc=False):
-    waiting: Waiting | None = None
-    running: Running | None = None
-    terminated: Terminated | None = None
-
-
-class ContainerStatus(msgspec.Struct, gc=False):
-    name: str
-    started: bool | None = None
-    state: ContainerState | None = None
-    lastState: ContainerState | None = None
-
-
-class PodStatus(msgspec.Struct, gc=False):
-    phase: str = ""
-    hostIP: str = ""
-    podIP: str = ""
-    conditions: list[Condition] | None = None
-    containerStatuses: list[ContainerStatus] | None = None
-    initContainerStatuses: list[ContainerStatus] | None = None
-
-
-class PodObject(msgspec.Struct, gc=False):
-    metadata: PodMeta
-    spec: PodSpec
-    status: PodStatus = msgspec.field(default_factory=PodStatus)
 
 
 def derive_pod(pod: PodObject) -> Pod | None:

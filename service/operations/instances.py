@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from service.cluster.access import Caller
+from service.access import Caller
 from service.cluster.usage import UsageReader, UsageUnavailable
 from service.cluster.versions import Versions
-from service.currency import Currency, Freshness
 from service.errors import StatsUnavailable
+from service.freshness import Freshness, ReadBarrier
 from service.health import Health
 from service.model.index import Index
 from service.model.instances import SHOWN, SHOWN_IN_LISTS, Instance, Numbering, Slots, assign, instances
@@ -18,7 +18,7 @@ from service.model.pods import Pod, PodIndex
 from service.model.process import Process
 from service.model.record import Record
 from service.model.usage import Usage
-from service.operations.reading import Address, Processes
+from service.operations.reads import Address, Processes
 from service.pacing import Turns
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records
@@ -52,7 +52,7 @@ class Instances:
         numbering: Numbering,
         records: Records,
         usage: UsageReader,
-        currency: Currency,
+        currency: ReadBarrier,
         health: Health,
     ) -> None:
         """The versions are how far the watches have come."""

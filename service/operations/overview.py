@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.cluster.access import Access, Caller
-from service.currency import Currency, Freshness
-from service.kept import Kept
+from service.access import Access, Caller
+from service.cache import BoundedCache
+from service.freshness import Freshness, ReadBarrier
 from service.model.index import NO_FILTERS, Index, Order, Selection
 from service.model.pods import PodIndex, State
 from service.model.process import Process
@@ -70,13 +70,13 @@ class Sums:
 
 
 class Overview:
-    def __init__(self, index: Index, pods: PodIndex, access: Access, currency: Currency) -> None:
+    def __init__(self, index: Index, pods: PodIndex, access: Access, currency: ReadBarrier) -> None:
         self._index = index
         self._pods = pods
         self._access = access
         self._currency = currency
         self._turns = Turns()
-        self._sums: Kept[Visible, tuple[float, Sums]] = Kept(KEPT)
+        self._sums: BoundedCache[Visible, tuple[float, Sums]] = BoundedCache(KEPT)
 
     async def get(self, caller: Caller) -> tuple[Sums, Freshness]:
         """Raises ServiceUnavailable."""

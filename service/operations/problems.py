@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.cluster.access import Access, Caller
+from service.access import Access, Caller
 from service.cluster.feeds import DeploymentFeed, Skipped
 from service.model.index import Index
 from service.model.process import Workload

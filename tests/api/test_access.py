@@ -10,8 +10,8 @@ import pytest
 
 from service.model.derive import process_guid
 from service.settings import Settings
-from tests.api.conftest import MakeApp, PathTo, Users
 from tests.support.api import Api, assert_cf_error, running
+from tests.support.apps import MakeApp, PathTo, Users
 from tests.support.kube import Kube, eventually
 
 ListPath = Callable[[str], str]

@@ -5,8 +5,8 @@ from itertools import cycle
 
 import pytest
 
-from tests.api.conftest import MakeApp, PathTo, Users
 from tests.support.api import Api, assert_cf_error
+from tests.support.apps import MakeApp, PathTo, Users
 from tests.support.kube import Kube, eventually
 
 HTTP = {"type": "http", "data": {"endpoint": "/health"}}

@@ -8,8 +8,8 @@ from service.model.process import SECOND, Metadata
 from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load
-from tests.api.conftest import MakeApp
 from tests.support.api import Api, assert_cf_error
+from tests.support.apps import MakeApp
 from tests.support.kube import Kube, deployment, eventually
 
 PathTo = Callable[[str, str], str]

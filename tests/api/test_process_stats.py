@@ -9,13 +9,14 @@ from uuid import uuid4
 import pytest
 
 from deploy.local.stack import Stack
-from service.api.keys import ACCESS, INSTANCES, PROCESSES
+from service.api.keys import INSTANCES, PROCESSES
+from service.http.keys import ACCESS
 from service.model.derive import process_guid
-from service.operations.reading import ByApp
+from service.operations.reads import ByApp
 from service.settings import Settings
 from service.store.database import connected
-from tests.api.conftest import MakeApp, PathTo, Users
 from tests.support.api import Api, assert_cf_error, running
+from tests.support.apps import MakeApp, PathTo, Users
 from tests.support.kube import Kube, deployment, eventually
 
 DOWN_KEYS = ["type", "index", "state", "routable", "uptime", "isolation_segment", "details"]

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.api.conftest import MakeApp, PathTo, Users
 from tests.support.api import Api, assert_cf_error
+from tests.support.apps import MakeApp, PathTo, Users
 from tests.support.kube import Kube, eventually
 
 

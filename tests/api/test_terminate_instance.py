@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.api.conftest import MakeApp, PathTo, Users
 from tests.api.test_process_stats import rows_of
 from tests.support.api import Api, assert_cf_error
+from tests.support.apps import MakeApp, PathTo, Users
 from tests.support.kube import Kube, eventually
 
 

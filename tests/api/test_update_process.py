@@ -10,11 +10,11 @@ import pytest
 import structlog
 
 from service import telemetry
-from service.model.derive import Keys
+from service.model.labels import Keys
 from service.settings import Settings
 from service.store.database import connected
-from tests.api.conftest import MakeApp, PathTo, Users
 from tests.support.api import Api, assert_cf_error, running
+from tests.support.apps import MakeApp, PathTo, Users
 from tests.support.kube import Kube, eventually
 
 KEYS = Keys()

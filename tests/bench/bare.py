@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from service.api.responses import CONTENT_TYPE
+from service.http.replies import CONTENT_TYPE
 
 
 async def _serve(bodies: list[bytes]) -> None:

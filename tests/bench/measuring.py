@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from service.api.middlewares import measure as measuring
 from service.api.routes import ROUTES
 from service.health import Health
-from service.metrics.parts import measure_process, measure_requests
+from service.http.middlewares import measure as measuring
+from service.metrics.catalogue import measure_process, measure_requests
 from service.metrics.registry import Metrics
 from tests.bench.report import Row, limited
 

@@ -22,9 +22,9 @@ import msgspec
 import uvloop
 
 from service import settings, telemetry
-from service.api.keys import HEALTH
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.watch import Gone
+from service.http.keys import HEALTH
 from tests.bench import programs
 from tests.bench.programs import Program
 from tests.bench.report import Row, limited

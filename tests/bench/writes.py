@@ -17,7 +17,8 @@ from deploy.local.stack import Stack
 from service.api.bodies import parse_scale, parse_update
 from service.cluster.workloads import PATCH_QUERY, STRATEGIC_MERGE
 from service.model.changes import Change, Live
-from service.model.derive import Deployment, derive_workload, process_guid
+from service.model.derive import derive_workload, process_guid
+from service.model.manifests import Deployment
 from tests.bench import population, requests
 from tests.bench.load import CONNECTIONS, Sample, Target, in_turns, wrk
 from tests.bench.programs import Service, serving

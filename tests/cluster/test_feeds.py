@@ -6,8 +6,10 @@ import orjson
 from msgspec.json import decode
 
 from service.cluster.feeds import DeploymentFeed, PodFeed
-from service.model.derive import Deployment, Keys, derive_workload
+from service.model.derive import derive_workload
 from service.model.index import Index
+from service.model.labels import Keys
+from service.model.manifests import Deployment
 from service.model.pods import PodIndex
 from tests.support.kube import deployment
 

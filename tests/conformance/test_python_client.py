@@ -7,8 +7,8 @@ import pytest
 from cloudfoundry_client.client import CloudFoundryClient
 
 from service.model.derive import process_guid
-from tests.api.conftest import MakeApp, make_app  # noqa: F401 - a fixture
 from tests.support.api import Api
+from tests.support.apps import MakeApp, make_app  # noqa: F401 - a fixture
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from service.settings import Settings
-from tests.api.conftest import MakeApp, make_app
 from tests.support.api import Api, running
+from tests.support.apps import MakeApp, make_app
 from tests.support.kube import Kube
 
 CHROMIUM = "/usr/bin/chromium"

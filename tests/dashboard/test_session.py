@@ -17,9 +17,9 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
-from service.api.keys import ACCESS
 from service.dashboard.routes import ROUTES
 from service.dashboard.sessions import LARGEST, LONGEST_S, Sessions, TokenTooLarge
+from service.http.keys import ACCESS
 from service.model.derive import process_guid
 from service.settings import Settings
 from tests.dashboard.conftest import MakeApp

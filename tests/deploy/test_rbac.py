@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deploy.local.stack import Stack
-from service.api.keys import HEALTH
+from service.http.keys import HEALTH
 from service.model.derive import process_guid
 from service.settings import Settings
 from tests.deploy.overlays import DEPLOY, of_kind

@@ -19,8 +19,8 @@ from kubernetes_asyncio.client import Configuration
 from service.cluster.client import Client
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.watch import INITIAL_EVENTS_END, Reflector
-from service.model.derive import Keys
 from service.model.index import Index, Order
+from service.model.labels import Keys
 from tests.cluster.test_reflector import Objects
 from tests.support.kube import deployment, eventually
 

@@ -6,7 +6,7 @@ import schemathesis
 from schemathesis.openapi.checks import RejectedPositiveData
 
 MAXIMUM_LINE = 64 * 1024
-"""service.api.server's, which cannot be imported there."""
+"""service.http.server's, which cannot be imported there."""
 
 
 def _written_with_fraction(body: Any) -> bool:

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from service.model.derive import Deployment, Namespace
 from service.model.index import Filters, Index, Order, Selection
-from service.model.pods import Pod, PodObject, State
+from service.model.manifests import Deployment, Namespace, PodObject
+from service.model.pods import Pod, State
 from service.model.process import SECOND, HealthCheck, Metadata, Workload
 from service.model.views import Visible
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from service.model.changes import Live, Patch, Scale, Update
-from service.model.derive import DEFAULT_CONTAINER, Keys, derive_workload
+from service.model.derive import DEFAULT_CONTAINER, derive_workload
+from service.model.labels import Keys
 from service.model.probes import CheckChange
 from service.model.process import MetadataChange, Workload
 from tests.model.builders import decode, deployment_dict

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model.derive import PRESETS, Deployment, Keys, Unparsable, derive_space, derive_workload, merge
+from service.model.derive import Unparsable, derive_space, derive_workload, merge
+from service.model.labels import PRESETS, Keys
+from service.model.manifests import Deployment
 from service.model.process import SECOND, HealthCheck, Metadata, Process, Space, Workload, microseconds, timestamp
 from tests.model.builders import CREATED_AT, decode, deployment, deployment_dict, metadata, namespace, workload
 

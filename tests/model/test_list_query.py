@@ -1,4 +1,4 @@
-"""The query of a list: what is taken, what is refused and in which words (service.api.schemas.parse_list)."""
+"""The query of a list: what is taken, what is refused and in which words (service.api.queries.parse_list)."""
 
 import time
 from typing import Literal
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.api.schemas import ParsedList, parse_list
+from service.api.queries import ParsedList, parse_list
 from service.errors import BadQueryParameter, CloudFoundryError, InvalidRequest
 from service.model.index import NO_FILTERS, Filters, Order
 from service.model.paging import PageRequest
 from service.model.process import SECOND
 from service.model.selectors import Operator, Range, Requirement
-from service.operations.reading import ListRequest
+from service.operations.reads import ListRequest
 
 Of = Literal["processes", "app"]
 BOTH: list[Of] = ["processes", "app"]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model.pods import Pod, PodObject, State, derive_pod
+from service.model.manifests import PodObject
+from service.model.pods import Pod, State, derive_pod
 from service.model.process import microseconds
 from tests.model.builders import CREATED_AT, decode_pod, pod_dict
 

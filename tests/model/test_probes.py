@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from service.errors import UnprocessableEntity
 from service.model.changes import Live, Update
-from service.model.derive import Keys, derive_workload
+from service.model.derive import derive_workload
+from service.model.labels import Keys
 from service.model.probes import CheckChange, changed_check, liveness_probes, readiness_probe, recorded
 from service.model.process import HealthCheck, Workload
 from tests.model.builders import decode, deployment_dict

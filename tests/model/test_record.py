@@ -9,16 +9,7 @@ import pytest
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.derive import merge
 from service.model.process import SECOND, Metadata, MetadataChange, Pending
-from service.model.record import (
-    MAXIMUM_ANNOTATIONS,
-    MAXIMUM_LABELS,
-    Record,
-    changed,
-    discarded,
-    folded,
-    prepared,
-    seen,
-)
+from service.model.record import MAXIMUM_ANNOTATIONS, MAXIMUM_LABELS, Record, changed, discarded, folded, prepared, seen
 from tests.model.builders import metadata, workload
 
 START = 1_700_000_000 * SECOND + 123_456

@@ -47,7 +47,7 @@ few = st.builds(MetadataChange, pairs(keys=3))
 
 @dataclass(eq=False)
 class Writer:
-    """One request: `service.operations.writing`, a step at a time."""
+    """One request: `service.operations.writes`, a step at a time."""
 
     change: MetadataChange
     write_id: str

@@ -14,7 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
 from service import app as composition
-from service.api.server import listening
+from service.http.server import listening
 from service.settings import Settings
 from tests.support.kube import eventually
 

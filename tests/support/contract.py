@@ -7,7 +7,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
-from service.api.openapi import JSON, describe
+from service.api.document import JSON, describe
 from service.api.routes import ROUTES
 from service.settings import Settings
 from tests.support.api import Reply

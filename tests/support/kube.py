@@ -13,7 +13,8 @@ import orjson
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import load_kube_config
 
-from service.model.derive import ROLLOUT_REVISION, Keys
+from service.model.derive import ROLLOUT_REVISION
+from service.model.labels import Keys
 
 KEYS = Keys()
 

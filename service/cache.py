@@ -8,7 +8,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Kept(Generic[Key, Value]):
+class BoundedCache(Generic[Key, Value]):
     """Values by key, of a total size in whatever unit; the oldest go first. A look-up is a dict's and no more."""
 
     def __init__(self, capacity: int) -> None:

@@ -14,8 +14,9 @@ from marshmallow import Schema, fields
 
 from service.api import examples, patterns
 from service.api.answers import SCHEMAS, errors_schema, ref
+from service.api.operation import Operation, Route
 from service.api.presenters import API_VERSION
-from service.api.route import Operation, Route
+from service.cache import BoundedCache
 from service.errors import (
     AddressRateLimitExceeded,
     CloudFoundryError,
@@ -27,7 +28,6 @@ from service.errors import (
     ServiceUnavailable,
     UnknownError,
 )
-from service.kept import Kept
 
 Object = dict[str, Any]
 
@@ -102,7 +102,7 @@ class Document:
 
     def __init__(self, routes: Iterable[Route], user_ids: Mapping[str, int]) -> None:
         self._described = describe(routes, user_ids)
-        self._encoded: Kept[str, bytes] = Kept(4 << 20)
+        self._encoded: BoundedCache[str, bytes] = BoundedCache(4 << 20)
 
     def encode(self, base: str) -> bytes:
         """The document for who reaches the API at `base`."""

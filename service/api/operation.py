@@ -1,12 +1,12 @@
-"""What one row of the table of routes says, to the router and to the API's document."""
+"""What the API's document says of a route."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from aiohttp import web
 from marshmallow import Schema
 
 from service.errors import CloudFoundryError
+from service.http import routing
 
 Errors = tuple[type[CloudFoundryError], ...]
 
@@ -34,9 +34,5 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Route:
-    method: str
-    path: str
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    operation: Operation | None = None
-    """None: not part of the API's document."""
+class Route(routing.Route):
+    operation: Operation

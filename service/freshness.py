@@ -43,7 +43,7 @@ class Freshness:
     metadata_current: bool = True
 
 
-class Intake:
+class RowIntake:
     """Where the mirror's rows go."""
 
     def __init__(self, index: Index, numbering: Numbering, deployments: Versions[Key], pods: Versions[Key]) -> None:
@@ -63,7 +63,7 @@ class Intake:
         yield from self._index.retain_metadata(keys)
 
 
-class Currency:
+class ReadBarrier:
     def __init__(
         self,
         index: Index,
@@ -71,7 +71,7 @@ class Currency:
         deployment_feed: DeploymentFeed,
         pod_feed: PodFeed,
         mirror: Mirror,
-        intake: Intake,
+        intake: RowIntake,
         workloads: Workloads,
         health: Health,
     ) -> None:

@@ -2,11 +2,10 @@
 
 from aiohttp import hdrs, web
 
-from service.api.keys import HEALTH, METRICS
-from service.api.middlewares import envelop_errors, identify
-from service.api.route import Route
-from service.api.routes import add_routes
 from service.health import Health
+from service.http.keys import HEALTH, METRICS
+from service.http.middlewares import envelop_errors, identify
+from service.http.routing import Route, add_routes
 from service.metrics.registry import Metrics
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.api.keys import HEALTH
+from service.http.keys import HEALTH
 from service.settings import Settings
 from service.store.mirror import Mirror
 from tests.support.api import Api, assert_cf_error, running

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from service.api.responses import error_response
-from service.api.schemas import check_decodable
 from service.errors import (
     BodyTooLarge,
     CloudFoundryError,
@@ -17,6 +15,8 @@ from service.errors import (
     UnknownError,
     UnknownRequest,
 )
+from service.http.decoding import check_decodable
+from service.http.replies import error_response
 from service.metrics.numbers import Requests, Series
 from service.telemetry import get_logger, new_request_id, request_id
 

@@ -14,15 +14,12 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from service.api.proxies import client_address
-from service.cluster.access import Access, Caller
+from service.access import Caller
 from service.errors import (
     AddressRateLimitExceeded,
-    InvalidAuthToken,
-    NotAuthenticated,
-    NotAuthorized,
     RateLimitExceeded,
 )
+from service.http.proxies import client_address
 
 CAPACITY = 50_000
 """Callers, and addresses, that are counted at a time: some 10 MB of each. Beyond, the oldest start anew."""
@@ -96,26 +93,28 @@ class RateLimits:
         self._callers = Windows(requests, window_s)
         self._addresses = Windows(requests, window_s)
 
-    async def admit(self, request: web.Request, access: Access, authorization: str | None) -> Caller:
-        """Who asks, by an Authorization header or what stands for one.
+    def require_room(self, request: web.Request, is_known: Callable[[], bool]) -> None:
+        """Raises AddressRateLimitExceeded where the address has sent too much without a valid token.
 
-        Raises what Access.authenticate does, RateLimitExceeded and AddressRateLimitExceeded.
+        Whoever was let in before (`is_known`) is not shut out by what others try from behind the same address.
         """
-        address = _counted(client_address(request, self._trusted_proxies))
-        exhausted = self._addresses.exhausted(address)
-        # Whoever was let in before is not shut out by what others try from behind the same address.
-        if exhausted and not access.knows(authorization):
+        exhausted = self._addresses.exhausted(self._address(request))
+        if exhausted and not is_known():
             request[STANDING] = exhausted
             raise AddressRateLimitExceeded(retry_after_s=_retry_after_s(exhausted))
-        try:
-            caller = await access.authenticate(authorization)
-        except (NotAuthenticated, InvalidAuthToken, NotAuthorized):
-            request[STANDING] = self._addresses.take(address)
-            raise
+
+    def count_refusal(self, request: web.Request) -> None:
+        """Count a request without a valid token against its address."""
+        request[STANDING] = self._addresses.take(self._address(request))
+
+    def count(self, request: web.Request, caller: Caller) -> None:
+        """Count a request of a caller. Raises RateLimitExceeded where none was left."""
         standing = request[STANDING] = self._callers.take(_identity(caller))
         if standing.exceeded:
             raise RateLimitExceeded(retry_after_s=_retry_after_s(standing))
-        return caller
+
+    def _address(self, request: web.Request) -> str:
+        return _counted(client_address(request, self._trusted_proxies))
 
     async def tell(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the headers of whoever was counted; to be called when a reply is about to be sent."""

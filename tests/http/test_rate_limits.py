@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from service.api import rate_limits
-from service.api.proxies import client_address
-from service.api.rate_limits import Windows
+from service.http import rate_limits
+from service.http.proxies import client_address
+from service.http.rate_limits import Windows
 from service.settings import Settings
 from tests.support.api import Api, Reply, assert_cf_error, running
 from tests.support.kube import Kube

@@ -8,14 +8,14 @@ from uuid import uuid4
 import pytest
 
 from service import __version__
-from service.metrics import parts
+from service.metrics import catalogue
 from service.metrics.lag import PERIOD_S
 from service.metrics.registry import Metrics
 from service.model.derive import process_guid
 from service.settings import Settings
 from service.store.database import Pool
-from tests.api.conftest import MakeApp
 from tests.support.api import Api, running
+from tests.support.apps import MakeApp
 from tests.support.kube import Kube, deployment, eventually
 from tests.support.metrics import scrape
 
@@ -67,7 +67,7 @@ async def test_durations_are_those_of_the_requests(api: Api, monkeypatch: pytest
     async def in_flight() -> bool:
         return (await scrape(api)).value("cf_processes_requests_in_flight") == 1
 
-    monkeypatch.setattr("service.operations.reading.Processes.get", slow)
+    monkeypatch.setattr("service.operations.reads.Processes.get", slow)
     labels = {"method": "GET", "route": "/v3/processes/{guid}"}
     before, began = await scrape(api), time.perf_counter()
     request = asyncio.create_task(api.get("/v3/processes/any"))
@@ -151,7 +151,7 @@ async def test_writes_are_counted_wherever_they_go(api: Api, make_app: MakeApp) 
 
 async def test_writes_that_wait_for_a_connection_are_seen(database_url: str) -> None:
     pool, metrics = await Pool.open(database_url, size=1, timeout_s=5), Metrics()
-    parts.measure_pool(metrics, pool)
+    catalogue.measure_pool(metrics, pool)
 
     async def use() -> None:
         async with pool.connection():

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, unquote_to_bytes
+from urllib.parse import parse_qsl, unquote
 
 from marshmallow import Schema, ValidationError, fields, validate
 
 from service.api import patterns
 from service.errors import BadQueryParameter, InvalidRequest
+from service.http.decoding import check_decodable
 from service.model.index import Filters, Order
 from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
 from service.model.selectors import (
@@ -22,7 +23,7 @@ from service.model.selectors import (
     parse_range,
 )
 from service.model.selectors import MAXIMUM_VALUES as MAXIMUM_SET
-from service.operations.reading import ListRequest
+from service.operations.reads import ListRequest
 
 MAXIMUM_VALUES = 5000
 """Values of one list parameter: as many as a page can hold."""
@@ -43,22 +44,6 @@ class ParsedList:
     kept: tuple[tuple[str, str], ...]
     embed: bool = False
     """Whether each process is to be shown with its instances."""
-
-
-def check_decodable(raw: str) -> None:
-    """Raises InvalidRequest for a path or query whose percent-escapes are broken, no UTF-8, or hide a NUL."""
-    if "\0" in raw or not raw.isascii():
-        raise InvalidRequest("The request line must be ASCII, other characters percent-encoded")
-    if "%" not in raw:
-        return
-    if _BAD_ESCAPE.search(raw):
-        raise InvalidRequest("A '%' in the path or query must be followed by two hexadecimal digits")
-    try:
-        text = unquote_to_bytes(raw).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRequest("The path or query is not UTF-8 once percent-decoded") from error
-    if "\0" in text:
-        raise InvalidRequest("The path or query holds a NUL character")
 
 
 class _PlainInteger(fields.Field[int]):

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.api.bodies import parse_scale, parse_update
-from service.api.openapi import JSON
-from service.api.schemas import check_instances, parse_list, parse_single
+from service.api.document import JSON
+from service.api.queries import check_instances, parse_list, parse_single
 from service.errors import BadQueryParameter, UnprocessableEntity
 from service.settings import Settings
 from tests.support.bodies import KEYS, NAMES, SCALES, UPDATES

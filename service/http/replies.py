@@ -8,10 +8,10 @@ from urllib.parse import quote_plus
 import orjson
 from aiohttp import hdrs, web
 
-from service.api.keys import SETTINGS
-from service.api.proxies import is_trusted
-from service.currency import Freshness
 from service.errors import CloudFoundryError, InvalidRequest
+from service.freshness import Freshness
+from service.http.keys import SETTINGS
+from service.http.proxies import is_trusted
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 WORTH_COMPRESSING = 1400

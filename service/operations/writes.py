@@ -13,18 +13,12 @@ from dataclasses import dataclass, field
 import msgspec
 import orjson
 
-from service.cluster.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
+from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
 from service.cluster.feeds import DeploymentFeed, PodFeed
 from service.cluster.versions import version_number
 from service.cluster.workloads import Changed, Conflict, Denied, Workloads
-from service.currency import Currency
-from service.errors import (
-    CloudFoundryError,
-    NotAuthorized,
-    ResourceNotFound,
-    ServiceUnavailable,
-    UnprocessableEntity,
-)
+from service.errors import CloudFoundryError, NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
+from service.freshness import ReadBarrier
 from service.health import Health
 from service.model import record as rules
 from service.model.changes import Change, Live, Patch
@@ -34,7 +28,7 @@ from service.model.process import Metadata, MetadataChange, Process, Workload
 from service.model.record import Record
 from service.operations.audit import Entry, audited
 from service.operations.instances import Instances
-from service.operations.reading import Address, Processes
+from service.operations.reads import Address, Processes
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records
 from service.telemetry import get_logger
@@ -83,7 +77,7 @@ class Writing:
         records: Records,
         deployments: DeploymentFeed,
         pods: PodFeed,
-        currency: Currency,
+        currency: ReadBarrier,
         health: Health,
     ) -> None:
         self._index = index

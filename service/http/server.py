@@ -10,9 +10,9 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from service.api.middlewares import REQUEST_ID, SERVER
-from service.api.responses import error_response
 from service.errors import InvalidRequest, UnknownError
+from service.http.middlewares import REQUEST_ID, SERVER
+from service.http.replies import error_response
 from service.telemetry import get_logger, new_request_id
 
 log = get_logger(__name__)

@@ -10,15 +10,15 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.api import handlers
-from service.api.keys import HEALTH
-from service.api.openapi import JSON
+from service.api.document import JSON
 from service.api.routes import ROUTES
 from service.health import Health
+from service.http.keys import HEALTH
 from service.model.derive import process_guid
 from service.settings import Settings
-from tests.api.conftest import MakeApp
 from tests.support.admission import refusing
 from tests.support.api import Api, Reply, running
+from tests.support.apps import MakeApp
 from tests.support.contract import Contract, Kind
 from tests.support.kube import Kube, deployment, eventually
 

@@ -8,8 +8,8 @@ import pytest
 
 from service.model.derive import process_guid
 from service.settings import Settings
-from tests.api.conftest import MakeApp
 from tests.support.api import Api, Reply, assert_cf_error, running
+from tests.support.apps import MakeApp
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v3", "/v3/apps", "/v3/processes/", "/v3/apps/a/processes/web/nope", "//"])

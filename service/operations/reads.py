@@ -4,10 +4,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
-from service.cluster.access import Access, Caller
-from service.currency import Currency, Freshness
+from service.access import Access, Caller
+from service.cache import BoundedCache
 from service.errors import ResourceNotFound
-from service.kept import Kept
+from service.freshness import Freshness, ReadBarrier
 from service.model.index import NO_FILTERS, Filters, Index, Order, Selection
 from service.model.paging import PageRequest
 from service.model.process import Process
@@ -48,12 +48,12 @@ Address = ByGuid | ByApp
 
 
 class Processes:
-    def __init__(self, index: Index, access: Access, currency: Currency) -> None:
+    def __init__(self, index: Index, access: Access, currency: ReadBarrier) -> None:
         self._index = index
         self._access = access
         self._currency = currency
         self._turns = Turns()
-        self._selections: Kept[tuple[ListRequest, Visible], tuple[int, Selection]] = Kept(SELECTED)
+        self._selections: BoundedCache[tuple[ListRequest, Visible], tuple[int, Selection]] = BoundedCache(SELECTED)
 
     async def list(self, caller: Caller, request: ListRequest, *, pods: bool = False) -> tuple[Selection, Freshness]:
         """A page of all the caller sees; `pods`: their instances are wanted too. Raises ServiceUnavailable."""

@@ -1,0 +1,1 @@
+"""What any HTTP service needs around its handlers. Knows HTTP, and no resource."""

@@ -1,0 +1,59 @@
+"""The label and annotation keys that tie Kubernetes objects to Cloud Foundry resources, and presets of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Label and annotation keys that tie Kubernetes objects to Cloud Foundry resources."""
+
+    app_guid: str = "cloudfoundry.org/app-guid"
+    process_type: str = "cloudfoundry.org/process-type"
+    process_guid: str = "cloudfoundry.org/process-guid"
+    space_guid: str = "cloudfoundry.org/space-guid"
+    organization_guid: str = "cloudfoundry.org/org-guid"
+    version: str = "cloudfoundry.org/version"
+    revision_guid: str = "cloudfoundry.org/revision-guid"
+    registry_credential_guid: str = "cloudfoundry.org/registry-credential-guid"
+    registry_credential_last_synced_at: str = "cloudfoundry.org/registry-credential-last-synced-at"
+    health_check: str = "cloudfoundry.org/health-check"
+    readiness_health_check: str = "cloudfoundry.org/readiness-health-check"
+    last_write: str = "cloudfoundry.org/last-write"
+
+
+def _korifi(name: str) -> str:
+    return f"korifi.cloudfoundry.org/{name}"
+
+
+PRESETS: Mapping[str, Keys] = {
+    "default": Keys(),
+    "korifi": Keys(
+        app_guid=_korifi("app-guid"),
+        process_type=_korifi("process-type"),
+        process_guid=_korifi("process-guid"),
+        space_guid=_korifi("space-guid"),
+        organization_guid=_korifi("org-guid"),
+        version=_korifi("version"),
+        revision_guid=_korifi("revision-guid"),
+        registry_credential_guid=_korifi("registry-credential-guid"),
+        registry_credential_last_synced_at=_korifi("registry-credential-last-synced-at"),
+        health_check=_korifi("health-check"),
+        readiness_health_check=_korifi("readiness-health-check"),
+        last_write=_korifi("last-write"),
+    ),
+    "eirini": Keys(
+        app_guid="cloudfoundry.org/app_guid",
+        process_type="cloudfoundry.org/process_type",
+        process_guid="cloudfoundry.org/guid",
+        space_guid="cloudfoundry.org/space_guid",
+        organization_guid="cloudfoundry.org/org_guid",
+        version="cloudfoundry.org/version",
+        revision_guid="cloudfoundry.org/revision_guid",
+        registry_credential_guid="cloudfoundry.org/registry_credential_guid",
+        registry_credential_last_synced_at="cloudfoundry.org/registry_credential_last_synced_at",
+        health_check="cloudfoundry.org/health_check",
+        readiness_health_check="cloudfoundry.org/readiness_health_check",
+        last_write="cloudfoundry.org/last_write",
+    ),
+}
