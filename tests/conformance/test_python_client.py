@@ -8,7 +8,7 @@ from cloudfoundry_client.client import CloudFoundryClient
 
 from service.model.derive import process_guid
 from tests.support.api import Api
-from tests.support.apps import MakeApp, make_app  # noqa: F401 - a fixture
+from tests.support.apps import MakeApp
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def client(api: Api) -> Any:
     return await asyncio.to_thread(make)
 
 
-async def test_lists_all_pages(client: Any, make_app: MakeApp) -> None:  # noqa: F811
+async def test_lists_all_pages(client: Any, make_app: MakeApp) -> None:
     apps = [await make_app("web", "worker") for _ in range(3)]
     pages = await asyncio.to_thread(
         lambda: [process["guid"] for process in client.v3.processes.list(app_guids=apps, per_page=2)]
@@ -31,7 +31,7 @@ async def test_lists_all_pages(client: Any, make_app: MakeApp) -> None:  # noqa:
     assert sorted(pages) == sorted(process_guid(app, t) for app in apps for t in ("web", "worker"))
 
 
-async def test_gets_one_process(client: Any, make_app: MakeApp) -> None:  # noqa: F811
+async def test_gets_one_process(client: Any, make_app: MakeApp) -> None:
     guid = process_guid(await make_app("web"), "web")
     process = await asyncio.to_thread(client.v3.processes.get, guid)
     assert (process["guid"], process["type"], process["instances"]) == (guid, "web", 0)

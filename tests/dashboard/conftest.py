@@ -9,7 +9,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from service.settings import Settings
 from tests.support.api import Api, running
-from tests.support.apps import MakeApp, make_app
+from tests.support.apps import MakeApp
 from tests.support.kube import Kube
 
 CHROMIUM = "/usr/bin/chromium"
@@ -27,7 +27,7 @@ PATIENCE_MS = 10_000
 
 OpenPage = Callable[..., Awaitable[Page]]
 
-__all__ = ["MakeApp", "OpenPage", "make_app"]
+__all__ = ["MakeApp", "OpenPage"]
 
 
 @pytest.fixture(scope="module")
