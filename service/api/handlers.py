@@ -7,7 +7,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from service.access import Caller
-from service.api.bodies import parse_scale, parse_update, read_document
+from service.api.bodies import LARGEST_SCALE, parse_scale, parse_update, read_document
 from service.api.keys import DOCUMENT, INSTANCES, PAGES, PROCESSES, WRITING
 from service.api.presenters import (
     present_instances,
@@ -88,7 +88,7 @@ async def update_process(request: web.Request) -> web.Response:
 async def scale_process(request: web.Request) -> web.Response:
     """POST …/actions/scale, at both addresses"""
     actor, base = await _authenticate_actor(request), base_url(request)
-    document = await read_document(request)
+    document = await read_document(request, LARGEST_SCALE)
     async with request.app[WRITING].begin(actor, _address(request), "scale") as write:
         result = await write.apply(parse_scale(document))
     return _present_written(base, result, 202)

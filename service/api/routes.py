@@ -11,6 +11,7 @@ from service.errors import (
     BodyTooLarge,
     LabelLimitExceeded,
     MessageParseError,
+    RequestTimeout,
     ResourceNotFound,
     StatsUnavailable,
     UnprocessableEntity,
@@ -18,7 +19,7 @@ from service.errors import (
 
 _LISTING: Errors = (BadQueryParameter, StatsUnavailable)
 _READING: Errors = (*_LISTING, ResourceNotFound)
-_WRITING: Errors = (MessageParseError, ResourceNotFound, BodyTooLarge, UnprocessableEntity)
+_WRITING: Errors = (MessageParseError, ResourceNotFound, RequestTimeout, BodyTooLarge, UnprocessableEntity)
 
 _OF_PROCESS = (
     (

@@ -11,6 +11,7 @@ from service.api.keys import INSTANCES, PROCESSES, WRITING
 from service.dashboard import text
 from service.dashboard.frame import User, render, see
 from service.errors import CloudFoundryError, InvalidAuthToken, ResourceNotFound, StatsUnavailable
+from service.http.receiving import read_form
 from service.model.instances import Instance
 from service.model.process import Process
 from service.operations.reads import ByGuid
@@ -33,7 +34,7 @@ async def scale(request: web.Request, user: User) -> web.StreamResponse:
     """POST /ui/processes/{guid}/scale"""
     guid = request.match_info["guid"]
     process, _ = await request.app[PROCESSES].get(user.caller, ByGuid(guid))
-    asked = _asked(_sent(await request.post()), process)
+    asked = _asked(await read_form(request), process)
     try:
         async with request.app[WRITING].begin(user.actor, ByGuid(guid), "scale") as write:
             result = await write.apply(parse_scale(asked))
@@ -110,10 +111,6 @@ def _asked(fields: Mapping[str, str], process: Process) -> dict[str, Any]:
         name: int(value) if re.fullmatch(r"-?[0-9]{1,19}", value) else value[:40] for name, value in written.items()
     }
     return {name: value for name, value in asked.items() if value != present[name]}
-
-
-def _sent(form: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _page_of(process: Process) -> str:
