@@ -5,9 +5,11 @@ service.cluster.access has the implementation that asks Kubernetes.
 
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from service.model.views import Visible
+
+Verb = Literal["get", "list"]
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,11 @@ class Access(Protocol):
     def knows(self, token: str) -> bool:
         """Whether this token was accepted before, as far as is remembered. A guessed one never was."""
 
-    async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
-        """The namespaces whose Deployments the caller may list: all of these that are, and maybe more of the same kind.
+    async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
+        """The namespaces whose Deployments the caller may list, or get: all of these that are, and maybe more such.
 
         Raises ServiceUnavailable.
         """
-
-    async def may_get(self, caller: Caller, namespace: str) -> bool:
-        """Whether the caller may get a Deployment of the namespace. Raises ServiceUnavailable."""
 
     async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
         """Whether the caller may do this there now: asked anew each time. Raises ServiceUnavailable."""
@@ -79,11 +78,8 @@ class Unrestricted:
     def knows(self, token: str) -> bool:
         return True
 
-    async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
+    async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         return None
-
-    async def may_get(self, caller: Caller, namespace: str) -> bool:
-        return True
 
     async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
         return False

@@ -36,7 +36,7 @@ from service.model.pods import PodIndex
 from service.operations.instances import Instances
 from service.operations.overview import Overview
 from service.operations.problems import Problems
-from service.operations.reads import Processes
+from service.operations.reads import Reads
 from service.operations.writes import Writing
 from service.settings import Settings
 from service.store.database import Pool
@@ -117,26 +117,26 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             states,
             mirror.state,
             lambda: {
-                "processes": len(index),
+                "processes": len(index.processes),
                 "pods": len(pods),
                 "conflicts": len(index.conflicts),
                 "skipped": len(deployments.skipped),
             },
         )
         workloads, records = Workloads(client, callers, deployments.recent, settings.keys), Records(pool)
-        currency = ReadBarrier(index, pods, deployments, pod_feed, mirror, intake, workloads, health)
-        processes = Processes(index, access, currency)
+        barrier = ReadBarrier(index, pods, deployments, pod_feed, mirror, intake, workloads, health)
+        processes = Reads(index.processes, access, barrier)
         instances = Instances(
-            processes,
-            index,
-            pods,
-            deployments.versions,
-            pod_feed.versions,
-            numbering,
-            records,
-            UsageReader(client, settings.keys),
-            currency,
-            health,
+            reads=processes,
+            index=index,
+            pods=pods,
+            deployment_versions=deployments.versions,
+            pod_versions=pod_feed.versions,
+            numbering=numbering,
+            records=records,
+            usage=UsageReader(client, settings.keys),
+            barrier=barrier,
+            health=health,
         )
         catalogue.measure_index(metrics, index, pods, deployments)
         catalogue.measure_watches(metrics, states)
@@ -144,10 +144,19 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[ACCESS] = access
         app[PROCESSES] = processes
         app[INSTANCES] = instances
-        app[OVERVIEW] = Overview(index, pods, access, currency)
+        app[OVERVIEW] = Overview(processes, pods)
         app[PROBLEMS] = Problems(index, access, deployments)
         app[WRITING] = Writing(
-            index, access, processes, instances, workloads, records, deployments, pod_feed, currency, health
+            index=index,
+            access=access,
+            reads=processes,
+            instances=instances,
+            workloads=workloads,
+            records=records,
+            deployments=deployments,
+            pods=pod_feed,
+            barrier=barrier,
+            health=health,
         )
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()

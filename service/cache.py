@@ -31,3 +31,7 @@ class BoundedCache(Generic[Key, Value]):
         while self._size > self._capacity:
             _, (_, oldest) = self._values.popitem(last=False)
             self._size -= oldest
+
+    def clear(self) -> None:
+        self._values.clear()
+        self._size = 0

@@ -15,7 +15,7 @@ from service.cluster import inspection as cluster
 from service.cluster.client import Client, NoCluster
 from service.cluster.inspection import Survey, Unanswered
 from service.cluster.permissions import PERMISSIONS, AccountPermission, Need
-from service.model.index import Order
+from service.model.collection import Slice
 from service.settings import Settings
 from service.store import inspection as store
 from service.store.database import Connection, DatabaseUnavailable, SchemaMismatch, connected, migrations
@@ -236,7 +236,9 @@ async def _check_labels(client: Client, settings: Settings, report: _Report) -> 
         advice = "label them with the GUID of their app, or name the label they have: LABEL_PRESET, APP_GUID_LABEL"
         report.warn("labels", f"no Deployment carries {label}", advice)
         return
-    report.ok("labels", f"{_count(survey.found, 'Deployment')} with {label}, {_count(len(survey.index), 'process')}")
+    report.ok(
+        "labels", f"{_count(survey.found, 'Deployment')} with {label}, {_count(len(survey.index.processes), 'process')}"
+    )
     _tell_losses(survey, label, report)
     if spaces_known:
         _tell_spaces(survey, report)
@@ -286,10 +288,10 @@ def _tell_lost(report: _Report, subject: str, lost: Sequence[str], *, well: str,
 
 
 def _tell_spaces(survey: Survey, report: _Report) -> None:
-    everything = survey.index.page(None, Order.CREATED_AT, descending=False, start=0, size=len(survey.index))
-    unnamed = {p.workload.namespace for p in everything.processes if p.space_guid == p.workload.namespace}
-    homeless = {p.workload.namespace for p in everything.processes if p.organization_guid is None}
-    text = f"processes are in {_count(len(survey.index.namespaces()), 'Namespace')}"
+    everything = survey.index.processes.page(None, Slice(size=len(survey.index.processes)))
+    unnamed = {p.workload.namespace for p in everything.items if p.space_guid == p.workload.namespace}
+    homeless = {p.workload.namespace for p in everything.items if p.organization_guid is None}
+    text = f"processes are in {_count(len(survey.index.processes.namespaces()), 'Namespace')}"
     if unnamed:
         text += f"; the space's GUID is the Namespace's name, for want of a label, in {_few(sorted(unnamed))}"
     if homeless:

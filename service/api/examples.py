@@ -40,6 +40,7 @@ _CREATED = 1_794_000_000 * SECOND
 _NOW = _CREATED + 3600 * SECOND
 
 _METADATA = Metadata(
+    namespace="storefront",
     app_guid=_APP,
     type="web",
     labels={"tier": "frontend"},

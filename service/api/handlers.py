@@ -21,9 +21,10 @@ from service.freshness import Freshness
 from service.http.callers import authenticate, bearer_token
 from service.http.keys import SETTINGS
 from service.http.replies import LAGGING, STATS_UNAVAILABLE, answer, base_url, written
-from service.model.index import Selection
-from service.model.process import microseconds
-from service.operations.reads import Address, ByApp, ByGuid
+from service.model.collection import Selection
+from service.model.process import Process, microseconds
+from service.operations.processes import ambiguity_of_app, ambiguity_of_read, by_app, by_guid, of_app
+from service.operations.reads import Address
 from service.operations.writes import Actor, Written
 
 
@@ -31,7 +32,7 @@ async def list_processes(request: web.Request) -> web.Response:
     """GET /v3/processes"""
     caller = await _authenticate(request)
     parsed = parse_list(_query(request), "processes")
-    selection, freshness = await request.app[PROCESSES].list(caller, parsed.request, pods=parsed.embed)
+    selection, freshness = await request.app[PROCESSES].page(caller, parsed.request, pods=parsed.embed)
     return await _present_list(request, "/v3/processes", parsed, selection, freshness)
 
 
@@ -40,40 +41,43 @@ async def list_app_processes(request: web.Request) -> web.Response:
     caller = await _authenticate(request)
     parsed = parse_list(_query(request), "app")
     app_guid = request.match_info["guid"]
-    selection, freshness = await request.app[PROCESSES].list_of_app(caller, app_guid, parsed.request, pods=parsed.embed)
+    selection, namespaces, freshness = await request.app[PROCESSES].page_of(
+        caller, of_app(app_guid), parsed.request, pods=parsed.embed
+    )
     path = f"/v3/apps/{quote(app_guid, safe='')}/processes"
-    return await _present_list(request, path, parsed, selection, freshness)
+    warning = ambiguity_of_app(namespaces)
+    return await _present_list(request, path, parsed, selection, freshness, warning=warning)
 
 
 async def get_process(request: web.Request) -> web.Response:
     """GET /v3/processes/{guid} and /v3/apps/{guid}/processes/{type}"""
     caller = await _authenticate(request)
     query = _query(request)
-    process, freshness = await request.app[PROCESSES].get(caller, _address(request), pods=bool(query))
-    embedded = None
+    meaning, freshness = await request.app[PROCESSES].get(caller, _address(request), pods=bool(query))
+    process, embedded = meaning.item, None
     if parse_single(query):
         found, freshness = await request.app[INSTANCES].of([process], freshness)
-        embedded = present_instances(found[process.guid], _now())
+        embedded = present_instances(found[process.workload.uid], _now())
     body = present_process(process, base_url(request), command=process.workload.command, embedded=embedded)
-    return answer(request, orjson.dumps(body), freshness)
+    return answer(request, orjson.dumps(body), freshness, warnings=[ambiguity_of_read(meaning)])
 
 
 async def get_stats(request: web.Request) -> web.Response:
     """GET …/stats, at both addresses"""
     caller = await _authenticate(request)
-    stats, freshness = await request.app[INSTANCES].stats(caller, _address(request))
-    warning = STATS_UNAVAILABLE if stats.usage is None else None
-    return answer(request, orjson.dumps(present_stats(stats, _now())), freshness, warning=warning)
+    meaning, stats, freshness = await request.app[INSTANCES].stats(caller, _address(request))
+    warnings = [ambiguity_of_read(meaning), STATS_UNAVAILABLE if stats.usage is None else None]
+    return answer(request, orjson.dumps(present_stats(stats, _now())), freshness, warnings=warnings)
 
 
 async def list_instances(request: web.Request) -> web.Response:
     """GET /v3/processes/{guid}/process_instances"""
     caller = await _authenticate(request)
-    process, freshness = await request.app[PROCESSES].get(caller, _address(request), pods=True)
+    meaning, freshness = await request.app[PROCESSES].get(caller, _address(request), pods=True)
     check_instances(_query(request))
-    found, freshness = await request.app[INSTANCES].of_one(process, freshness)
-    body = present_process_instances(process, found, base_url(request), _now())
-    return answer(request, orjson.dumps(body), freshness)
+    found, freshness = await request.app[INSTANCES].of_one(meaning.item, freshness)
+    body = present_process_instances(meaning.item, found, base_url(request), _now())
+    return answer(request, orjson.dumps(body), freshness, warnings=[ambiguity_of_read(meaning)])
 
 
 async def update_process(request: web.Request) -> web.Response:
@@ -124,27 +128,29 @@ async def _authenticate_actor(request: web.Request) -> Actor:
 
 def _address(request: web.Request) -> Address:
     names = request.match_info
-    return ByApp(names["guid"], names["type"]) if "type" in names else ByGuid(names["guid"])
+    return by_app(names["guid"], names["type"]) if "type" in names else by_guid(names["guid"])
 
 
 async def _present_list(
     request: web.Request,
     path: str,
     parsed: ParsedList,
-    selection: Selection,
+    selection: Selection[Process],
     freshness: Freshness,
+    *,
+    warning: str | None = None,
 ) -> web.Response:
     base, embedded = base_url(request), None
     if parsed.embed:
-        embedded, freshness = await request.app[INSTANCES].of(selection.processes, freshness)
+        embedded, freshness = await request.app[INSTANCES].of(selection.items, freshness)
     body = await request.app[PAGES].encode(selection, parsed.request.page, base, path, parsed.kept, embedded)
-    return answer(request, body.encoded, freshness, etag=body.etag)
+    return answer(request, body.encoded, freshness, etag=body.etag, warnings=[warning])
 
 
 def _present_written(base: str, result: Written, status: int) -> web.Response:
     process = result.process
     body = orjson.dumps(present_process(process, base, command=process.workload.command))
-    return written(body, status, warning=LAGGING if result.lagging else None)
+    return written(body, status, warnings=[LAGGING if result.lagging else None])
 
 
 def _now() -> int:

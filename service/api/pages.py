@@ -11,7 +11,7 @@ import orjson
 
 from service.api.presenters import HIDDEN_COMMAND, link, present_instances, present_process
 from service.cache import BoundedCache
-from service.model.index import Selection
+from service.model.collection import Selection
 from service.model.instances import Instance
 from service.model.paging import PageRequest, page_numbers
 from service.model.process import Process, microseconds
@@ -36,7 +36,7 @@ class Row:
 class Body:
     """A list, encoded, with its ETag: good while the same processes stand on the page, of the same total."""
 
-    selection: Selection
+    selection: Selection[Process]
     encoded: bytes
     etag: str
 
@@ -46,14 +46,14 @@ class Pages:
 
     def __init__(self, rows_bytes: int = 10 << 20, bodies_bytes: int = 8 << 20) -> None:
         self._rows: BoundedCache[tuple[str, str], Row] = BoundedCache(rows_bytes)
-        """By base URL and GUID."""
+        """By base URL and uid of the Deployment."""
         self._bodies: BoundedCache[tuple[str, PageRequest, Pairs], Body] = BoundedCache(bodies_bytes)
         """By what the links say."""
         self._turns = Turns()
 
     async def encode(
         self,
-        selection: Selection,
+        selection: Selection[Process],
         page: PageRequest,
         base: str,
         path: str,
@@ -62,7 +62,7 @@ class Pages:
     ) -> Body:
         """The body of a list at `base` + `path`; `pairs` of the query are repeated in its links.
 
-        `embedded` has the instances to show with each process, by its GUID.
+        `embedded` has the instances to show with each process, by the uid of its Deployment.
         """
         key = (base + path, page, pairs)
         body = self._bodies.get(key) if embedded is None else None
@@ -78,7 +78,7 @@ class Pages:
 
     def _encode(
         self,
-        selection: Selection,
+        selection: Selection[Process],
         page: PageRequest,
         base: str,
         path: str,
@@ -87,13 +87,13 @@ class Pages:
     ) -> Generator[None, None, Body]:
         now = microseconds(datetime.now(UTC))
         parts, digests = [], []
-        for process in selection.processes:
-            row = self._rows.get((base, process.workload.guid))
+        for process in selection.items:
+            row = self._rows.get((base, process.workload.uid))
             if row is None or row.process is not process:
                 row = self._encode_row(process, base)
                 yield
             if embedded is not None:
-                encoded, row_digest = _with_instances(row, embedded[process.guid], now)
+                encoded, row_digest = _with_instances(row, embedded[process.workload.uid], now)
                 yield
             else:
                 encoded, row_digest = row.encoded, row.digest
@@ -114,7 +114,7 @@ class Pages:
         # Copied, for orjson leaves its output in a buffer of several times the size.
         encoded = bytes(memoryview(encoded))
         row = Row(process, encoded, hashlib.blake2b(encoded, digest_size=12).digest())
-        self._rows.put((base, process.workload.guid), row, len(encoded))
+        self._rows.put((base, process.workload.uid), row, len(encoded))
         return row
 
 

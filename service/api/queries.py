@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from service.api import patterns
 from service.errors import BadQueryParameter, InvalidRequest
 from service.http.decoding import check_decodable
-from service.model.index import Filters, Order
+from service.model.collection import CREATED_AT, UPDATED_AT, Filters
 from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
 from service.model.selectors import (
     MAXIMUM_REQUIREMENTS,
@@ -33,7 +33,8 @@ LONGEST_KEPT = 512
 """Characters of a query whose parse is kept: dashboards repeat short ones, and long ones would fill the memory."""
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_ORDERS = {"created_at": Order.CREATED_AT, "updated_at": Order.UPDATED_AT}
+_ORDERS = (CREATED_AT, UPDATED_AT)
+_FACETS = ("guids", "types", "app_guids", "space_guids", "organization_guids")
 
 
 @dataclass(frozen=True)
@@ -185,16 +186,11 @@ def _parse(query: str, of: Literal["processes", "app"]) -> ParsedList:
     order_by = values["order_by"]
     request = ListRequest(
         filters=Filters(
-            guids=values["guids"],
-            types=values["types"],
-            app_guids=values.get("app_guids"),
-            space_guids=values.get("space_guids"),
-            organization_guids=values.get("organization_guids"),
+            facets=tuple((name, values[name]) for name in _FACETS if values.get(name) is not None),
             labels=values["label_selector"],
-            created_at=_conditions(values, "created_ats"),
-            updated_at=_conditions(values, "updated_ats"),
+            times=tuple((order, ranges) for order in _ORDERS for ranges in _conditions(values, f"{order}s")),
         ),
-        order=_ORDERS[order_by.lstrip("+-")] if order_by else Order.CREATED_AT,
+        order=order_by.lstrip("+-") or CREATED_AT,
         descending=order_by.startswith("-"),
         page=PageRequest(values["page"], values["per_page"]),
     )

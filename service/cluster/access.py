@@ -17,7 +17,7 @@ import msgspec
 import orjson
 from cachetools import LRUCache
 
-from service.access import Caller, Permission
+from service.access import Caller, Permission, Verb
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
 from service.cluster.reviews import ReviewCache
 from service.errors import InvalidAuthToken, NotAuthenticated, NotAuthorized, ServiceUnavailable
@@ -64,7 +64,7 @@ class ClusterAccess:
         self._permissions: ReviewCache[bool] = ReviewCache(
             ttl_s=ttl_s, negative_ttl_s=ttl_s, grace_s=grace_s, clock=clock
         )
-        self._sights: LRUCache[bytes, _Sight] = LRUCache(4096)
+        self._sights: LRUCache[tuple[bytes, Verb], _Sight] = LRUCache(4096)
 
     @property
     def reviews(self) -> Mapping[str, ReviewCache[Any]]:
@@ -89,9 +89,6 @@ class ClusterAccess:
     def knows(self, token: str) -> bool:
         return self._callers.remembers(_key(token))
 
-    async def may_get(self, caller: Caller, namespace: str) -> bool:
-        return await self._may(caller, "get", namespace)
-
     async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
         attributes = {
             "group": permission.group,
@@ -101,30 +98,31 @@ class ClusterAccess:
         }
         return await self._review_access(caller, {"resourceAttributes": attributes})
 
-    async def visible(self, caller: Caller, namespaces: Set[str]) -> Visible:
+    async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         # Looking thousands of answers up in the cache for every request would cost more than the page itself.
-        sight = self._sights.get(caller.key)
+        key = (caller.key, verb)
+        sight = self._sights.get(key)
         if sight is None or self._clock() >= sight.until:
             until = self._clock() + _SIGHT_S
-            sight = _Sight(None if await self._may(caller, "list", "") else frozenset(), frozenset(), until)
+            sight = _Sight(None if await self._may(caller, verb, "") else frozenset(), frozenset(), until)
         if sight.seen is None:
-            self._sights[caller.key] = sight
+            self._sights[key] = sight
             return None
         if unknown := namespaces - sight.asked:
-            allowed = await self._listable(caller, unknown)
+            allowed = await self._allowed_in(caller, verb, unknown)
             sight = _Sight(sight.seen.union(allowed), sight.asked.union(unknown), sight.until)
-            self._sights[caller.key] = sight
+            self._sights[key] = sight
         return sight.seen
 
-    async def _listable(self, caller: Caller, namespaces: Set[str]) -> set[str]:
-        """Those of the namespaces whose Deployments the caller may list."""
-        kept = {name: self._permissions.peek((caller.key, "list", name), None) for name in namespaces}
+    async def _allowed_in(self, caller: Caller, verb: Verb, namespaces: Set[str]) -> set[str]:
+        """Those of the namespaces whose Deployments the caller may get, or list."""
+        kept = {name: self._permissions.peek((caller.key, verb, name), None) for name in namespaces}
         allowed = {name for name, answer in kept.items() if answer}
         unanswered = [name for name, answer in kept.items() if answer is None]
         # No more at a time than there are slots: one caller's many namespaces must not fill the queue for everyone.
         for start in range(0, len(unanswered), self._concurrency):
             batch = unanswered[start : start + self._concurrency]
-            answers = await asyncio.gather(*(self._may(caller, "list", name) for name in batch))
+            answers = await asyncio.gather(*(self._may(caller, verb, name) for name in batch))
             allowed.update(name for name, answer in zip(batch, answers, strict=True) if answer)
         return allowed
 

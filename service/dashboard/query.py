@@ -60,7 +60,7 @@ class ListAddress:
     def sorted_by(self) -> tuple[str, bool]:
         """The key, and whether descending."""
         request = self.parsed.request
-        return request.order.value, request.descending
+        return request.order, request.descending
 
     def sort_href(self, key: str) -> str:
         """In the order of a key; in the other direction, where it is in that order already."""

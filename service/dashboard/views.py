@@ -16,6 +16,8 @@ from service.dashboard.query import parse_address, tidied
 from service.errors import BadQueryParameter
 from service.http.replies import warnings_of
 from service.operations.overview import App, Space, Sums
+from service.operations.processes import of_app
+from service.operations.reads import ListRequest
 
 MOST_CHOICES = 500
 """Spaces offered in a form."""
@@ -74,48 +76,34 @@ async def get_process(request: web.Request, user: User) -> web.StreamResponse:
     guid = request.match_info["guid"]
     content = await process_content(request.app, user.caller, guid)
     process = content.context["process"]
-    siblings = await request.app[PROCESSES].list_of_app(
-        user.caller, process.workload.app_guid, parse_address("per_page=50").parsed.request
-    )
-    context = {**content.context, "siblings": siblings[0].processes, "done": request.query.get("done", "")}
+    siblings, _, _ = await request.app[PROCESSES].page_of(user.caller, of_app(process.workload.app_guid), ListRequest())
+    context = {**content.context, "siblings": siblings.items, "done": request.query.get("done", "")}
     return await render(request, "process.html", context, user=user)
 
 
 async def list_spaces(request: web.Request, user: User) -> web.StreamResponse:
     """GET /ui/spaces"""
-    return await _summed(request, user, "spaces", lambda sums: [(_of_space(space), space) for space in sums.spaces])
+    return await _summed(request, user, "spaces", lambda sums: sums.spaces)
 
 
 async def list_apps(request: web.Request, user: User) -> web.StreamResponse:
     """GET /ui/apps"""
-    return await _summed(request, user, "apps", lambda sums: [(_of_app(app), app) for app in sums.apps])
-
-
-def _of_space(space: Space) -> str:
-    return "\n".join((space.guid, space.organization_guid or "", *space.namespaces)).lower()
-
-
-def _of_app(app: App) -> str:
-    return "\n".join((app.guid, app.namespace, *(each.workload.name for each, _ in app.processes))).lower()
+    return await _summed(request, user, "apps", lambda sums: sums.apps)
 
 
 async def _summed(
-    request: web.Request, user: User, name: str, texts: Callable[[Sums], Sequence[tuple[str, Space | App]]]
+    request: web.Request, user: User, name: str, rows: Callable[[Sums], Sequence[Space | App]]
 ) -> web.StreamResponse:
-    """A page of what is summed up, of which `q` and `space_guids` may leave a part."""
+    """A page of sums over the processes that match. Raises BadQueryParameter for what sums cannot honour."""
     query = request.raw_path.partition("?")[2]
     if (shorter := tidied(query)) is not None:
         return see(request.path + (f"?{shorter}" if shorter else ""))
     address = replace(parse_address(query), path=request.path)
-    filters, page_request = address.parsed.request.filters, address.page
-    sums, freshness = await request.app[OVERVIEW].get(user.caller)
-    of_spaces = filters.space_guids
-    found = [
-        each
-        for words, each in texts(sums)
-        if all(word in words for word in filters.words)
-        and (of_spaces is None or (each.guid if isinstance(each, Space) else each.space_guid) in of_spaces)
-    ]
+    for parameter in ("order_by", "embed"):
+        if address.value(parameter):
+            raise BadQueryParameter(f"'{parameter}' is for lists of processes, not for their sums")
+    sums, freshness = await request.app[OVERVIEW].get(user.caller, address.parsed.request.filters)
+    found, page_request = rows(sums), address.page
     context = {
         "address": address,
         "numbers": address.numbers(len(found)),

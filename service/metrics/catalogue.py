@@ -90,7 +90,7 @@ def measure_kube_requests(metrics: Metrics) -> Callable[[str, str, str, float], 
 
 
 def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: DeploymentFeed) -> None:
-    metrics.gauge("index_processes", "Processes in the index.", lambda: len(index))
+    metrics.gauge("index_processes", "Processes in the index.", lambda: len(index.processes))
     metrics.gauge("index_pods", "Pods in the index.", lambda: len(pods))
     metrics.gauge(
         "index_conflicts",

@@ -56,7 +56,7 @@ class Scale:
         """
         if self.instances is None or self != Scale(instances=self.instances):
             return None
-        of_its_own = workload.guid != process_guid(workload.app_guid, workload.type)
+        of_its_own = workload.guid != process_guid(*workload.key)
         labels = {
             keys.app_guid: workload.app_guid,
             keys.process_type: workload.type if workload.type_labelled else None,

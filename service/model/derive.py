@@ -31,9 +31,9 @@ class Unparsable(ValueError):
     """The object is no process or space, and why: for the log, never for a reply."""
 
 
-def process_guid(app_guid: str, process_type: str) -> str:
+def process_guid(namespace: str, app_guid: str, process_type: str) -> str:
     """The GUID of a process nobody named: the same for ever, whatever becomes of its Deployment."""
-    return str(uuid5(GUID_NAMESPACE, f"process/{app_guid}/{process_type}"))
+    return str(uuid5(GUID_NAMESPACE, f"process/{namespace}/{app_guid}/{process_type}"))
 
 
 def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
@@ -58,7 +58,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         uid=meta.uid,
         namespace=sys.intern(meta.namespace),
         name=meta.name,
-        guid=labels.get(keys.process_guid) or process_guid(app_guid, process_type),
+        guid=labels.get(keys.process_guid) or process_guid(meta.namespace, app_guid, process_type),
         app_guid=app_guid,
         type=process_type,
         space_guid=labels.get(keys.space_guid) or None,
@@ -96,7 +96,7 @@ def derive_space(namespace: Namespace, keys: Keys) -> Space:
 
 def merge(workload: Workload, metadata: Metadata | None, space: Space | None) -> Process:
     """The process of a workload, its row (None: nothing stored yet) and its namespace (None: not known yet)."""
-    stored = metadata or Metadata(app_guid=workload.app_guid, type=workload.type)
+    stored = metadata or Metadata(namespace=workload.namespace, app_guid=workload.app_guid, type=workload.type)
     if workload.write_id is not None and workload.write_id in stored.pending:
         # Both halves of a write count from the same moment: when Kubernetes took its half.
         stored = stored.changed(stored.pending[workload.write_id].change)
