@@ -8,7 +8,7 @@ import sys
 
 from service import app, settings, telemetry
 from service.api.document import Document
-from service.api.routes import ROUTES
+from service.api.routes import RESOURCES
 from service.check import check
 from service.cluster.client import NoCluster
 from service.http.keys import HEALTH
@@ -63,7 +63,7 @@ async def check_configuration(configured: Settings) -> int:
 
 def print_document() -> int:
     """Print the API's document, which needs neither a cluster nor a database."""
-    print(Document(ROUTES, Settings().uids).encode("/").decode())
+    print(Document(RESOURCES, Settings().uids).encode("/").decode())
     return 0
 
 

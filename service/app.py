@@ -10,9 +10,11 @@ from aiohttp import web
 
 from service.access import Access, Unrestricted
 from service.api.document import Document
-from service.api.keys import DOCUMENT, INSTANCES, PAGES, PROCESSES, WRITING
+from service.api.keys import DOCUMENT, INSTANCES, PAGES, WRITING
 from service.api.pages import Pages
-from service.api.routes import ROUTES
+from service.api.readable import READS
+from service.api.resources.processes.resource import READABLE as PROCESSES
+from service.api.routes import OPERATIONS, RESOURCES
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
 from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
@@ -64,7 +66,7 @@ def build(settings: Settings) -> web.Application:
     app[HEALTH] = health
     app[METRICS] = metrics
     app[PAGES] = Pages()
-    app[DOCUMENT] = Document(ROUTES, settings.uids)
+    app[DOCUMENT] = Document(RESOURCES, settings.uids)
     if settings.rate_limit_requests:
         limits = app[RATE_LIMITS] = RateLimits(
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
@@ -72,7 +74,7 @@ def build(settings: Settings) -> web.Application:
         app.on_response_prepare.append(limits.tell)
     add_dashboard(app)
     catalogue.measure_streams(metrics, app[STREAMS])
-    add_routes(app, ROUTES)
+    add_routes(app, OPERATIONS)
     app.cleanup_ctx.append(_parts)
     return app
 
@@ -142,7 +144,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         catalogue.measure_watches(metrics, states)
         catalogue.measure_metadata(metrics, mirror.state)
         app[ACCESS] = access
-        app[PROCESSES] = processes
+        app[READS] = {PROCESSES.plural: processes}
         app[INSTANCES] = instances
         app[OVERVIEW] = Overview(processes, pods)
         app[PROBLEMS] = Problems(index, access, deployments)

@@ -4,12 +4,9 @@ from aiohttp import web
 
 from service.api.document import Document
 from service.api.pages import Pages
-from service.model.process import Process
 from service.operations.instances import Instances
-from service.operations.reads import Reads
 from service.operations.writes import Writing
 
-PROCESSES = web.AppKey("processes", Reads[Process])
 INSTANCES = web.AppKey("instances", Instances)
 WRITING = web.AppKey("writing", Writing)
 PAGES = web.AppKey("pages", Pages)

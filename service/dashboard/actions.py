@@ -6,8 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from service.api.bodies import parse_scale
-from service.api.keys import INSTANCES, PROCESSES, WRITING
+from service.api.keys import INSTANCES, WRITING
+from service.api.resources.processes.bodies import parse_scale
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.frame import User, render, see
 from service.errors import CloudFoundryError, InvalidAuthToken, ResourceNotFound, StatsUnavailable
@@ -61,7 +62,7 @@ async def terminate(request: web.Request, user: User) -> web.StreamResponse:
 
 
 async def _process(request: web.Request, user: User) -> Process:
-    meaning, _ = await request.app[PROCESSES].get(user.caller, by_guid(request.match_info["guid"]))
+    meaning, _ = await PROCESSES.reads(request.app).get(user.caller, by_guid(request.match_info["guid"]))
     return meaning.item
 
 

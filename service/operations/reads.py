@@ -61,6 +61,8 @@ class Meaning(Generic[Item]):
 
     item: Item
     others: Sequence[Item] = ()
+    namespaces: Sequence[str] = ()
+    """Where they are, in the same order."""
 
     @property
     def items(self) -> list[Item]:
@@ -149,7 +151,7 @@ class Reads(Generic[Item]):
             if not seen:
                 raise ResourceNotFound(step.missing)
         item, *others = sorted(seen, key=self._age)
-        return Meaning(item, others)
+        return Meaning(item, others, [self._collection.shape.namespace(each) for each in (item, *others)])
 
     async def _prepare(
         self, caller: Caller, verb: Verb, concerned: Callable[[], Set[str]], *, pods: bool

@@ -26,9 +26,9 @@ from service.model.derive import merge
 from service.model.index import Index
 from service.model.process import Metadata, MetadataChange, Process, Workload
 from service.model.record import Record
+from service.operations import ambiguity
 from service.operations.audit import Entry, audited
 from service.operations.instances import Instances
-from service.operations.processes import ambiguity_of_write
 from service.operations.reads import Address, Meaning, Reads
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records
@@ -215,11 +215,11 @@ class Writing:
 
     async def _require_one(self, actor: Actor, meaning: Meaning[Process], permission: Permission) -> None:
         """Raises UnprocessableEntity where an address means several processes, to whoever may change any of them."""
-        if (ambiguity := ambiguity_of_write(meaning)) is None:
+        if (reason := ambiguity.of_write(meaning)) is None:
             return
-        for namespace in {process.workload.namespace for process in meaning.items}:
+        for namespace in meaning.namespaces:
             if await self._access.may_change(actor.caller, permission, namespace):
-                raise UnprocessableEntity(ambiguity)
+                raise UnprocessableEntity(reason)
         raise NotAuthorized
 
     async def authorize(self, actor: Actor, process: Process, permission: Permission) -> None:
