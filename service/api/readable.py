@@ -124,6 +124,12 @@ class Readable(Generic[Item]):
             f"{self.schema_name}ListQuery", facets=self.shape.facets, orders=self.shape.orders, extra=self.extra
         )
 
+    def query_of(self, parent: Parent) -> ListQuery:
+        """What its list within a parent takes."""
+        facets = [facet for facet in self.shape.facets if facet not in parent.without]
+        name = f"{parent.id.removeprefix('list')}Query"
+        return ListQuery(name, facets=facets, orders=self.shape.orders, extra=self.extra)
+
     @property
     def row_kind(self) -> RowKind[Item]:
         return RowKind(self.plural, self.shape.key, self.present, self.embed.before if self.embed else "")

@@ -12,7 +12,7 @@ from service.api.jsonschema import page_of
 from service.api.keys import PAGES
 from service.api.operation import Documented, Errors, Operation
 from service.api.pages import NOTHING_MORE, Extras, encode_row, pagination
-from service.api.queries import ListQuery, ParsedList, ParsedSingle, SingleQuery
+from service.api.queries import ParsedList, ParsedSingle, SingleQuery
 from service.api.readable import At, Parent, Readable
 from service.api.requests import caller_of, raw_query
 from service.errors import BadQueryParameter, ResourceNotFound
@@ -78,12 +78,7 @@ def list_operation(readable: Readable[Item], resources: Resources, of_embed: Err
 
 def parent_operation(readable: Readable[Item], resources: Resources, parent: Parent, of_embed: Errors) -> Operation:
     """The list of the items that belong to one parent."""
-    query = ListQuery(
-        f"{parent.id.removeprefix('list')}Query",
-        facets=[facet for facet in readable.shape.facets if facet not in parent.without],
-        orders=readable.shape.orders,
-        extra=readable.extra,
-    )
+    query = readable.query_of(parent)
 
     async def list_of_parent(request: web.Request) -> web.Response:
         caller = await caller_of(request)

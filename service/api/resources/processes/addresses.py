@@ -7,7 +7,7 @@ from service.model.process import Process
 from service.operations.processes import by_app, by_guid
 from service.operations.reads import Address
 
-APP_GUID, PROCESS_GUID = "1cb006ee-fb05-47e1-b541-c34179ddc446", "084466fe-6c98-5756-b127-45021499e2a9"
+APP_GUID, PROCESS_GUID = "1cb006ee-fb05-47e1-b541-c34179ddc446", "be949d45-a110-5df4-b389-a32fb60cc94c"
 """Of the examples in the API's document."""
 
 BY_GUID = At("/v3/processes/{guid}", lambda match: by_guid(match["guid"]), example={"guid": PROCESS_GUID})
