@@ -63,6 +63,11 @@ class Health:
     def ready(self) -> bool:
         return self.loaded and self.pods_loaded and self.alive and not self._stopping
 
+    @property
+    def current(self) -> bool:
+        """Whether all that there is, of both stores, is known here now."""
+        return self.ready and self._mirror.connected and self.cluster_age_s() == 0.0
+
     def require_loaded(self) -> None:
         """Raises ServiceUnavailable while an answer could miss what exists."""
         if not self.loaded:

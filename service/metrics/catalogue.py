@@ -98,6 +98,11 @@ def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: D
         lambda: len(index.conflicts),
     )
     metrics.gauge(
+        "index_shared_guids",
+        "GUIDs of processes and of apps that are used in more than one namespace.",
+        lambda: len(index.shared_guids) + len(index.shared_app_guids),
+    )
+    metrics.gauge(
         "index_skipped",
         "Deployments that are no process because they could not be understood.",
         lambda: len(deployments.skipped),
@@ -134,6 +139,17 @@ def measure_metadata(metrics: Metrics, mirror: MirrorState) -> None:
         "metadata_probes_total",
         "Times Postgres was asked for rows written since; reads of one moment share one.",
         lambda: mirror.probes,
+    )
+
+
+def measure_pruning(metrics: Metrics, pruning: Pruning) -> None:
+    metrics.gauge(
+        "metadata_orphans",
+        "Rows of processes that are gone, as of the last look; absent rows are looked for about once an hour.",
+        lambda: pruning.done.absent,
+    )
+    metrics.counter(
+        "metadata_cleared_total", "Rows of processes gone for long that were cleared.", lambda: pruning.done.cleared
     )
 
 

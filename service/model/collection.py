@@ -123,6 +123,16 @@ class Collection(Generic[Item]):
         """A facet as a whole."""
         return self._facets[facet]
 
+    def is_spread(self, facet: str, value: str) -> bool:
+        """Whether items of more than one namespace have this value."""
+        namespaces = (self.shape.namespace(self._items[key]) for key in self._facets[facet].having(value))
+        first = next(namespaces, None)
+        return any(namespace != first for namespace in namespaces)
+
+    def keys(self, visible: Visible) -> list[str]:
+        """The keys of all that is visible, in no particular order, as of now."""
+        return list(self._items if visible is None else self._first_view.keys(visible))
+
     def namespaces(self) -> Set[str]:
         """Those that hold an item."""
         return self._first_view.namespaces()
@@ -283,11 +293,11 @@ class Collection(Generic[Item]):
             self._labels.discard(unlabelled.items(), key)
             self._labels.add(labelled.items(), key)
 
-    def remove(self, key: str) -> None:
-        """Take an item out. An unknown key is no error."""
+    def remove(self, key: str) -> Item | None:
+        """Take an item out, and return it. An unknown key is no error."""
         item = self._items.pop(key, None)
         if item is None:
-            return
+            return None
         self.version += 1
         for order, view in self._views.items():
             view.remove(self._position(item, order))
@@ -295,6 +305,7 @@ class Collection(Generic[Item]):
             for value in self.shape.facets[name](item):
                 facet.discard(value, key)
         self._labels.discard(self.shape.labels(item).items(), key)
+        return item
 
     def _position(self, item: Item, order: str) -> Position:
         shape = self.shape
