@@ -11,7 +11,7 @@ from typing import Any
 from service import __version__
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.reviews import ReviewCache
-from service.cluster.watch import WatchState
+from service.cluster.watch_state import WatchState
 from service.health import Health
 from service.metrics.lag import LoopLag
 from service.metrics.numbers import Labels, Requests, Timings
