@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from aiohttp import hdrs, web
@@ -13,8 +14,9 @@ from service.dashboard.contents import list_content, process_content
 from service.dashboard.frame import User, page, render, see
 from service.dashboard.keys import OVERVIEW
 from service.dashboard.query import parse_address, tidied
-from service.errors import BadQueryParameter
+from service.errors import BadQueryParameter, ResourceNotFound
 from service.http.replies import warnings_of
+from service.model.process import Process
 from service.operations.overview import App, Space, Sums
 
 MOST_CHOICES = 500
@@ -74,10 +76,14 @@ async def get_process(request: web.Request, user: User) -> web.StreamResponse:
     guid = request.match_info["guid"]
     content = await process_content(request.app, user.caller, guid)
     process = content.context["process"]
-    siblings = await request.app[PROCESSES].list_of_app(
-        user.caller, process.workload.app_guid, parse_address("per_page=50").parsed.request
-    )
-    context = {**content.context, "siblings": siblings[0].processes, "done": request.query.get("done", "")}
+    siblings: Sequence[Process] = ()
+    # Kubernetes lets some people get the Deployments of a namespace, one by one, and not list them.
+    with suppress(ResourceNotFound):
+        selection, _ = await request.app[PROCESSES].list_of_app(
+            user.caller, process.workload.app_guid, parse_address("per_page=50").parsed.request
+        )
+        siblings = selection.processes
+    context = {**content.context, "siblings": siblings, "done": request.query.get("done", "")}
     return await render(request, "process.html", context, user=user)
 
 

@@ -1,10 +1,12 @@
 """Lists of processes, and one of them."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TypedDict
 
-from service.access import Access, Caller
+from service.access import Access, Caller, Verb
 from service.cache import BoundedCache
 from service.errors import ResourceNotFound
 from service.freshness import Freshness, ReadBarrier
@@ -67,20 +69,15 @@ class Processes:
         self, caller: Caller, app_guid: str, request: ListRequest, *, pods: bool = False
     ) -> tuple[Selection, Freshness]:
         """A page of one app's processes. Raises ResourceNotFound for an app without any the caller sees."""
-        await self._visible(caller, app_guid)
+        await self._visible(caller, "list", app_guid, self._index.processes_of(app_guid))
         freshness = await self._currency.catch_up(pods=pods)
-        namespaces, visible = await self._visible(caller, app_guid)
-        if visible is not None and not namespaces & visible:
+        found, visible = await self._visible(caller, "list", app_guid, self._index.processes_of(app_guid))
+        if not found:
             raise ResourceNotFound("App not found")
         if request.filters == NO_FILTERS:
             return self._index.page_of(app_guid, visible, request.order, **_slice(request)), freshness
         of_app = replace(request, filters=replace(request.filters, app_guids=frozenset((app_guid,))))
         return await self._select(of_app, visible), freshness
-
-    async def _visible(self, caller: Caller, app_guid: str) -> tuple[set[str], Visible]:
-        """The namespaces the app is in, and those the caller sees."""
-        namespaces = {process.workload.namespace for process in self._index.processes_of(app_guid)}
-        return namespaces, await self._access.visible(caller, namespaces) if namespaces else frozenset()
 
     async def get(self, caller: Caller, address: Address, *, pods: bool = False) -> tuple[Process, Freshness]:
         """One process. Raises as `find` does."""
@@ -97,17 +94,33 @@ class Processes:
         match address:
             case ByGuid(guid):
                 process = self._index.get(guid)
-                if process is not None and await self._access.may_get(caller, process.workload.namespace):
-                    return process
+                found, _ = await self._visible(caller, "get", guid, [] if process is None else [process])
+                if found:
+                    return found[0]
                 raise ResourceNotFound("Process not found")
             case ByApp(app_guid, process_type):
-                app_is_visible = False
-                for process in self._index.processes_of(app_guid):
-                    if await self._access.may_get(caller, process.workload.namespace):
-                        if process.workload.type == process_type:
-                            return process
-                        app_is_visible = True
-                raise ResourceNotFound("Process not found" if app_is_visible else "App not found")
+                found, _ = await self._visible(caller, "get", app_guid, self._index.processes_of(app_guid))
+                for process in found:
+                    if process.workload.type == process_type:
+                        return process
+                raise ResourceNotFound("Process not found" if found else "App not found")
+
+    async def _visible(
+        self, caller: Caller, verb: Verb, guid: str, processes: Sequence[Process]
+    ) -> tuple[Sequence[Process], Visible]:
+        """Those of the processes, all that a GUID stands for, that the caller may read so; and where they may do so."""
+        namespaces = {process.workload.namespace for process in processes} or {self._stand_in(guid)}
+        visible = await self._access.visible(caller, namespaces, verb)
+        return [p for p in processes if visible is None or p.workload.namespace in visible], visible
+
+    def _stand_in(self, guid: str) -> str:
+        """A namespace to ask about where there is nothing of this GUID: one of those there are, mostly the same.
+
+        What is hidden costs a review of its namespace, unless that has been asked about lately. What does not exist
+        costs the same in this way, so that how long a 404 takes does not tell the one from the other.
+        """
+        namespaces = self._index.namespaces()
+        return next(islice(namespaces, hash(guid) % len(namespaces), None)) if namespaces else "none"
 
     async def _select(self, request: ListRequest, visible: Visible) -> Selection:
         """A page of what is visible. While nothing changes, the same question has the same answer, and is kept."""
