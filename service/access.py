@@ -58,7 +58,7 @@ class Access(Protocol):
     def knows(self, token: str) -> bool:
         """Whether this token was accepted before, as far as is remembered. A guessed one never was."""
 
-    async def visible(self, caller: Caller, namespaces: Set[str], verb: Verb = "list") -> Visible:
+    async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         """The namespaces in whose Deployments the caller may read by this verb; None: in all there are.
 
         All of `namespaces` that are such, and maybe some more. Raises ServiceUnavailable.
@@ -82,7 +82,7 @@ class Unrestricted:
     def knows(self, token: str) -> bool:
         return True
 
-    async def visible(self, caller: Caller, namespaces: Set[str], verb: Verb = "list") -> Visible:
+    async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         return None
 
     async def may_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:

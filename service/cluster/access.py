@@ -104,7 +104,7 @@ class ClusterAccess:
         }
         return await self._reviewer.allows(caller, {"resourceAttributes": attributes})
 
-    async def visible(self, caller: Caller, namespaces: Set[str], verb: Verb = "list") -> Visible:
+    async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         if await self._may(caller, verb, ""):
             return None
         if len(namespaces) <= FEW:

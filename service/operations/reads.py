@@ -110,7 +110,7 @@ class Processes:
     ) -> tuple[Sequence[Process], Visible]:
         """Those of the processes, all that a GUID stands for, that the caller may read so; and where they may do so."""
         namespaces = {process.workload.namespace for process in processes} or {self._stand_in(guid)}
-        visible = await self._access.visible(caller, namespaces, verb)
+        visible = await self._access.visible(caller, namespaces, verb=verb)
         return [p for p in processes if visible is None or p.workload.namespace in visible], visible
 
     def _stand_in(self, guid: str) -> str:

@@ -55,7 +55,7 @@ async def test_who_may_read_everywhere_is_asked_about_once() -> None:
     caller = await access.authenticate("jane")
     for _ in range(3):
         assert await access.visible(caller, set(names(100))) is None
-        assert await access.visible(caller, {"one"}, "get") is None
+        assert await access.visible(caller, {"one"}, verb="get") is None
     assert cluster.asked == [("list", ""), ("get", "")]
 
 
@@ -66,15 +66,15 @@ async def test_each_namespace_is_asked_about_once_while_answers_are_fresh(count:
     access = access_to(cluster, lambda: now)
     caller = await access.authenticate("jane")
     for _ in range(3):
-        assert await access.visible(caller, set(spaces), "get") == frozenset(spaces[::2])
+        assert await access.visible(caller, set(spaces), verb="get") == frozenset(spaces[::2])
     assert sorted(cluster.asked) == [("get", ""), *(("get", name) for name in spaces)]
     now = 59.0
-    await access.visible(caller, {*spaces, "new"}, "get")
+    await access.visible(caller, {*spaces, "new"}, verb="get")
     assert cluster.asked[1 + count :] == [("get", "new")]
     # All but the last are out of date.
     now = 61.0
     cluster.readable = ()
-    assert await access.visible(caller, {*spaces, "new"}, "get") == frozenset()
+    assert await access.visible(caller, {*spaces, "new"}, verb="get") == frozenset()
     assert len(cluster.asked) == 2 * (1 + count) + 1
 
 
