@@ -10,14 +10,16 @@ from typing import Literal, Protocol
 from service.model.views import Visible
 
 Verb = Literal["get", "list"]
+"""What reads do to Deployments: `get` one, `list` many."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone the cluster knows. `key` stands for their token and for who they are by it: a SHA-256 of both."""
+    """Someone the cluster knows."""
 
     name: str
     key: bytes
+    """A SHA-256 of their token and of who they are by it."""
     uid: str = ""
     groups: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -27,7 +29,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Permission:
-    """To do something to a kind of object."""
+    """To do something to objects of a kind: `verb` and `resource` in the words of Kubernetes' RBAC."""
 
     verb: str
     group: str
@@ -36,7 +38,6 @@ class Permission:
 
 PATCH_DEPLOYMENTS = Permission("patch", "apps", "deployments")
 DELETE_PODS = Permission("delete", "", "pods")
-
 
 ANYONE = Caller(name="anyone", key=b"")
 
@@ -58,13 +59,16 @@ class Access(Protocol):
         """Whether this token was accepted before, as far as is remembered. A guessed one never was."""
 
     async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
-        """The namespaces whose Deployments the caller may list, or get: all of these that are, and maybe more such.
+        """The namespaces in whose Deployments the caller may read by this verb; None: in all there are.
 
-        Raises ServiceUnavailable.
+        All of `namespaces` that are such, and maybe some more. Raises ServiceUnavailable.
         """
 
-    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
-        """Whether the caller may do this there now: asked anew each time. Raises ServiceUnavailable."""
+    async def may_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
+        """Whether the caller may do this now to the object of this name; with none (""), to any of the namespace.
+
+        Asked anew each time. Raises ServiceUnavailable.
+        """
 
 
 class Unrestricted:
@@ -81,5 +85,5 @@ class Unrestricted:
     async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         return None
 
-    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
+    async def may_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
         return False

@@ -38,11 +38,13 @@ from service.model.pods import PodIndex
 from service.operations.instances import Instances
 from service.operations.overview import Overview
 from service.operations.problems import Problems
+from service.operations.pruning import Pruning
 from service.operations.reads import Reads
 from service.operations.writes import Writing
 from service.settings import Settings
 from service.store.database import Pool
 from service.store.mirror import Mirror
+from service.store.orphans import Orphans
 from service.store.records import Records
 from service.telemetry import get_logger
 
@@ -160,13 +162,22 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             barrier=barrier,
             health=health,
         )
+        pruning = Pruning(
+            index=index,
+            deployments=deployments,
+            orphans=Orphans(pool),
+            health=health,
+            days=settings.orphaned_metadata_days,
+        )
+        catalogue.measure_pruning(metrics, pruning.done)
         # What is there now stays: without this, each full collection while loading would look through all of it.
         gc.collect()
         gc.freeze()
         # Next to nothing here is held by cycles, and each look for them goes through every large set of a search.
         gc.set_threshold(50_000, 20, 50)
         _start(stack, "loop lag", catalogue.measure_event_loop(metrics).run(), health)
-        for name, work in (("mirror", mirror.run()), *((name, watch.run()) for name, watch in watches.items())):
+        following = ((name, watch.run()) for name, watch in watches.items())
+        for name, work in (("mirror", mirror.run()), ("pruning", pruning.run()), *following):
             _start(stack, name, work, health)
         yield
 

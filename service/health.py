@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.cluster.watch import WatchState
+from service.cluster.watch_state import WatchState
 from service.errors import ServiceUnavailable
 from service.store.mirror import MirrorState
 from service.telemetry import get_logger

@@ -12,10 +12,11 @@ import aiohttp
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.cluster.collection import list_chunks
 from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, DeploymentFeed, NamespaceFeed
 from service.cluster.permissions import AccountPermission
 from service.cluster.usage import METRICS_API
-from service.cluster.watch import Consumer, chunks
+from service.cluster.watch import Consumer
 from service.model.index import Index
 from service.model.labels import Keys
 from service.pacing import Pace
@@ -124,7 +125,7 @@ class Survey:
         pace = Pace()
         with _asking(f"GET {path}"):
             async with asyncio.timeout(self._listing_s):
-                async for chunk, _ in chunks(self._client, path, {"labelSelector": selector} if selector else {}):
+                async for chunk, _ in list_chunks(self._client, path, {"labelSelector": selector} if selector else {}):
                     for uid, version, item in chunk:
                         await pace.through(feed.put(uid, version, item))
                         await pace.breathe()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from aiohttp import hdrs, web
@@ -13,9 +14,10 @@ from service.dashboard.contents import list_content, process_content
 from service.dashboard.frame import User, page, render, see
 from service.dashboard.keys import OVERVIEW
 from service.dashboard.query import parse_address, tidied
-from service.errors import BadQueryParameter
+from service.errors import BadQueryParameter, ResourceNotFound
 from service.http.replies import warnings_of
 from service.http.routing import Handler
+from service.model.process import Process
 from service.operations.overview import App, Space, Sums
 from service.operations.processes import of_app
 from service.operations.reads import ListRequest
@@ -77,10 +79,13 @@ async def get_process(request: web.Request, user: User) -> web.StreamResponse:
     guid = request.match_info["guid"]
     content = await process_content(request.app, user.caller, guid)
     process = content.context["process"]
-    siblings, _, _ = await PROCESSES.reads(request.app).page_of(
-        user.caller, of_app(process.workload.app_guid), ListRequest()
-    )
-    context = {**content.context, "siblings": siblings.items, "done": request.query.get("done", "")}
+    siblings: Sequence[Process] = ()
+    # Kubernetes lets some people get the Deployments of a namespace, one by one, and not list them.
+    with suppress(ResourceNotFound):
+        app = of_app(process.workload.app_guid)
+        selection, _, _ = await PROCESSES.reads(request.app).page_of(user.caller, app, ListRequest())
+        siblings = selection.items
+    context = {**content.context, "siblings": siblings, "done": request.query.get("done", "")}
     return await render(request, "process.html", context, user=user)
 
 

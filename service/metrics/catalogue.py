@@ -11,7 +11,7 @@ from typing import Any
 from service import __version__
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.reviews import ReviewCache
-from service.cluster.watch import WatchState
+from service.cluster.watch_state import WatchState
 from service.health import Health
 from service.metrics.lag import LoopLag
 from service.metrics.numbers import Labels, Requests, Timings
@@ -20,6 +20,7 @@ from service.model.index import Index
 from service.model.pods import PodIndex
 from service.store.database import Pool
 from service.store.mirror import MirrorState
+from service.store.orphans import Pruned
 
 REQUEST_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Half a millisecond is what a small answer takes; past ten seconds nobody waits."""
@@ -142,14 +143,14 @@ def measure_metadata(metrics: Metrics, mirror: MirrorState) -> None:
     )
 
 
-def measure_pruning(metrics: Metrics, pruning: Pruning) -> None:
+def measure_pruning(metrics: Metrics, done: Pruned) -> None:
     metrics.gauge(
         "metadata_orphans",
         "Rows of processes that are gone, as of the last look; absent rows are looked for about once an hour.",
-        lambda: pruning.done.absent,
+        lambda: done.absent,
     )
     metrics.counter(
-        "metadata_cleared_total", "Rows of processes gone for long that were cleared.", lambda: pruning.done.cleared
+        "metadata_cleared_total", "Rows of processes gone for long that were cleared.", lambda: done.cleared
     )
 
 

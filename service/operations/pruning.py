@@ -8,7 +8,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from service.cluster.feeds import DeploymentFeed
 from service.health import Health
@@ -16,7 +15,7 @@ from service.model.index import Index
 from service.model.process import Key
 from service.store import statements
 from service.store.database import DatabaseUnavailable
-from service.store.orphans import FIRST, Done, Orphans, Plan, StoredRow
+from service.store.orphans import FIRST, Orphans, Plan, Pruned, StoredRow
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -25,24 +24,6 @@ EVERY_S = 3600.0
 """How often a replica looks; at random up to half as much earlier or later, so that replicas spread out."""
 FIRST_AFTER_S = 300.0
 """How long a replica has been running before it first looks."""
-
-
-class Rows(Protocol):
-    """Where rows are read from, and changed."""
-
-    async def stored_rows(self, after: Key, days: float) -> list[StoredRow]: ...
-
-    async def carry_out(self, plan: Plan) -> Done | None: ...
-
-
-@dataclass
-class Pruned:
-    """What has been done so far."""
-
-    absent: int = 0
-    """Rows whose process is gone, as of the last look."""
-    cleared: int = 0
-    removed: int = 0
 
 
 @dataclass
@@ -62,7 +43,7 @@ def is_present(index: Index, deployments: DeploymentFeed) -> Callable[[Key], boo
     return lambda key: index.is_claimed(key) or key[0] in doubtful
 
 
-async def chunks(rows: Rows, days: float) -> AsyncIterator[list[StoredRow]]:
+async def chunks(rows: Orphans, days: float) -> AsyncIterator[list[StoredRow]]:
     """All rows, some at a time, in the order of their keys. Raises DatabaseUnavailable."""
     after = FIRST
     while True:
@@ -85,7 +66,7 @@ def plan(found: list[StoredRow], present: Callable[[Key], bool]) -> Plan:
     )
 
 
-async def survey(rows: Rows, days: float, present: Callable[[Key], bool]) -> Survey:
+async def survey(rows: Orphans, days: float, present: Callable[[Key], bool]) -> Survey:
     """What pruning would do now. Raises DatabaseUnavailable."""
     found = Survey()
     async for chunk in chunks(rows, days):
@@ -97,7 +78,7 @@ async def survey(rows: Rows, days: float, present: Callable[[Key], bool]) -> Sur
 
 
 async def prune(
-    rows: Rows, days: float, present: Callable[[], Awaitable[Callable[[Key], bool] | None]]
+    rows: Orphans, days: float, present: Callable[[], Awaitable[Callable[[Key], bool] | None]]
 ) -> Pruned | None:
     """Prune all rows. `present` is asked anew for each chunk; None of it, or another replica at work, ends it.
 
@@ -149,9 +130,9 @@ class Pruning:
         result = await prune(self._orphans, self._days, self._present)
         if result is None:
             return
-        self.done = Pruned(
-            result.absent, self.done.cleared + result.cleared, self.done.removed + result.removed
-        )
+        self.done.absent = result.absent
+        self.done.cleared += result.cleared
+        self.done.removed += result.removed
         log.info("metadata pruned", absent=result.absent, cleared=result.cleared, removed=result.removed)
 
     async def _present(self) -> Callable[[Key], bool] | None:

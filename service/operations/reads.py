@@ -8,6 +8,7 @@ looked up. So a read sees each write wholly or not at all, and nothing that the 
 from collections.abc import Awaitable, Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Generic, TypeVar
 
 from service.access import Access, Caller, Verb
@@ -99,7 +100,10 @@ class Reads(Generic[Item]):
         def concerned() -> Set[str]:
             return self._namespaces(self._collection.having(parent.facet, parent.value))
 
-        visible, freshness = await self._prepare(caller, "list", concerned, pods=pods)
+        def asked() -> Set[str]:
+            return concerned() or {self._stand_in(parent.value)}
+
+        visible, freshness = await self._prepare(caller, "list", asked, pods=pods)
         namespaces = concerned() if visible is None else concerned() & visible
         if not namespaces:
             raise ResourceNotFound(parent.missing)
@@ -141,7 +145,8 @@ class Reads(Generic[Item]):
         """
         first, *further = address
         found = self._collection.having(first.facet, first.value)
-        visible = await self._access.visible(caller, self._namespaces(found), verb="get")
+        namespaces = self._namespaces(found) or {self._stand_in(first.value)}
+        visible = await self._access.visible(caller, namespaces, verb="get")
         seen = [item for item in found if visible is None or self._collection.shape.namespace(item) in visible]
         if not seen:
             raise ResourceNotFound(first.missing)
@@ -163,6 +168,15 @@ class Reads(Generic[Item]):
 
     def _namespaces(self, items: Sequence[Item]) -> Set[str]:
         return {self._collection.shape.namespace(item) for item in items}
+
+    def _stand_in(self, guid: str) -> str:
+        """A namespace to ask about where there is nothing of this GUID: one of those there are, mostly the same.
+
+        What is hidden costs a review of its namespace, unless that has been asked about lately. What does not exist
+        costs the same in this way, so that how long a 404 takes does not tell the one from the other.
+        """
+        namespaces = self._collection.namespaces()
+        return next(islice(namespaces, hash(guid) % len(namespaces), None)) if namespaces else "none"
 
     def _age(self, item: Item) -> tuple[object, str]:
         return self._collection.shape.orders[CREATED_AT](item), self._collection.shape.key(item)

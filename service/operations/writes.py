@@ -109,7 +109,7 @@ class Writing:
                     yield Write(self, actor, process, entry)
             except UnprocessableEntity:
                 # Who may not write is told so, and nothing else.
-                await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+                await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
                 raise
             except TimeoutError as error:
                 raise ServiceUnavailable("The change took too long; it may have been made") from error
@@ -124,13 +124,13 @@ class Writing:
             found, _ = await self._instances.of_one(process, freshness)
             pod = found[at].pod if at < len(found) else None
             if pod is None or actor.token is None:
-                await self.authorize(actor, process, DELETE_PODS)
+                await self.authorize(actor, process, DELETE_PODS, "" if pod is None else pod.name)
                 return
             entry.pod = pod.name
             try:
                 deleted = await self._workloads.delete_pod(actor.token, pod)
             except Denied as error:
-                raise await self.refusal(actor, process, DELETE_PODS, error) from error
+                raise await self.refusal(actor, process, DELETE_PODS, pod.name, error) from error
             if deleted is None:
                 return
             self._pods.take(deleted)
@@ -146,7 +146,7 @@ class Writing:
             raise NotAuthorized
         if change.metadata:
             # Kubernetes would refuse its half, but then the other would have been prepared already.
-            await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+            await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
         write_id = secrets.token_urlsafe(8)
         prepared, pause = False, FIRST_PAUSE_S
         try:
@@ -176,7 +176,7 @@ class Writing:
         except Denied as error:
             if prepared:
                 await self._discard(process, write_id)
-            raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, error) from error
+            raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, process.workload.name, error) from error
         except ServiceUnavailable:
             # The patch may yet be carried out: what is prepared counts if it is, and is dropped if it is not.
             raise
@@ -217,21 +217,22 @@ class Writing:
         """Raises UnprocessableEntity where an address means several processes, to whoever may change any of them."""
         if (reason := ambiguity.of_write(meaning)) is None:
             return
-        for namespace in meaning.namespaces:
-            if await self._access.may_change(actor.caller, permission, namespace):
+        for process in meaning.items:
+            workload = process.workload
+            if await self._access.may_change(actor.caller, permission, workload.namespace, workload.name):
                 raise UnprocessableEntity(reason)
         raise NotAuthorized
 
-    async def authorize(self, actor: Actor, process: Process, permission: Permission) -> None:
-        """Raises NotAuthorized unless the caller may do this to what runs the process."""
-        if not await self._access.may_change(actor.caller, permission, process.workload.namespace):
+    async def authorize(self, actor: Actor, process: Process, permission: Permission, name: str) -> None:
+        """Raises NotAuthorized unless the caller may do this to the object of this name that runs the process."""
+        if not await self._access.may_change(actor.caller, permission, process.workload.namespace, name):
             raise NotAuthorized
 
     async def refusal(
-        self, actor: Actor, process: Process, permission: Permission, denied: Denied
+        self, actor: Actor, process: Process, permission: Permission, name: str, denied: Denied
     ) -> CloudFoundryError:
         """What a 403 of Kubernetes was about: the caller, or, if they may do such things, what they wanted."""
-        if await self._access.may_change(actor.caller, permission, process.workload.namespace):
+        if await self._access.may_change(actor.caller, permission, process.workload.namespace, name):
             return UnprocessableEntity(f"Kubernetes refuses this: {denied}")
         return NotAuthorized()
 
@@ -243,7 +244,7 @@ class Writing:
         Where nothing is left of a request, to be let in is all that was asked.
         """
         if not change:
-            await self.authorize(actor, process, PATCH_DEPLOYMENTS)
+            await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
             await self._barrier.catch_up()
             return Written(self._merged(live.workload, (self._index.find(process.key) or process).metadata))
 

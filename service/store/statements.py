@@ -83,7 +83,8 @@ STAMP = f"UPDATE process_metadata SET stamp = $4 WHERE {IS_ROW}"
 ORPHANS = f"""SELECT {KEY}, stamp, absent_since IS NOT NULL AS is_marked, cleared_at IS NOT NULL AS is_cleared,
                      coalesce(absent_since < clock_timestamp() - make_interval(secs => $4 * 86400.0), false) AS is_due,
                      coalesce(cleared_at < clock_timestamp() - interval '1 day', false) AS is_removable,
-                     coalesce(to_char(absent_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '') AS absent_since
+                     coalesce(to_char(absent_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '')
+                         AS absent_since
               FROM process_metadata WHERE ({KEY}) > ($1, $2, $3) ORDER BY {KEY} LIMIT {CHUNK}"""
 
 MARK = f"""UPDATE process_metadata SET absent_since = clock_timestamp()

@@ -22,8 +22,8 @@ import msgspec
 import uvloop
 
 from service import settings, telemetry
+from service.cluster.collection import Gone
 from service.cluster.feeds import DeploymentFeed
-from service.cluster.watch import Gone
 from service.http.keys import HEALTH
 from tests.bench import programs
 from tests.bench.programs import Program

@@ -45,7 +45,7 @@ class Objects:
 async def following(kubeconfig: Path, **options: object) -> AsyncIterator[tuple[Reflector, Objects]]:
     client = await Client.connect(str(kubeconfig), "", timeout_s=5)
     objects = Objects()
-    reflector = Reflector(client, DEPLOYMENTS, objects, label_selector=KEYS.app_guid, inactivity_s=75)
+    reflector = Reflector(client, DEPLOYMENTS, objects, label_selector=KEYS.app_guid, inactivity_s=90)
     for name, value in options.items():
         setattr(reflector, name, value)
     task = asyncio.create_task(reflector.run())
@@ -127,7 +127,7 @@ async def test_what_an_event_says_and_how_far_it_goes_count_from_one_moment(
 async def test_chunked_list_does_as_well_where_lists_cannot_be_streamed(
     stack: Stack, kube: Kube, space: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.cluster.watch.LIST_CHUNK", 2)
+    monkeypatch.setattr("service.cluster.collection.LIST_CHUNK", 2)
     names = {f"chunk-{n}-{uuid4().hex[:8]}" for n in range(5)}
     for name in names:
         await kube.create(deployment(name, space, "app"))

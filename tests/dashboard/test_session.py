@@ -71,6 +71,18 @@ async def user(visitor: Visitor, operator_token: str) -> Visitor:
     return visitor
 
 
+async def test_process_is_shown_to_who_may_get_it_and_not_list(
+    api: Api, kube: Kube, visitor: Visitor, space: str, make_app: MakeApp
+) -> None:
+    app = await make_app("web", "worker")
+    role = await kube.create_role({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]})
+    await visitor.sign_in(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
+    reply = await visitor.get(f"/ui/processes/{guid_of(app, 'web')}")
+    assert reply.status == 200
+    # What else the app has is a list.
+    assert guid_of(app, "worker").encode() not in reply.body
+
+
 @pytest.mark.parametrize(
     ("accept", "is_page"),
     [

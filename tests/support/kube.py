@@ -4,7 +4,7 @@ import asyncio
 import re
 import ssl
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -177,6 +177,13 @@ class Kube:
     async def delete(self, namespace: str, name: str) -> None:
         """Deletes a Deployment, and comes back when it is gone."""
         await self.request("DELETE", _deployment(namespace, name), {"propagationPolicy": "Background"})
+
+    async def create_role(self, *rules: Mapping[str, Sequence[str]]) -> str:
+        """The name of a new ClusterRole."""
+        name = f"role-{uuid4().hex[:10]}"
+        roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+        await self.request("POST", roles, {"metadata": {"name": name}, "rules": rules})
+        return name
 
     async def token_of_new_user(
         self, *, cluster_roles: tuple[str, ...] = (), roles_in: Mapping[str, str] | None = None
