@@ -64,6 +64,7 @@ class RowIntake:
 class ReadBarrier:
     def __init__(
         self,
+        *,
         index: Index,
         pods: PodIndex,
         deployment_feed: DeploymentFeed,

@@ -1,10 +1,10 @@
 """What the service knows of the parts it depends on: for probes, for warnings in replies, for the log."""
 
-import gc
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from service import garbage
 from service.cluster.watch_state import WatchState
 from service.errors import ServiceUnavailable
 from service.store.mirror import MirrorState
@@ -116,5 +116,4 @@ class Health:
         self._was_ready = self.ready
         log.info("ready" if self.ready else "not ready")
         if self.ready:
-            # What has been loaded stays: looking through it for garbage again and again would only cost pauses.
-            gc.freeze()
+            garbage.loaded()

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from service.api import patterns
 from service.api.bodies import INT32, INT64, BodySchema, Integer, MetadataBody, Text, load, nested
-from service.model.changes import Scale, Update
+from service.model.changes import Scale, Update, User
 from service.model.probes import TYPES, CheckChange
 from service.model.process import MetadataChange
 
@@ -48,7 +48,7 @@ def _check_change(check: Mapping[str, Any] | None) -> CheckChange | None:
     return CheckChange(check.get("type"), check.get("data", {})) if check else None
 
 
-class _User(fields.Field[int]):
+class _User(fields.Field[User]):
     """A uid in digits, or a name that stands for one."""
 
     def __init__(self, user_ids: Mapping[str, int]) -> None:
@@ -59,11 +59,11 @@ class _User(fields.Field[int]):
         super().__init__(allow_none=True, metadata={"json_schema": {"anyOf": shown}})
         self._user_ids = user_ids
 
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> User:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) and int(value) <= INT32:
-            return int(value)
+            return User(int(value))
         if isinstance(value, str) and value in self._user_ids:
-            return self._user_ids[value]
+            return User(self._user_ids[value], value)
         names = ", ".join(f"'{name}'" for name in sorted(self._user_ids)) or "none"
         raise ValidationError(f"must be a uid from 0 to {INT32} as a text, or a name that is known here: {names}")
 

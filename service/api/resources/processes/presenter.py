@@ -23,25 +23,9 @@ def present_single(process: Process, base: str) -> dict[str, Any]:
 def present_process(process: Process, base: str, *, command: str) -> dict[str, Any]:
     """A process as the reference page shows it. `base` is the absolute URL before `/v3`; `command` the text to show."""
     workload, metadata = process.workload, process.metadata
-    guid, credential, synced_at = (
-        workload.guid,
-        process.registry_credential_guid,
-        process.registry_credential_last_synced_at,
-    )
-    self_href = href_of(process, base)
-    links = {
-        "self": link(self_href),
-        "scale": link(f"{self_href}/actions/scale", "POST"),
-        "app": link(f"{base}/v3/apps/{quote(workload.app_guid, safe='')}"),
-        "space": link(f"{base}/v3/spaces/{quote(process.space_guid, safe='')}"),
-        "stats": link(f"{self_href}/stats"),
-        "process_instances": link(f"{self_href}/process_instances"),
-    }
-    if credential:
-        # Absent rather than null: a null link crashes the Python client.
-        links["registry_credential"] = link(f"{base}/v3/registry_credentials/{quote(credential, safe='')}")
+    credential, synced_at = process.registry_credential_guid, process.registry_credential_last_synced_at
     return {
-        "guid": guid,
+        "guid": workload.guid,
         "created_at": timestamp(workload.created_at),
         "updated_at": timestamp(process.updated_at),
         "version": workload.version,
@@ -61,8 +45,24 @@ def present_process(process: Process, base: str, *, command: str) -> dict[str, A
             "registry_credential": _relationship(credential),
         },
         "metadata": {"labels": metadata.labels, "annotations": metadata.annotations},
-        "links": links,
+        "links": _links(process, base),
     }
+
+
+def _links(process: Process, base: str) -> dict[str, Any]:
+    self_href = href_of(process, base)
+    links = {
+        "self": link(self_href),
+        "scale": link(f"{self_href}/actions/scale", "POST"),
+        "app": link(f"{base}/v3/apps/{quote(process.workload.app_guid, safe='')}"),
+        "space": link(f"{base}/v3/spaces/{quote(process.space_guid, safe='')}"),
+        "stats": link(f"{self_href}/stats"),
+        "process_instances": link(f"{self_href}/process_instances"),
+    }
+    if credential := process.registry_credential_guid:
+        # Absent rather than null: a null link crashes the Python client.
+        links["registry_credential"] = link(f"{base}/v3/registry_credentials/{quote(credential, safe='')}")
+    return links
 
 
 def _health_check(check: HealthCheck) -> dict[str, Any]:
