@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from uuid import uuid4
 
+from service.model.derive import process_guid
 from service.model.process import SECOND, Metadata
 from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load
 from tests.support.api import Api, assert_cf_error
 from tests.support.apps import MakeApp
-from tests.support.kube import Kube, deployment, eventually, guid_of
+from tests.support.kube import Kube, deployment, eventually
 
 PathTo = Callable[[str, str], str]
 
@@ -18,8 +19,9 @@ async def test_shows_every_field_of_a_real_deployment(
     api: Api, kube: Kube, space: str, settings: Settings, path_to: PathTo
 ) -> None:
     app, guid, revision, credential = (str(uuid4()) for _ in range(4))
+    deployment("full", space, app)
     if "/apps/" not in path_to(app, "web"):
-        guid = guid_of(app, "web")
+        guid = process_guid(space, app, "web")
     await kube.create(
         deployment(
             "full",

@@ -74,7 +74,7 @@ async def test_hrefs_are_absolute_sorted_and_keep_what_was_asked(api: Api, make_
     }
 
 
-async def test_narrows_by_every_filter(api: Api, kube: Kube, make_app: MakeApp, settings: Settings, space: str) -> None:
+async def test_narrows_by_every_filter(api: Api, kube: Kube, make_app: MakeApp, settings: Settings) -> None:
     org, space_guid = str(uuid4()), str(uuid4())
     labels = {"cloudfoundry.org/org-guid": org, "cloudfoundry.org/space-guid": space_guid}
     namespace = await kube.create_namespace(labels)
@@ -82,7 +82,8 @@ async def test_narrows_by_every_filter(api: Api, kube: Kube, make_app: MakeApp, 
     other = await make_app("web")
     async with connected(settings.database_url, 5) as connection:
         await load(
-            connection, [Metadata(namespace=space, app_guid=app, type="worker", labels={"tier": "back", "env": "x"})]
+            connection,
+            [Metadata(namespace=namespace, app_guid=app, type="worker", labels={"tier": "back", "env": "x"})],
         )
     web, worker, foreign = guid_of(app, "web"), guid_of(app, "worker"), guid_of(other, "web")
     created = (await api.get(f"/v3/processes/{web}")).json["created_at"]
@@ -196,15 +197,13 @@ async def test_metadata_outlives_the_deployment(
     assert (await api.get(f"/v3/processes/{guid}")).json["metadata"]["labels"] == {"kept": "yes"}
 
 
-async def test_older_of_two_deployments_that_claim_one_process_is_it(
+async def test_older_of_two_deployments_of_a_namespace_that_claim_one_process_is_it(
     api: Api, kube: Kube, space: str, make_app: MakeApp
 ) -> None:
     app = await make_app("web")
-    elsewhere = await kube.create_namespace()
     await asyncio.sleep(1.1)  # Kubernetes' creation times are whole seconds
-    await kube.create(deployment("usurper", elsewhere, app, replicas=0, command=["usurp"]))
-    marker = await make_app("web", namespace=elsewhere)
-    assert marker != app
+    await kube.create(deployment("usurper", space, app, replicas=0, command=["usurp"]))
+    await make_app("web")
     assert await api.guids(f"/v3/apps/{app}/processes") == [guid_of(app, "web")]
     assert (await api.get(f"/v3/processes/{guid_of(app, 'web')}")).json["command"] == ""
     await kube.delete(space, f"web-{app}")
@@ -213,7 +212,6 @@ async def test_older_of_two_deployments_that_claim_one_process_is_it(
         return bool((await api.get(f"/v3/apps/{app}/processes/web")).json.get("command") == "usurp")
 
     await eventually(succeeded)
-    await kube.delete_namespace(elsewhere)
 
 
 async def test_nonsense_in_a_deployment_never_breaks_a_list(

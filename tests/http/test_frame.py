@@ -143,7 +143,7 @@ async def test_a_defect_answers_with_fixed_text(api: Api, make_app: MakeApp, mon
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("postgresql://user:secret@host")
 
-    monkeypatch.setattr("service.api.handlers.present_process", broken)
+    monkeypatch.setattr("service.api.reading.encode_row", broken)
     reply = await api.get(f"/v3/processes/{guid}")
     assert_cf_error(reply, 500, 10001, "UnknownError", "An unknown error occurred.")
     assert b"secret" not in reply.body

@@ -66,7 +66,7 @@ async def test_durations_are_those_of_the_requests(api: Api, monkeypatch: pytest
     async def in_flight() -> bool:
         return (await scrape(api)).value("cf_processes_requests_in_flight") == 1
 
-    monkeypatch.setattr("service.operations.reads.Processes.get", slow)
+    monkeypatch.setattr("service.operations.reads.Reads.get", slow)
     labels = {"method": "GET", "route": "/v3/processes/{guid}"}
     before, began = await scrape(api), time.perf_counter()
     request = asyncio.create_task(api.get("/v3/processes/any"))

@@ -24,8 +24,8 @@ _NAMESPACES: dict[str, str] = {}
 
 
 def guid_of(app_guid: str, process_type: str) -> str:
-    """The GUID of a process that `deployment` has made, and that nobody has named."""
-    return process_guid(_NAMESPACES[app_guid], app_guid, process_type)
+    """The GUID of a process that `deployment` has made, and that nobody has named; one of nobody's where it has not."""
+    return process_guid(_NAMESPACES.get(app_guid, "nowhere"), app_guid, process_type)
 
 
 def deployment(

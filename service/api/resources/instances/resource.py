@@ -11,6 +11,7 @@ from service.api.requests import actor_of, caller_of, now, raw_query
 from service.api.resources.instances.presenter import present_process_instances, present_stats
 from service.api.resources.instances.schema import ANSWERS, SCHEMAS
 from service.api.resources.processes.addresses import ADDRESSES, BY_GUID, address_of
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.errors import BadQueryParameter, ResourceNotFound, StatsUnavailable, UnprocessableEntity
 from service.http.replies import STATS_UNAVAILABLE, answer, base_url
 from service.operations.ambiguity import of_read
@@ -29,8 +30,11 @@ async def get_stats(request: web.Request) -> web.Response:
 async def list_instances(request: web.Request) -> web.Response:
     """GET /v3/processes/{guid}/process_instances"""
     caller = await caller_of(request)
-    meaning, found, freshness = await request.app[INSTANCES].get(caller, address_of(request.match_info))
+    reads, instances = PROCESSES.reads(request.app), request.app[INSTANCES]
+    meaning, freshness = await reads.get(caller, address_of(request.match_info), pods=True)
+    # What is wrong with the request itself is told before what is wrong with the Pods.
     INSTANCES_QUERY.parse(raw_query(request))
+    found, freshness = await instances.of_one(meaning.item, freshness)
     body = present_process_instances(meaning.item, found, base_url(request), now())
     return answer(request, orjson.dumps(body), freshness, warnings=[of_read(meaning)])
 
