@@ -38,6 +38,10 @@ class BoundedCache(Generic[Key, Value]):
             _, (_, oldest) = self._values.popitem(last=False)
             self._size -= oldest
 
+    def clear(self) -> None:
+        self._values.clear()
+        self._size = 0
+
 
 class RecencyCache(BoundedCache[Key, Value]):
     """A BoundedCache in which those that have not been looked up for the longest time go first."""

@@ -18,6 +18,7 @@ from service.health import Health
 from service.model.index import Index
 from service.model.instances import Numbered, Numbering
 from service.model.pods import PodIndex
+from service.model.process import Key
 from service.model.record import Record
 from service.pacing import in_batches
 from service.store.mirror import Mirror
@@ -30,9 +31,6 @@ ARRIVAL_S = 1.0
 RETRY_S = 5.0
 """How long after Kubernetes could not be asked either nobody waits again."""
 AT_A_TIME = 8
-
-Key = tuple[str, str]
-"""(app GUID, type)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,7 @@ class RowIntake:
 class ReadBarrier:
     def __init__(
         self,
+        *,
         index: Index,
         pods: PodIndex,
         deployment_feed: DeploymentFeed,
@@ -132,17 +131,17 @@ class ReadBarrier:
 
     async def _show_deployments(self, key: Key) -> None:
         wanted = self._deployment_feed.versions.wanted.get(key, 0)
-        deployments, as_of = await self._workloads.deployments_of(key[0])
+        deployments, as_of = await self._workloads.deployments_of(*key[:2])
         for raw in deployments:
             self._deployment_feed.take(raw, as_of=as_of)
         self._deployment_feed.versions.settle(key, wanted)
 
     async def _show_pods(self, key: Key) -> None:
         wanted = self._pod_feed.versions.wanted.get(key, 0)
-        process = self._index.find(*key)
+        process = self._index.find(key)
         if process is not None:
             namespace, name = process.workload.namespace, process.workload.name
-            pods, as_of = await self._workloads.pods_of(namespace, key[0])
+            pods, as_of = await self._workloads.pods_of(*key[:2])
             there = {self._pod_feed.take(raw, as_of=as_of) for raw in pods}
             for pod in self._pods.of(namespace, name):
                 if pod.uid not in there:

@@ -3,11 +3,11 @@
 Probes, warnings in replies and the log say what this finds.
 """
 
-import gc
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from service import garbage
 from service.cluster.watch_state import WatchState
 from service.errors import ServiceUnavailable
 from service.store.mirror import MirrorState
@@ -68,6 +68,11 @@ class Health:
         """Whether requests should be routed here."""
         return self.loaded and self.pods_loaded and self.alive and not self._stopping
 
+    @property
+    def current(self) -> bool:
+        """Whether all that there is, of both stores, is known here now."""
+        return self.ready and self._mirror.connected and self.cluster_age_s() == 0.0
+
     def require_loaded(self) -> None:
         """Raises ServiceUnavailable while an answer could miss what exists."""
         if not self.loaded:
@@ -116,5 +121,4 @@ class Health:
         self._was_ready = self.ready
         log.info("ready" if self.ready else "not ready")
         if self.ready:
-            # What has been loaded stays: looking through it for garbage again and again would only cost pauses.
-            gc.freeze()
+            garbage.loaded()

@@ -87,6 +87,11 @@ class Settings:
     database_pool_size: int = setting(
         8, "Connections of a replica for writes, beside the one for reads.", validate=_COUNT
     )
+    orphaned_metadata_days: int = setting(
+        30,
+        "For how long the metadata of a process is kept once its Deployment is gone. 0: for ever.",
+        validate=validate.Range(min=0, max=36_500),
+    )
     label_preset: str = setting(
         "default",
         "Whose label keys the Deployments carry: `default`, `korifi` or `eirini`.",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from service.check.report import Report, count, few
 from service.cluster.client import Client
 from service.cluster.inspection import Survey, Unanswered
-from service.model.index import Order
+from service.model.collection import Slice
 from service.model.labels import Keys
 
 LISTING_S = 120.0
@@ -33,7 +33,8 @@ async def check_labels(client: Client, keys: Keys, report: Report) -> None:
         advice = "label them with the GUID of their app, or name the label they have: LABEL_PRESET, APP_GUID_LABEL"
         report.warn("labels", f"no Deployment carries {label}", advice)
         return
-    report.ok("labels", f"{count(survey.found, 'Deployment')} with {label}, {count(len(survey.index), 'process')}")
+    processes = count(len(survey.index.processes), "process")
+    report.ok("labels", f"{count(survey.found, 'Deployment')} with {label}, {processes}")
     _report_losses(survey, label, report)
     if spaces_known:
         _report_spaces(survey, report)
@@ -80,10 +81,10 @@ def _report_lost(report: Report, subject: str, lost: Sequence[str], *, well: str
 
 
 def _report_spaces(survey: Survey, report: Report) -> None:
-    everything = survey.index.page(None, Order.CREATED_AT, descending=False, start=0, size=len(survey.index))
-    unnamed = {p.workload.namespace for p in everything.processes if p.space_guid == p.workload.namespace}
-    homeless = {p.workload.namespace for p in everything.processes if p.organization_guid is None}
-    text = f"processes are in {count(len(survey.index.namespaces()), 'Namespace')}"
+    everything = survey.index.processes.page(None, Slice(size=len(survey.index.processes)))
+    unnamed = {p.workload.namespace for p in everything.items if p.space_guid == p.workload.namespace}
+    homeless = {p.workload.namespace for p in everything.items if p.organization_guid is None}
+    text = f"processes are in {count(len(survey.index.processes.namespaces()), 'Namespace')}"
     if unnamed:
         text += f"; the space's GUID is the Namespace's name, for want of a label, in {few(sorted(unnamed))}"
     if homeless:

@@ -12,7 +12,7 @@ from service.model.index import Index
 from service.model.labels import Keys
 from service.model.manifests import Deployment, Namespace, PodObject
 from service.model.pods import PodIndex, derive_pod
-from service.model.process import Workload
+from service.model.process import Key, Workload
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -50,8 +50,8 @@ class DeploymentFeed:
         self._keys = keys
         self._decode = msgspec.json.Decoder(Deployment).decode
         self._skipped: dict[str, Skipped] = {}
-        self.versions: Versions[tuple[str, str]] = Versions()
-        """By (app GUID, type) of the process that was written."""
+        self.versions: Versions[Key] = Versions()
+        """By the key of the process that was written."""
         self.recent = Recent()
 
     @property
@@ -95,7 +95,6 @@ class DeploymentFeed:
                 "two Deployments claim one process",
                 namespace=conflict.workload.namespace,
                 deployment=conflict.workload.name,
-                served_namespace=conflict.winner.namespace,
                 served_deployment=conflict.winner.name,
                 app_guid=conflict.workload.app_guid,
                 process_type=conflict.workload.type,
@@ -168,8 +167,8 @@ class PodFeed:
     def __init__(self, pods: PodIndex) -> None:
         self._pods = pods
         self._decode = msgspec.json.Decoder(PodObject).decode
-        self.versions: Versions[tuple[str, str]] = Versions()
-        """By (app GUID, type) of the process that was written."""
+        self.versions: Versions[Key] = Versions()
+        """By the key of the process that was written."""
 
     def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
         if self.versions.tell(uid, version):

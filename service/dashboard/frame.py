@@ -186,7 +186,7 @@ async def render(
     request: web.Request, template: str, context: Mapping[str, Any], *, user: User | None, status: int = 200
 ) -> web.Response:
     """A whole page. What it says of problems is of what the user may see."""
-    problems = await request.app[PROBLEMS].list(user.caller) if user is not None else Found()
+    problems = await request.app[PROBLEMS].find(user.caller) if user is not None else Found()
     text = await fragment(
         request.app,
         template,

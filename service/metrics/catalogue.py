@@ -20,6 +20,7 @@ from service.model.index import Index
 from service.model.pods import PodIndex
 from service.store.database import Pool
 from service.store.mirror import MirrorState
+from service.store.orphans import Pruned
 
 REQUEST_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Half a millisecond is what a small answer takes; past ten seconds nobody waits."""
@@ -90,12 +91,17 @@ def measure_kube_requests(metrics: Metrics) -> Callable[[str, str, str, float], 
 
 
 def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: DeploymentFeed) -> None:
-    metrics.gauge("index_processes", "Processes in the index.", lambda: len(index))
+    metrics.gauge("index_processes", "Processes in the index.", lambda: len(index.processes))
     metrics.gauge("index_pods", "Pods in the index.", lambda: len(pods))
     metrics.gauge(
         "index_conflicts",
         "Deployments that are no process because an older one claims the same.",
         lambda: len(index.conflicts),
+    )
+    metrics.gauge(
+        "index_shared_guids",
+        "GUIDs of processes and of apps that are used in more than one namespace.",
+        lambda: len(index.shared_guids) + len(index.shared_app_guids),
     )
     metrics.gauge(
         "index_skipped",
@@ -134,6 +140,17 @@ def measure_metadata(metrics: Metrics, mirror: MirrorState) -> None:
         "metadata_probes_total",
         "Times Postgres was asked for rows written since; reads of one moment share one.",
         lambda: mirror.probes,
+    )
+
+
+def measure_pruning(metrics: Metrics, done: Pruned) -> None:
+    metrics.gauge(
+        "metadata_orphans",
+        "Rows of processes that are gone, as of the last look; absent rows are looked for about once an hour.",
+        lambda: done.absent,
+    )
+    metrics.counter(
+        "metadata_cleared_total", "Rows of processes gone for long that were cleared.", lambda: done.cleared
     )
 
 

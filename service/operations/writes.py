@@ -26,9 +26,10 @@ from service.model.derive import merge
 from service.model.index import Index
 from service.model.process import Metadata, MetadataChange, Process, Workload
 from service.model.record import Record
+from service.operations import ambiguity
 from service.operations.audit import Entry, audited
 from service.operations.instances import Instances
-from service.operations.reads import Address, Processes
+from service.operations.reads import Address, Meaning, Reads
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records
 from service.telemetry import get_logger
@@ -69,26 +70,27 @@ class _UnderWay(Exception):
 class Writing:
     def __init__(
         self,
+        *,
         index: Index,
         access: Access,
-        processes: Processes,
+        reads: Reads[Process],
         instances: Instances,
         workloads: Workloads,
         records: Records,
         deployments: DeploymentFeed,
         pods: PodFeed,
-        currency: ReadBarrier,
+        barrier: ReadBarrier,
         health: Health,
     ) -> None:
         self._index = index
         self._access = access
-        self._processes = processes
+        self._reads = reads
         self._instances = instances
         self._workloads = workloads
         self._records = records
         self._deployments = deployments
         self._pods = pods
-        self._currency = currency
+        self._barrier = barrier
         self._health = health
 
     @asynccontextmanager
@@ -99,7 +101,9 @@ class Writing:
         """
         with audited(action, actor.caller.name) as entry:
             self._health.require_loaded()
-            process = entry.process = await self._processes.find(actor.caller, address)
+            meaning = await self._reads.find(actor.caller, address)
+            process = entry.process = meaning.item
+            await self._require_one(actor, meaning, PATCH_DEPLOYMENTS)
             try:
                 async with asyncio.timeout(WRITE_S):
                     yield Write(self, actor, process, entry)
@@ -113,8 +117,9 @@ class Writing:
     async def terminate(self, actor: Actor, address: Address, index: str) -> None:
         """Delete the Pod that is the instance, if there is one. Raises as `begin`; no such index: ResourceNotFound."""
         with audited("terminate", actor.caller.name) as entry:
-            process, freshness = await self._processes.get(actor.caller, address, pods=True)
-            entry.process = process
+            meaning, freshness = await self._reads.get(actor.caller, address, pods=True)
+            process = entry.process = meaning.item
+            await self._require_one(actor, meaning, DELETE_PODS)
             at = _index(index, process)
             found, _ = await self._instances.of_one(process, freshness)
             pod = found[at].pod if at < len(found) else None
@@ -208,6 +213,16 @@ class Writing:
                 return live, patch
         return None
 
+    async def _require_one(self, actor: Actor, meaning: Meaning[Process], permission: Permission) -> None:
+        """Raises UnprocessableEntity where an address means several processes, to whoever may change any of them."""
+        if (reason := ambiguity.of_write(meaning)) is None:
+            return
+        for process in meaning.items:
+            workload = process.workload
+            if await self._access.may_change(actor.caller, permission, workload.namespace, workload.name):
+                raise UnprocessableEntity(reason)
+        raise NotAuthorized
+
     async def authorize(self, actor: Actor, process: Process, permission: Permission, name: str) -> None:
         """Raises NotAuthorized unless the caller may do this to the object of this name that runs the process."""
         if not await self._access.may_change(actor.caller, permission, process.workload.namespace, name):
@@ -230,8 +245,8 @@ class Writing:
         """
         if not change:
             await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
-            await self._currency.catch_up()
-            return Written(self._merged(live.workload, (self._index.get(process.guid) or process).metadata))
+            await self._barrier.catch_up()
+            return Written(self._merged(live.workload, (self._index.find(process.key) or process).metadata))
 
         def decide(row: Record, now: int) -> Record:
             row = rules.seen(row, live.workload.write_id, live.version, now)
@@ -243,7 +258,7 @@ class Writing:
             row = await self._records.change(process.key, decide)
         except _UnderWay:
             return None
-        self._currency.take(row)
+        self._barrier.take(row)
         return Written(self._merged(live.workload, row.metadata))
 
     async def _prepare(
@@ -274,10 +289,10 @@ class Writing:
         except DatabaseUnavailable as error:
             # It is prepared and committed, so it counts; whoever writes next folds it.
             log.warning("other replicas not told", reason=error.reason)
-            known = self._index.get(process.guid) or process
+            known = self._index.find(process.key) or process
             metadata = known.metadata if write_id is None else known.metadata.changed(change)
             return Written(self._merged(done.workload, metadata), lagging=True)
-        self._currency.take(row)
+        self._barrier.take(row)
         return Written(self._merged(done.workload, row.metadata))
 
     def _merged(self, workload: Workload, metadata: Metadata) -> Process:

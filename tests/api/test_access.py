@@ -8,11 +8,10 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.apps import MakeApp, PathTo, Users
-from tests.support.kube import Kube, eventually
+from tests.support.kube import Kube, eventually, guid_of
 from tests.support.metrics import scrape
 
 ListPath = Callable[[str], str]
@@ -26,8 +25,8 @@ async def test_viewer_sees_their_space_and_nothing_else(
     mine, hidden = await make_app("web", "worker"), await make_app("web", namespace=elsewhere)
     viewer = api.as_user(users.viewer)
     assert set(await viewer.all_guids("/v3/processes?per_page=1")) == {
-        process_guid(mine, "web"),
-        process_guid(mine, "worker"),
+        guid_of(mine, "web"),
+        guid_of(mine, "worker"),
     }
     assert await viewer.guids(f"/v3/processes?app_guids={hidden}") == []
     assert (await viewer.get(path_to(mine, "web"))).status == 200
@@ -39,7 +38,7 @@ async def test_invisible_answers_exactly_like_what_does_not_exist(api: Api, make
     app = await make_app("web")
     stranger = api.as_user(users.stranger)
     for hidden, missing in (
-        (f"/v3/processes/{process_guid(app, 'web')}", "/v3/processes/no-such"),
+        (f"/v3/processes/{guid_of(app, 'web')}", "/v3/processes/no-such"),
         (f"/v3/apps/{app}/processes/web", "/v3/apps/no-such/processes/web"),
         (f"/v3/apps/{app}/processes/worker", "/v3/apps/no-such/processes/worker"),
         (f"/v3/apps/{app}/processes", "/v3/apps/no-such/processes"),
@@ -62,7 +61,7 @@ async def test_invisible_takes_as_many_reviews_as_what_does_not_exist(
     await make_app("web", namespace=other)
     async with running(replace(settings, review_ttl_s=600)) as served:
         for hidden, missing in (
-            (f"/v3/processes/{process_guid(app, 'web')}", f"/v3/processes/{process_guid(app, 'no-such')}"),
+            (f"/v3/processes/{guid_of(app, 'web')}", f"/v3/processes/{guid_of(app, 'no-such')}"),
             (f"/v3/apps/{app}/processes/web", "/v3/apps/no-such/processes/web"),
             (f"/v3/apps/{app}/processes", "/v3/apps/no-such/processes"),
         ):
@@ -113,7 +112,7 @@ async def test_each_verb_gives_what_it_says_and_no_more(
     assert (await user.get(f"/v3/apps/{app}/processes")).status == listed
     assert len(await user.guids(f"/v3/processes?app_guids={app}")) == (listed == 200)
     assert (await user.get(f"/v3/apps/{app}/processes/web")).status == got
-    assert (await user.get(f"/v3/processes/{process_guid(app, 'web')}")).status == got
+    assert (await user.get(f"/v3/processes/{guid_of(app, 'web')}")).status == got
 
 
 async def test_no_token_is_not_authenticated(api: Api, list_path: ListPath, path_to: PathTo) -> None:
@@ -186,13 +185,13 @@ async def test_permission_given_and_taken_shows_within_the_time_answers_are_kept
     )
 
     async def sees() -> bool:
-        return await user.guids("/v3/processes") == [process_guid(app, "web")]
+        return await user.guids("/v3/processes") == [guid_of(app, "web")]
 
     await eventually(sees)
     await kube.request("DELETE", f"{bindings}/late")
 
     async def blind() -> bool:
-        return (await user.get(f"/v3/processes/{process_guid(app, 'web')}")).status == 404
+        return (await user.get(f"/v3/processes/{guid_of(app, 'web')}")).status == 404
 
     await eventually(blind)
 

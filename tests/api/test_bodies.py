@@ -8,7 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from service.api.bodies import FORM, HealthCheckBody, HealthCheckData, ScaleBody, UpdateBody, parse_scale, parse_update
+from service.api.bodies import FORM
+from service.api.resources.processes.bodies import (
+    HealthCheckBody,
+    HealthCheckData,
+    ScaleBody,
+    UpdateBody,
+    parse_scale,
+    parse_update,
+)
 from service.errors import UnprocessableEntity
 from service.model.changes import Scale, Update
 from service.model.probes import CheckChange

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from uuid import uuid4
 
-from service.model.derive import process_guid
 from service.model.process import SECOND, Metadata
 from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load
 from tests.support.api import Api, assert_cf_error
 from tests.support.apps import MakeApp
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 PathTo = Callable[[str, str], str]
 
@@ -20,7 +19,7 @@ async def test_shows_every_field_of_a_real_deployment(
 ) -> None:
     app, guid, revision, credential = (str(uuid4()) for _ in range(4))
     if "/apps/" not in path_to(app, "web"):
-        guid = process_guid(app, "web")
+        guid = guid_of(app, "web")
     await kube.create(
         deployment(
             "full",
@@ -45,6 +44,7 @@ async def test_shows_every_field_of_a_real_deployment(
     )
     async with connected(settings.database_url, 5) as connection:
         row = Metadata(
+            namespace=space,
             app_guid=app,
             type="web",
             labels={"team": "a"},

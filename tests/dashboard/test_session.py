@@ -20,11 +20,10 @@ from yarl import URL
 from service.dashboard.routes import ROUTES
 from service.dashboard.sessions import LARGEST, LONGEST_S, Sessions, TokenTooLarge
 from service.http.keys import ACCESS
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.dashboard.conftest import MakeApp
 from tests.support.api import Api, Reply, running
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 SAME = {"Sec-Fetch-Site": "same-origin"}
@@ -78,10 +77,10 @@ async def test_process_is_shown_to_who_may_get_it_and_not_list(
     app = await make_app("web", "worker")
     role = await kube.create_role({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]})
     await visitor.sign_in(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
-    reply = await visitor.get(f"/ui/processes/{process_guid(app, 'web')}")
+    reply = await visitor.get(f"/ui/processes/{guid_of(app, 'web')}")
     assert reply.status == 200
     # What else the app has is a list.
-    assert process_guid(app, "worker").encode() not in reply.body
+    assert guid_of(app, "worker").encode() not in reply.body
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ async def test_static_files_are_kept_by_what_is_in_them(api: Api, visitor: Visit
 async def test_forms_of_other_pages_are_refused(
     api: Api, make_app: MakeApp, user: Visitor, headers: dict[str, str]
 ) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     fields = {"instances": "3", "form_token": await user.form_token()}
     reply = await user.post(f"/ui/processes/{guid}/scale", fields, headers)
     assert reply.status == 403
@@ -173,7 +172,7 @@ async def test_forms_of_other_pages_are_refused(
 async def test_forms_without_the_sessions_own_token_are_refused(
     api: Api, make_app: MakeApp, user: Visitor, operator_token: str
 ) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     other = Visitor(api)
     await other.sign_in(operator_token)
     foreign = await other.form_token()
@@ -277,7 +276,7 @@ async def test_pods_without_the_label_are_said_to_be_unknown(api: Api, kube: Kub
     manifest = deployment("bare", space, app, replicas=2)
     del manifest["spec"]["template"]["metadata"]["labels"]["cloudfoundry.org/app-guid"]
     await kube.create(manifest)
-    guid = process_guid(app, "web")
+    guid = guid_of(app, "web")
 
     async def shown() -> bool:
         return (await user.get(f"/ui/processes/{guid}")).status == 200
@@ -291,7 +290,7 @@ async def test_pods_without_the_label_are_said_to_be_unknown(api: Api, kube: Kub
 
 async def test_json_is_what_the_api_says(api: Api, make_app: MakeApp, user: Visitor) -> None:
     app = await make_app("web", "worker")
-    guid = process_guid(app, "web")
+    guid = guid_of(app, "web")
     for page, path in (
         (f"/ui/json/processes?app_guids={app}&page=1&per_page=50", f"/v3/processes?app_guids={app}&page=1&per_page=50"),
         (f"/ui/json/processes/{guid}", f"/v3/processes/{guid}"),
@@ -311,7 +310,7 @@ async def test_whatever_is_named_is_shown_as_text(
     await api.patch(
         f"/v3/apps/{app}/processes/web", {"metadata": {"annotations": {"note": "<img src=x onerror=alert(1)>"}}}
     )
-    page = (await user.get(f"/ui/processes/{process_guid(app, 'web')}")).body
+    page = (await user.get(f"/ui/processes/{guid_of(app, 'web')}")).body
     assert b"&lt;script&gt;" in page
     assert b"&lt;img" in page
     assert b"<img" not in page
@@ -331,7 +330,7 @@ async def test_a_defect_is_a_page_that_tells_nothing(user: Visitor, monkeypatch:
 
 
 async def test_without_authentication_everybody_looks_and_nobody_changes(settings: Settings, make_app: MakeApp) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     async with running(replace(settings, authentication="none")) as served:
         visitor = Visitor(served)
         assert (await visitor.get(f"/ui/processes/{guid}")).status == 200

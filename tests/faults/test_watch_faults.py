@@ -21,7 +21,8 @@ from service.cluster.client import Client
 from service.cluster.collection import INITIAL_EVENTS_END
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.watch import Reflector
-from service.model.index import Index, Order
+from service.model.collection import Slice
+from service.model.index import Index
 from service.model.labels import Keys
 from tests.cluster.test_reflector import Objects
 from tests.support.kube import deployment, eventually
@@ -321,8 +322,7 @@ async def test_lines_longer_than_any_buffer_come_through() -> None:
 
 
 def served(index: Index) -> list[str]:
-    selection = index.page(None, Order.CREATED_AT, descending=False, start=0, size=100)
-    return [process.workload.name for process in selection.processes]
+    return [process.workload.name for process in index.processes.page(None, Slice(size=100)).items]
 
 
 async def test_deployment_that_cannot_be_understood_is_skipped_and_its_old_state_not_shown() -> None:

@@ -13,10 +13,19 @@ import orjson
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import load_kube_config
 
-from service.model.derive import ROLLOUT_REVISION
+from service.model.derive import ROLLOUT_REVISION, process_guid
 from service.model.labels import Keys
 
 KEYS = Keys()
+
+
+_NAMESPACES: dict[str, str] = {}
+"""Where the manifest of each app was last made for: app GUIDs of tests are their own."""
+
+
+def guid_of(app_guid: str, process_type: str) -> str:
+    """The GUID of a process that `deployment` has made, and that nobody has named."""
+    return process_guid(_NAMESPACES[app_guid], app_guid, process_type)
 
 
 def deployment(
@@ -33,6 +42,7 @@ def deployment(
     **container: Any,
 ) -> dict[str, Any]:
     """A Deployment's manifest; `container` overrides fields of its app container."""
+    _NAMESPACES[app_guid] = namespace
     own = {KEYS.app_guid: app_guid, **({KEYS.process_type: process_type} if process_type else {}), **(labels or {})}
     return {
         "apiVersion": "apps/v1",
