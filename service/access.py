@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from service.model.views import Visible
 
 Verb = Literal["get", "list"]
-"""What reads do to Deployments: `get` one, `list` many."""
+"""The two ways to read Deployments in Kubernetes' RBAC: `get` one by its name, `list` those of a namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Permission:
-    """To do something to objects of a kind: `verb` and `resource` in the words of Kubernetes' RBAC."""
+    """A permission to change objects of a kind, in the words of Kubernetes' RBAC."""
 
     verb: str
     group: str
@@ -43,7 +43,7 @@ ANYONE = Caller(name="anyone", key=b"")
 
 
 class Access(Protocol):
-    """What operations ask of whoever decides about access."""
+    """Decides who callers are and what they may do."""
 
     needs_token: bool
     """False: everybody is let in, whether or not they show a token."""
@@ -56,7 +56,7 @@ class Access(Protocol):
         """
 
     def knows(self, token: str) -> bool:
-        """Whether this token was accepted before, as far as is remembered. A guessed one never was."""
+        """Whether this token was accepted lately, without asking anybody. A guessed one never was."""
 
     async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         """The namespaces in whose Deployments the caller may read by this verb; None: in all there are.

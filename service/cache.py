@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class BoundedCache(Generic[Key, Value]):
-    """Values by key, of a total size in whatever unit; the oldest go first. A look-up is a dict's and no more."""
+    """Values by key, of a total size in any unit; the oldest go first. A look-up is a dict's and no more."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -23,7 +23,7 @@ class BoundedCache(Generic[Key, Value]):
 
     @property
     def size(self) -> int:
-        """Of all that is held."""
+        """The size of all that is held."""
         return self._size
 
     def put(self, key: Key, value: Value, size: int) -> None:
@@ -44,7 +44,7 @@ class BoundedCache(Generic[Key, Value]):
 
 
 class RecencyCache(BoundedCache[Key, Value]):
-    """The same, but those that have not been looked up for the longest time go first."""
+    """A BoundedCache in which those that have not been looked up for the longest time go first."""
 
     def get(self, key: Key) -> Value | None:
         value = super().get(key)

@@ -27,9 +27,9 @@ REFUSED_TOKEN_TTL_S = 10.0
 CALLERS_BYTES = 16 << 20
 """Callers by token: some 16,000 with the claims of a ServiceAccount, fewer where a provider sends many groups."""
 PERMISSIONS_BYTES = 32 << 20
-"""What callers may do: 80,000 answers."""
+"""Answers about what callers may do: 80,000 of them."""
 SIGHTS_BYTES = 16 << 20
-"""What they may see, where that is not everything: some 30,000 callers of the same rights."""
+"""The namespaces that callers may see, where these are not all: some 30,000 callers of the same rights."""
 FEW = 8
 """Namespaces whose reviews are looked up one by one."""
 
@@ -73,7 +73,7 @@ class ClusterAccess:
 
     @property
     def reviews(self) -> Mapping[str, ReviewCache[Any]]:
-        """By what is reviewed."""
+        """The caches, by what is reviewed."""
         return {"token": self._callers, "access": self._permissions}
 
     async def close(self) -> None:
@@ -140,7 +140,7 @@ class ClusterAccess:
         return allowed
 
     async def _may(self, caller: Caller, verb: Verb, namespace: str) -> bool:
-        """Whether the caller may read the Deployments of the namespace by this verb; of none (""): of all there are."""
+        """Whether the caller may read the namespace's Deployments by this verb; "" stands for all namespaces."""
         attributes = {"group": "apps", "resource": "deployments", "verb": verb, "namespace": namespace}
         return await self._allows(caller, _namespace_key(caller, verb, namespace), {"resourceAttributes": attributes})
 

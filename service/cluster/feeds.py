@@ -1,4 +1,4 @@
-"""From watched objects to the indices: what each kind of object means for them."""
+"""Feeds: each takes in the objects of one kind, from a watch and from answers, and keeps an index of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -51,12 +51,12 @@ class DeploymentFeed:
         self._decode = msgspec.json.Decoder(Deployment).decode
         self._skipped: dict[str, Skipped] = {}
         self.versions: Versions[Key] = Versions()
-        """By the key of the process that a write was about."""
+        """By the key of the process that was written."""
         self.recent = Recent()
 
     @property
     def skipped(self) -> Mapping[str, Skipped]:
-        """By Deployment uid."""
+        """The Deployments that could not be understood, by their uid."""
         return self._skipped
 
     def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
@@ -65,7 +65,7 @@ class DeploymentFeed:
         return ()
 
     def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> None:
-        """A Deployment as an answer has just shown it: it may be ahead of the watch.
+        """Take in a Deployment as an answer has shown it, unless something newer is known of it.
 
         `as_of` is the version of the whole answer, where that is later than the object's own.
         """
@@ -75,7 +75,7 @@ class DeploymentFeed:
             self._put(meta.uid, version, raw)
 
     def take_workload(self, workload: Workload, version: int) -> None:
-        """The same of one that has been understood already."""
+        """Take in what an answer has shown and somebody has understood already, unless something newer is known."""
         if self.versions.take(workload.uid, version):
             self._show(workload)
 
@@ -101,7 +101,7 @@ class DeploymentFeed:
             )
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
-        # Not deleted, maybe, but without its label for a while, before it was shown with it.
+        # It may be older than what is known: the label was taken off and put back, and an answer has shown it with it.
         if self.versions.tell(uid, version, gone=True):
             self._skipped.pop(uid, None)
             self._index.remove_workload(uid)
@@ -109,7 +109,7 @@ class DeploymentFeed:
 
     def reach(self, version: int, *, listed: bool = False) -> None:
         if self.versions.advance(version, listed=listed):
-            # Of another history: what was kept may never have been.
+            # The list is of another history: what is kept may never have been.
             self.recent.clear()
 
     def retain(self, uids: set[str]) -> Iterator[None]:
@@ -119,7 +119,7 @@ class DeploymentFeed:
         yield from self._index.retain_workloads(uids)
 
     def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
-        # What it said before is out of date: an old state must not stay in the lists under its name.
+        # An old state of it must not stay in the lists.
         self._index.remove_workload(uid)
         name = _decode_name(raw).metadata
         skipped = Skipped(name.namespace, name.name, reason)
@@ -136,7 +136,7 @@ class NamespaceFeed:
         self._keys = keys
         self._decode = msgspec.json.Decoder(Namespace).decode
         self._names: dict[str, str] = {}
-        """By uid: a deletion names the uid."""
+        """The names of namespaces by uid, as a deletion names the uid."""
 
     def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterator[None]:
         try:
@@ -158,17 +158,17 @@ class NamespaceFeed:
             yield from self.delete(uid, 0)
 
     def reach(self, version: int, *, listed: bool = False) -> None:
-        """Nothing is written to Namespaces here: no read waits for them."""
+        """Nothing to do: the service writes no Namespaces, so that no read waits for a version of them."""
 
 
 class PodFeed:
-    """Pods become the instances they run, with the Deployment that made them. Others are none of ours."""
+    """Pods that were made for a Deployment become its instances. Other Pods are left out."""
 
     def __init__(self, pods: PodIndex) -> None:
         self._pods = pods
         self._decode = msgspec.json.Decoder(PodObject).decode
         self.versions: Versions[Key] = Versions()
-        """By the key of the process that a write was about."""
+        """By the key of the process that was written."""
 
     def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
         if self.versions.tell(uid, version):
@@ -176,7 +176,7 @@ class PodFeed:
         return ()
 
     def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> str:
-        """A Pod as an answer has just shown it, as `DeploymentFeed.take`. Returns its uid."""
+        """Take in a Pod as an answer has shown it, as `DeploymentFeed.take` does. Returns its uid."""
         meta = _decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
         if self.versions.take(meta.uid, max(as_of, version)):
@@ -184,7 +184,7 @@ class PodFeed:
         return meta.uid
 
     def take_absence(self, uid: str, as_of: int) -> None:
-        """The same of one that an answer has not shown among those it would be."""
+        """Take out a Pod that an answer as of this version does not have, unless something newer is known of it."""
         if self.versions.take(uid, as_of):
             self._pods.remove(uid, as_of)
 

@@ -1,5 +1,6 @@
-"""What callers may see of many namespaces, kept as sets: looking up thousands of reviews for each request would cost
-more than the page that is asked for.
+"""Sights: for each caller, the set of namespaces that they may see.
+
+They are made of reviews. Looking up thousands of those for each request would cost more than the page asked for.
 
 At 2,000 namespaces a set takes 131 KiB and its names as much again, so one object stands for all equal sets, whoever
 they are of: most callers are asked about the same namespaces, and those of one team may see the same. All of it is

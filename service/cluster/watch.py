@@ -68,7 +68,7 @@ class _Failure:
     """Why an attempt to list or watch has ended."""
 
     reason: str
-    """For the log and /readyz."""
+    """What the log and /readyz say."""
     resumable: bool
     """Whether nothing can have been missed up to the resourceVersion last seen. If not, everything is listed anew."""
 

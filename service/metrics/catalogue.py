@@ -33,7 +33,7 @@ def measure_process(metrics: Metrics, health: Health) -> None:
 
 
 def measure_requests(metrics: Metrics) -> Requests:
-    """Where the API's requests are to be counted."""
+    """Returns the counts, for whoever answers requests of the API to add to."""
     requests = Requests(REQUEST_BOUNDS_S)
     metrics.counter(
         "requests_total",
@@ -59,7 +59,7 @@ def measure_streams(metrics: Metrics, streams: Sized) -> None:
 
 
 def measure_event_loop(metrics: Metrics) -> LoopLag:
-    """What measures it, and is to be run."""
+    """Returns what measures it, for the caller to `run`."""
     lag = LoopLag()
     metrics.histogram(
         "event_loop_lag_seconds",
@@ -70,7 +70,7 @@ def measure_event_loop(metrics: Metrics) -> LoopLag:
 
 
 def measure_kube_requests(metrics: Metrics) -> Callable[[str, str, str, float], None]:
-    """To be told of each request to kube-apiserver: verb, resource, outcome and seconds."""
+    """Returns an observer of requests to kube-apiserver: see service.cluster.client.Observer."""
     requests = Timings(KUBE_BOUNDS_S)
     metrics.counter(
         "kube_requests_total",
@@ -111,7 +111,7 @@ def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: D
 
 
 def measure_watches(metrics: Metrics, watches: Mapping[str, WatchState]) -> None:
-    """By the name of each watch."""
+    """`watches` is by name, which becomes a label."""
 
     def each(read: Callable[[WatchState], float]) -> Callable[[], dict[Labels, float]]:
         return lambda: {(name,): read(state) for name, state in watches.items()}
@@ -165,7 +165,7 @@ def measure_pool(metrics: Metrics, pool: Pool) -> None:
 
 
 def measure_reviews(metrics: Metrics, reviews: Mapping[str, ReviewCache[Any]]) -> None:
-    """By what is reviewed."""
+    """`reviews` is by what is reviewed, which becomes a label."""
 
     def results() -> dict[Labels, float]:
         found: dict[Labels, float] = {}
