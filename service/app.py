@@ -39,6 +39,7 @@ from service.model.instances import Numbering
 from service.model.pods import PodIndex
 from service.model.process import Process
 from service.operations.instances import Instances
+from service.operations.outcomes import Outcomes
 from service.operations.overview import Overview
 from service.operations.problems import Problems
 from service.operations.pruning import Pruning
@@ -227,15 +228,13 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     app[OVERVIEW] = Overview(processes, memory.pods)
     app[PROBLEMS] = Problems(memory.index, access, memory.deployments)
     app[WRITING] = Writing(
-        index=memory.index,
         access=access,
         reads=processes,
         instances=instances,
         workloads=workloads,
         records=records,
-        deployments=memory.deployments,
         pods=memory.pod_feed,
-        barrier=barrier,
+        outcomes=Outcomes(memory.index, records, memory.deployments, barrier),
         health=health,
     )
     return Pruning(

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import orjson
 
 from service.cache import BoundedCache
-from service.model.collection import Selection
 from service.model.paging import PageRequest, page_numbers
+from service.model.selection import Selection
 from service.pacing import Turns
 
 LARGE = 1 << 18

@@ -12,8 +12,9 @@ from marshmallow import Schema, ValidationError, fields, validate
 from service.api import patterns
 from service.errors import BadQueryParameter, InvalidRequest
 from service.http.decoding import check_decodable
-from service.model.collection import CREATED_AT, GUIDS, UPDATED_AT, Filters
+from service.model.collection import GUIDS
 from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
+from service.model.selection import CREATED_AT, UPDATED_AT, Filters
 from service.model.selectors import (
     MAXIMUM_REQUIREMENTS,
     Malformed,

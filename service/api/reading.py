@@ -18,8 +18,9 @@ from service.api.requests import caller_of, raw_query
 from service.errors import BadQueryParameter, ResourceNotFound
 from service.freshness import Freshness
 from service.http.replies import answer, base_url
-from service.model.collection import GUIDS, Filters, Selection
+from service.model.collection import GUIDS
 from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
+from service.model.selection import Filters, Selection
 from service.operations.ambiguity import of_parent, of_read
 from service.operations.reads import ListRequest
 

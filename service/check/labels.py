@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from service.check.report import Report, count, few
 from service.cluster.client import Client
 from service.cluster.inspection import Survey, Unanswered
-from service.model.collection import Slice
 from service.model.labels import Keys
+from service.model.selection import Slice
 
 LISTING_S = 120.0
 """Time for one complete list of Namespaces or Deployments."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from service.model.facets import Facet, LabelFacets
-from service.model.selectors import Operator, Range, Requirement
+from service.model.selection import Filters, Selection, Slice
+from service.model.selectors import Operator, Range
 from service.model.views import Position, SortedView, SortKey, Visible
 
 Item = TypeVar("Item")
 
-CREATED_AT, UPDATED_AT = "created_at", "updated_at"
 GUIDS = "guids"
 """The facet that each resource has: what its items are called in addresses."""
 
@@ -45,54 +45,6 @@ class Shape(Generic[Item]):
     labels: Callable[[Item], Mapping[str, str]] = lambda _: {}
     text: Callable[[Item], str] = lambda _: ""
     """In lower case, what words are looked for in."""
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which items are wanted. Every condition must hold; within one, any of its values."""
-
-    facets: tuple[tuple[str, frozenset[str]], ...] = ()
-    """Wanted values by the name of the facet."""
-    labels: tuple[Requirement, ...] = ()
-    times: tuple[tuple[str, tuple[Range, ...]], ...] = ()
-    """Spans by the name of the order; the same order may be there several times."""
-    words: tuple[str, ...] = ()
-    """In lower case: each occurs in the item's text."""
-
-    @property
-    def weight(self) -> int:
-        """How many values it takes to say this, and one."""
-        return (
-            1
-            + sum(len(values) for _, values in self.facets)
-            + sum(1 + len(each.values) for each in self.labels)
-            + sum(len(ranges) for _, ranges in self.times)
-        )
-
-    def narrowed(self, facet: str, value: str) -> "Filters":
-        """These, and one condition more."""
-        return Filters((*self.facets, (facet, frozenset((value,)))), self.labels, self.times, self.words)
-
-
-NO_FILTERS = Filters()
-
-
-@dataclass(frozen=True)
-class Selection(Generic[Item]):
-    """One page of what matched, and how much matched in all."""
-
-    total_results: int
-    items: list[Item]
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Which part of which order: `size` items from rank `start`, counted from 0."""
-
-    order: str = CREATED_AT
-    descending: bool = False
-    start: int = 0
-    size: int = 50
 
 
 class Collection(Generic[Item]):

@@ -10,9 +10,10 @@ What may take long is an iterator of steps. It must be exhausted; between steps 
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from service.model.claims import Claims, Conflict
-from service.model.collection import CREATED_AT, GUIDS, UPDATED_AT, Collection, Shape
+from service.model.collection import GUIDS, Collection, Shape
 from service.model.derive import merge
 from service.model.process import Key, Metadata, Process, Space, Workload
+from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.sharing import Sharing
 
 TYPES, APP_GUIDS, SPACE_GUIDS, ORGANIZATION_GUIDS = "types", "app_guids", "space_guids", "organization_guids"

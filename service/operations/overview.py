@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from service.access import Caller
 from service.cache import BoundedCache
 from service.freshness import Freshness
-from service.model.collection import NO_FILTERS, Filters, Selection
 from service.model.pods import PodIndex, State
 from service.model.process import Process
+from service.model.selection import NO_FILTERS, Filters, Selection
 from service.model.views import Visible
 from service.operations.reads import Reads
 from service.pacing import Turns

@@ -15,8 +15,9 @@ from service.access import Access, Caller, Verb
 from service.cache import BoundedCache
 from service.errors import ResourceNotFound
 from service.freshness import Freshness, ReadBarrier
-from service.model.collection import CREATED_AT, NO_FILTERS, Collection, Filters, Selection, Slice
+from service.model.collection import Collection
 from service.model.paging import PageRequest
+from service.model.selection import CREATED_AT, NO_FILTERS, Filters, Selection, Slice
 from service.model.views import Visible
 from service.pacing import Turns
 

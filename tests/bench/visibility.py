@@ -4,8 +4,8 @@ import random
 import statistics
 import time
 
-from service.model.collection import Slice
 from service.model.index import Index
+from service.model.selection import Slice
 from service.model.views import Visible
 from tests.bench import population
 from tests.bench.report import Row

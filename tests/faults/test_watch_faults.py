@@ -21,9 +21,9 @@ from service.cluster.client import Client
 from service.cluster.collection import INITIAL_EVENTS_END
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.watch import Reflector
-from service.model.collection import Slice
 from service.model.index import Index
 from service.model.labels import Keys
+from service.model.selection import Slice
 from tests.cluster.test_reflector import Objects
 from tests.support.kube import deployment, eventually
 

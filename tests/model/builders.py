@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from service.model.collection import CREATED_AT as BY_CREATION
-from service.model.collection import Filters, Selection, Slice
 from service.model.index import Index
 from service.model.manifests import Deployment, Namespace, PodObject
 from service.model.pods import Pod, State
 from service.model.process import SECOND, HealthCheck, Metadata, Process, Workload
+from service.model.selection import CREATED_AT as BY_CREATION
+from service.model.selection import Filters, Selection, Slice
 from service.model.selectors import Range, Requirement
 from service.model.views import Visible
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.model.collection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters, Slice
 from service.model.index import Index
 from service.model.process import Key, Metadata, Process, Space, Workload
+from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters, Slice
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible
 from tests.model.builders import exhaust, filters, finish, index_of, metadata, select, workload

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from service.api.queries import ParsedList
 from service.api.resources.processes.resource import READABLE
 from service.errors import BadQueryParameter, CloudFoundryError, InvalidRequest
-from service.model.collection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters
 from service.model.paging import PageRequest
 from service.model.process import SECOND
+from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters
 from service.model.selectors import Operator, Range, Requirement
 from service.operations.reads import ListRequest
 

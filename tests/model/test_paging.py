@@ -3,7 +3,6 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.model.collection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters, Slice
 from service.model.index import Index
 from service.model.paging import (
     DEFAULT_PER_PAGE,
@@ -14,6 +13,7 @@ from service.model.paging import (
     page_numbers,
 )
 from service.model.process import Process
+from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters, Slice
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible
 from tests.model.builders import filters, index_of, metadata, select, workload

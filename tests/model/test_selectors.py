@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.model.collection import Filters
 from service.model.process import EPOCH, SECOND
+from service.model.selection import Filters
 from service.model.selectors import (
     MAXIMUM_REQUIREMENTS,
     Malformed,

@@ -29,8 +29,8 @@ from service.errors import (
 from service.http.keys import SETTINGS
 from service.http.replies import LAGGING, base_url, written
 from service.model.index import APP_GUIDS, ORGANIZATION_GUIDS, PROCESSES, SPACE_GUIDS
+from service.operations.outcomes import Written
 from service.operations.processes import of_app
-from service.operations.writes import Written
 
 READABLE = Readable(
     plural="processes",
