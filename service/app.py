@@ -15,7 +15,7 @@ from service.api.keys import DOCUMENT, INSTANCES, PAGES, WRITING
 from service.api.pages import Pages
 from service.api.readable import READS
 from service.api.resources.processes.resource import READABLE as PROCESSES
-from service.api.routes import OPERATIONS, RESOURCES
+from service.api.routes import OPERATIONS, READABLE, RESOURCES
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
 from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
@@ -220,10 +220,12 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
         workloads=workloads,
         health=health,
     )
-    processes = Reads(memory.index.processes, access, barrier)
+    app[READS] = {
+        readable.plural: Reads(readable.collection(memory.index), access, barrier) for readable in READABLE.values()
+    }
+    processes = PROCESSES.reads(app)
     instances = _instances(stores, memory, settings, processes, barrier, health)
     app[ACCESS] = access
-    app[READS] = {PROCESSES.plural: processes}
     app[INSTANCES] = instances
     app[OVERVIEW] = Overview(processes, memory.pods)
     app[PROBLEMS] = Problems(memory.index, access, memory.deployments)

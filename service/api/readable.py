@@ -16,7 +16,8 @@ from service.api.pages import RowKind
 from service.api.queries import Extra, ListQuery
 from service.errors import CloudFoundryError
 from service.freshness import Freshness
-from service.model.collection import GUIDS, Shape
+from service.model.collection import GUIDS, Collection, Shape
+from service.model.index import Index
 from service.operations.reads import Address, Reads, Step
 
 Item = TypeVar("Item")
@@ -84,6 +85,8 @@ class Readable(Generic[Item]):
     plural: str
     singular: str
     shape: Shape[Item]
+    collection: Callable[[Index], Collection[Item]]
+    """Where its items are."""
     present: Callable[[Item, str], dict[str, Any]]
     """From an item and the base URL (before `/v3`) to what a list shows of it."""
     schema: JSONSchema

@@ -21,6 +21,7 @@ from service.http.keys import ACCESS, SETTINGS
 from service.http.middlewares import envelop_errors, identify
 from service.http.routing import add_routes
 from service.model.collection import GUIDS, Collection, Shape
+from service.model.index import Index
 from service.model.process import SECOND, timestamp
 from service.model.selection import CREATED_AT
 from service.operations.reads import Reads, Step
@@ -60,7 +61,15 @@ def present(thing: Thing, base: str) -> dict[str, Any]:
 
 
 SCHEMA = obj({"guid": GUID, "created_at": TIME, "name": TEXT, "metadata": METADATA, "links": links("self")})
+
+
+def nowhere(_: Index) -> Collection[Thing]:
+    """The tests bring their own."""
+    return Collection(SHAPE)
+
+
 BOXES = Readable(
+    collection=nowhere,
     plural="boxes",
     singular="box",
     shape=SHAPE,
@@ -79,7 +88,13 @@ BOXES = Readable(
     includes={"shelf": Include("shelves", lambda box: box.on)},
 )
 SHELVES = Readable(
-    plural="shelves", singular="shelf", shape=SHAPE, present=present, schema=SCHEMA, example=Thing("a shelf")
+    collection=nowhere,
+    plural="shelves",
+    singular="shelf",
+    shape=SHAPE,
+    present=present,
+    schema=SCHEMA,
+    example=Thing("a shelf"),
 )
 READABLE = {"boxes": BOXES, "shelves": SHELVES}
 RESOURCES = tuple(documented(each, READABLE) for each in READABLE.values())

@@ -36,6 +36,7 @@ READABLE = Readable(
     plural="processes",
     singular="process",
     shape=PROCESSES,
+    collection=lambda index: index.processes,
     present=present_listed,
     present_single=present_single,
     schema=PROCESS,
