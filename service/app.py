@@ -1,7 +1,7 @@
 """The composition root: makes the catalogue, joins them, starts them in order and stops them in the reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -18,25 +18,20 @@ from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.api.routes import OPERATIONS, READABLE, RESOURCES
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
-from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
 from service.cluster.usage import UsageReader
-from service.cluster.watch import Reflector
-from service.cluster.watch_state import WatchState
 from service.cluster.workloads import Workloads
 from service.dashboard.keys import OVERVIEW, PROBLEMS, STREAMS
 from service.dashboard.routes import add_dashboard
-from service.freshness import ReadBarrier, RowIntake
-from service.health import POD_WATCH, Health
+from service.freshness import ReadBarrier
+from service.health import Health
 from service.http import management
 from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS
 from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure
 from service.http.rate_limits import RateLimits
 from service.http.routing import add_routes
+from service.memory import Memory
 from service.metrics import catalogue
 from service.metrics.registry import Metrics
-from service.model.index import Index
-from service.model.instances import Numbering
-from service.model.pods import PodIndex
 from service.model.process import Process
 from service.operations.instances import Instances
 from service.operations.outcomes import Outcomes
@@ -47,7 +42,6 @@ from service.operations.reads import Reads
 from service.operations.writes import Writing
 from service.settings import Settings
 from service.store.database import Pool
-from service.store.mirror import Mirror
 from service.store.orphans import Orphans
 from service.store.records import Records
 from service.telemetry import get_logger
@@ -134,69 +128,6 @@ async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
     stack.push_async_callback(pool.close)
     catalogue.measure_pool(metrics, pool)
     return Stores(client, callers, pool)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """What both stores hold, as far as it is known here, and what keeps it up to date."""
-
-    index: Index
-    pods: PodIndex
-    numbering: Numbering
-    deployments: DeploymentFeed
-    pod_feed: PodFeed
-    watches: Mapping[str, Reflector]
-    intake: RowIntake
-    mirror: Mirror
-
-    @classmethod
-    def of(cls, client: Client, settings: Settings, health: Health) -> "Memory":
-        """Empty, to be filled when the watches and the mirror run."""
-        index, pods, numbering = Index(), PodIndex(), Numbering()
-        deployments, pod_feed = DeploymentFeed(index, settings.keys), PodFeed(pods)
-        labelled = settings.keys.app_guid
-        followed = (
-            ("namespaces", NAMESPACES, NamespaceFeed(index, settings.keys), ""),
-            ("deployments", DEPLOYMENTS, deployments, labelled),
-            (POD_WATCH, PODS, pod_feed, labelled),
-        )
-        watches = {
-            name: Reflector(
-                client,
-                path,
-                feed,
-                label_selector=selector,
-                inactivity_s=settings.watch_inactivity_s,
-                on_change=health.changed,
-            )
-            for name, path, feed, selector in followed
-        }
-        intake = RowIntake(index, numbering, deployments.versions, pod_feed.versions)
-        return cls(
-            index=index,
-            pods=pods,
-            numbering=numbering,
-            deployments=deployments,
-            pod_feed=pod_feed,
-            watches=watches,
-            intake=intake,
-            mirror=Mirror(
-                settings.database_url, intake, timeout_s=settings.database_timeout_s, on_change=health.changed
-            ),
-        )
-
-    @property
-    def watch_states(self) -> Mapping[str, WatchState]:
-        return {name: watch.state for name, watch in self.watches.items()}
-
-    def counts(self) -> Mapping[str, int]:
-        """What is held."""
-        return {
-            "processes": len(self.index.processes),
-            "pods": len(self.pods),
-            "conflicts": len(self.index.conflicts),
-            "skipped": len(self.deployments.skipped),
-        }
 
 
 def _measure(metrics: Metrics, memory: Memory) -> None:
