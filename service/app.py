@@ -141,16 +141,7 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     settings, health = app[SETTINGS], app[HEALTH]
     workloads = Workloads(stores.client, stores.callers, memory.deployments.recent, settings.keys)
     records = Records(stores.pool)
-    barrier = ReadBarrier(
-        index=memory.index,
-        pods=memory.pods,
-        deployment_feed=memory.deployments,
-        pod_feed=memory.pod_feed,
-        mirror=memory.mirror,
-        intake=memory.intake,
-        workloads=workloads,
-        health=health,
-    )
+    barrier = _barrier(memory, workloads, health)
     app[READS] = {
         readable.plural: Reads(readable.collection(memory.index), access, barrier) for readable in READABLE.values()
     }
@@ -176,6 +167,19 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
         orphans=Orphans(stores.pool),
         health=health,
         days=settings.orphaned_metadata_days,
+    )
+
+
+def _barrier(memory: Memory, workloads: Workloads, health: Health) -> ReadBarrier:
+    return ReadBarrier(
+        index=memory.index,
+        pods=memory.pods,
+        deployment_feed=memory.deployments,
+        pod_feed=memory.pod_feed,
+        mirror=memory.mirror,
+        intake=memory.intake,
+        workloads=workloads,
+        health=health,
     )
 
 
