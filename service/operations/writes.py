@@ -133,7 +133,7 @@ class Writing:
                 raise await self.refusal(actor, process, DELETE_PODS, pod.name, error) from error
             if deleted is None:
                 return
-            self._pods.take(deleted)
+            self._pods.accept_answer(deleted)
             version = version_number(orjson.loads(deleted)["metadata"].get("resourceVersion", ""))
             try:
                 await self._records.note(process.key, pod_version=version)
@@ -275,7 +275,7 @@ class Writing:
 
     async def _finish(self, process: Process, done: Changed, write_id: str | None, change: MetadataChange) -> Written:
         """Kubernetes has its half: make the other lasting, and tell the other replicas."""
-        self._deployments.take_workload(done.workload, done.version)
+        self._deployments.accept_workload(done.workload, done.version)
 
         def decide(row: Record, now: int) -> Record:
             row = rules.seen(row, done.workload.write_id, done.version, now)
