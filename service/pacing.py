@@ -27,7 +27,7 @@ class Pace:
             await asyncio.sleep(0)
             self._since = time.monotonic()
 
-    async def through(self, steps: Iterable[None]) -> None:
+    async def run(self, steps: Iterable[None]) -> None:
         """Do all of the steps, breathing between them."""
         for _ in steps:
             await self.breathe()
@@ -48,7 +48,7 @@ class Turns:
         async with self._lock:
             await asyncio.sleep(0)
 
-    async def take(self, work: Generator[None, None, Result]) -> Result:
+    async def run(self, work: Generator[None, None, Result]) -> Result:
         """Do all steps of the work, and return its result."""
         until = time.monotonic() + SHORT_S
         try:

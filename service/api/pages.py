@@ -92,7 +92,7 @@ class Pages:
         key = (url, page, pairs)
         body = self._bodies.get(key) if extras is NOTHING_MORE else None
         if body is None or not (body.selection is selection or body.selection == selection):
-            body = await self._turns.take(self._encode(kind, selection, page, url, pairs, base, extras))
+            body = await self._turns.run(self._encode(kind, selection, page, url, pairs, base, extras))
             if extras is NOTHING_MORE:
                 # What is embedded grows older by the second: with it, no two bodies are alike.
                 self._bodies.put(key, body, len(body.encoded) + len(url) + _size(pairs))

@@ -59,36 +59,36 @@ class DeploymentFeed:
         """The Deployments that could not be understood, by their uid."""
         return self._skipped
 
-    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
-        if self.versions.tell(uid, version):
-            self._put(uid, version, raw)
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        if self.versions.accept_event(uid, version):
+            self._apply(uid, version, raw)
         return ()
 
-    def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> None:
+    def accept_answer(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> None:
         """Take in a Deployment as an answer has shown it, unless something newer is known of it.
 
         `as_of` is the version of the whole answer, where that is later than the object's own.
         """
         meta = _decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
-        if self.versions.take(meta.uid, max(as_of, version)):
-            self._put(meta.uid, version, raw)
+        if self.versions.accept_answer(meta.uid, max(as_of, version)):
+            self._apply(meta.uid, version, raw)
 
-    def take_workload(self, workload: Workload, version: int) -> None:
+    def accept_workload(self, workload: Workload, version: int) -> None:
         """Take in what an answer has shown and somebody has understood already, unless something newer is known."""
-        if self.versions.take(workload.uid, version):
-            self._show(workload)
+        if self.versions.accept_answer(workload.uid, version):
+            self._apply_workload(workload)
 
-    def _put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
+    def _apply(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
         try:
             workload = derive_workload(self._decode(raw), self._keys)
         except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             self._skip(uid, raw, str(error))
         else:
-            self._show(workload)
+            self._apply_workload(workload)
             self.recent.refresh(workload, version, raw)
 
-    def _show(self, workload: Workload) -> None:
+    def _apply_workload(self, workload: Workload) -> None:
         self._skipped.pop(workload.uid, None)
         for conflict in self._index.put_workload(workload):
             log.warning(
@@ -102,12 +102,12 @@ class DeploymentFeed:
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
         # It may be older than what is known: the label was taken off and put back, and an answer has shown it with it.
-        if self.versions.tell(uid, version, gone=True):
+        if self.versions.accept_event(uid, version, deleted=True):
             self._skipped.pop(uid, None)
             self._index.remove_workload(uid)
         return ()
 
-    def reach(self, version: int, *, listed: bool = False) -> None:
+    def advance(self, version: int, *, listed: bool = False) -> None:
         if self.versions.advance(version, listed=listed):
             # The list is of another history: what is kept may never have been.
             self.recent.clear()
@@ -138,7 +138,7 @@ class NamespaceFeed:
         self._names: dict[str, str] = {}
         """The names of namespaces by uid, as a deletion names the uid."""
 
-    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterator[None]:
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterator[None]:
         try:
             space = derive_space(self._decode(raw), self._keys)
         except msgspec.DecodeError as error:
@@ -157,7 +157,7 @@ class NamespaceFeed:
         for uid in self._names.keys() - uids:
             yield from self.delete(uid, 0)
 
-    def reach(self, version: int, *, listed: bool = False) -> None:
+    def advance(self, version: int, *, listed: bool = False) -> None:
         """Nothing to do: the service writes no Namespaces, so that no read waits for a version of them."""
 
 
@@ -170,25 +170,25 @@ class PodFeed:
         self.versions: Versions[Key] = Versions()
         """By the key of the process that was written."""
 
-    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
-        if self.versions.tell(uid, version):
-            self._put(uid, version, raw)
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        if self.versions.accept_event(uid, version):
+            self._apply(uid, version, raw)
         return ()
 
-    def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> str:
-        """Take in a Pod as an answer has shown it, as `DeploymentFeed.take` does. Returns its uid."""
+    def accept_answer(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> str:
+        """Take in a Pod as an answer has shown it, as `DeploymentFeed.accept_answer` does. Returns its uid."""
         meta = _decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
-        if self.versions.take(meta.uid, max(as_of, version)):
-            self._put(meta.uid, version, raw)
+        if self.versions.accept_answer(meta.uid, max(as_of, version)):
+            self._apply(meta.uid, version, raw)
         return meta.uid
 
-    def take_absence(self, uid: str, as_of: int) -> None:
+    def accept_absence(self, uid: str, as_of: int) -> None:
         """Take out a Pod that an answer as of this version does not have, unless something newer is known of it."""
-        if self.versions.take(uid, as_of):
+        if self.versions.accept_answer(uid, as_of):
             self._pods.remove(uid, as_of)
 
-    def _put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
+    def _apply(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
         try:
             pod = derive_pod(self._decode(raw))
         except (ValueError, OverflowError) as error:
@@ -202,12 +202,12 @@ class PodFeed:
             self._pods.put(pod, version)
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
-        if self.versions.tell(uid, version, gone=True):
+        if self.versions.accept_event(uid, version, deleted=True):
             self._pods.remove(uid, version)
         return ()
 
     def retain(self, uids: set[str]) -> Iterator[None]:
         yield from self._pods.retain(uids | self.versions.ahead)
 
-    def reach(self, version: int, *, listed: bool = False) -> None:
+    def advance(self, version: int, *, listed: bool = False) -> None:
         self.versions.advance(version, listed=listed)

@@ -127,7 +127,7 @@ class Survey:
             async with asyncio.timeout(self._listing_s):
                 async for chunk, _ in list_chunks(self._client, path, {"labelSelector": selector} if selector else {}):
                     for uid, version, item in chunk:
-                        await pace.through(feed.put(uid, version, item))
+                        await pace.run(feed.upsert(uid, version, item))
                         await pace.breathe()
                         look(item)
 

@@ -46,7 +46,7 @@ class _Kept(Generic[_Answer]):
 
 
 class ReviewCache(Generic[_Answer]):
-    """Answers by key, a hash of no more than 32 bytes. False and None are negative answers, all others positive."""
+    """Answers by key, of no more than 40 bytes. False and None are negative answers, all others positive."""
 
     def __init__(
         self,

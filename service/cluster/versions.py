@@ -32,14 +32,14 @@ class Versions(Generic[Key]):
         self._reached = 0
         self._ahead: dict[str, int] = {}
         """Object uid → the version at which an answer showed it, while the watch has not reached that."""
-        self._told: dict[str, int] = {}
+        self._listed: dict[str, int] = {}
         """Object uid → the version at which a list that is not complete yet has shown it. If it never is, the next
         list shows the object again."""
-        self._wanted: dict[Key, int] = {}
+        self._expected: dict[Key, int] = {}
         """Key → the latest version written, while the watch has not reached it and no answer has shown it."""
-        self._shown: dict[Key, int] = {}
+        self._satisfied: dict[Key, int] = {}
         """Key → the version that an answer has shown, while the watch has not reached that."""
-        self._moved = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @property
     def reached(self) -> int:
@@ -47,9 +47,9 @@ class Versions(Generic[Key]):
         return self._reached
 
     @property
-    def wanted(self) -> Mapping[Key, int]:
+    def expected(self) -> Mapping[Key, int]:
         """The versions that reads have to see and cannot yet, by what they were written about."""
-        return self._wanted
+        return self._expected
 
     def advance(self, version: int, *, listed: bool = False) -> bool:
         """The watch has brought every change up to this version. `listed`: by a complete list, and not event by event.
@@ -60,62 +60,62 @@ class Versions(Generic[Key]):
         restored = listed and version < self._reached
         if restored:
             self._ahead.clear()
-            self._told.clear()
-            self._wanted.clear()
-            self._shown.clear()
-            self._moved.set()
+            self._listed.clear()
+            self._expected.clear()
+            self._satisfied.clear()
+            self._changed.set()
         elif version <= self._reached:
             return False
         self._reached = version
         self._ahead = _beyond(version, self._ahead)
-        self._told = _beyond(version, self._told)
-        self._shown = _beyond(version, self._shown)
-        if self._wanted:
-            self._wanted = _beyond(version, self._wanted)
-            self._moved.set()
+        self._listed = _beyond(version, self._listed)
+        self._satisfied = _beyond(version, self._satisfied)
+        if self._expected:
+            self._expected = _beyond(version, self._expected)
+            self._changed.set()
         return restored
 
-    def want(self, key: Key, version: int) -> bool:
+    def expect(self, key: Key, version: int) -> bool:
         """Something was written at this version: expect it. Returns whether reads have to wait for it."""
-        if version <= self._reached or version <= self._shown.get(key, 0):
+        if version <= self._reached or version <= self._satisfied.get(key, 0):
             return False
-        self._wanted[key] = max(version, self._wanted.get(key, 0))
+        self._expected[key] = max(version, self._expected.get(key, 0))
         return True
 
-    def tell(self, uid: str, version: int, *, gone: bool = False) -> bool:
+    def accept_event(self, uid: str, version: int, *, deleted: bool = False) -> bool:
         """Whether an event of the watch, or an item of a list, is newer than what an answer has shown of the object.
 
-        `gone`: the event says that it is deleted. It is newer than an answer of its own version, as the answer to a
+        `deleted`: the event says that it is deleted. It is newer than an answer of its own version, as the answer to a
         deletion shows how the object last was, at the version of the deletion.
         """
         ahead = self._ahead.get(uid, -1)
-        if version < ahead or (version == ahead and not gone):
+        if version < ahead or (version == ahead and not deleted):
             return False
         # An item of a list, which comes before the version of the whole list. Before the first list is complete no
         # request is answered, so that there are no answers to compare with.
         if version > self._reached > 0:
-            self._told[uid] = version
+            self._listed[uid] = version
         return True
 
-    def take(self, uid: str, version: int) -> bool:
+    def accept_answer(self, uid: str, version: int) -> bool:
         """Whether an answer is newer than what the watch, a list or another answer has said of the object.
 
         `version` is the object's, or a later one as of which the answer was given. Older events are refused from now
         on.
         """
-        if version <= self._reached or version < max(self._ahead.get(uid, 0), self._told.get(uid, 0)):
+        if version <= self._reached or version < max(self._ahead.get(uid, 0), self._listed.get(uid, 0)):
             return False
         self._ahead[uid] = version
         return True
 
-    def settle(self, key: Key, version: int) -> None:
+    def satisfy(self, key: Key, version: int) -> None:
         """An answer that was asked for when this version was expected has come. Later versions stay expected."""
-        if key not in self._wanted:
+        if key not in self._expected:
             return
-        self._shown[key] = max(version, self._shown.get(key, 0))
-        if self._wanted[key] <= version:
-            del self._wanted[key]
-            self._moved.set()
+        self._satisfied[key] = max(version, self._satisfied.get(key, 0))
+        if self._expected[key] <= version:
+            del self._expected[key]
+            self._changed.set()
 
     @property
     def ahead(self) -> Set[str]:
@@ -126,10 +126,10 @@ class Versions(Generic[Key]):
         """Wait until nothing is expected of any of the keys. Returns those of which something still is in the end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while any(key in self._wanted for key in keys):
-                    self._moved.clear()
-                    await self._moved.wait()
-        return [key for key in keys if key in self._wanted]
+                while any(key in self._expected for key in keys):
+                    self._changed.clear()
+                    await self._changed.wait()
+        return [key for key in keys if key in self._expected]
 
 
 def _beyond(version: int, known: dict[Key, int]) -> dict[Key, int]:

@@ -50,7 +50,7 @@ class Consumer(Protocol):
     before the next call, with others let onto the event loop in between.
     """
 
-    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
         """The object is new or has changed, with this resourceVersion."""
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
@@ -59,7 +59,7 @@ class Consumer(Protocol):
     def retain(self, uids: set[str]) -> Iterable[None]:
         """A list is complete, as of the version last reached: all objects but these are gone."""
 
-    def reach(self, version: int, *, listed: bool = False) -> None:
+    def advance(self, version: int, *, listed: bool = False) -> None:
         """All up to this resourceVersion has been consumed; `listed`: by a complete list."""
 
 
@@ -202,7 +202,7 @@ class Reflector:
             resource_version = version
             for uid, object_version, item in chunk:
                 uids.add(uid)
-                await self._pace.through(self._consumer.put(uid, object_version, item))
+                await self._pace.run(self._consumer.upsert(uid, object_version, item))
                 await self._pace.breathe()
         await self._complete_list(uids, resource_version)
 
@@ -230,7 +230,7 @@ class Reflector:
                         # Before anyone else has a turn: an answer that shows what this event has just ended or changed
                         # would be taken for news in between, and nothing would ever correct it.
                         self.state.resource_version = event.head.resourceVersion
-                        self._consumer.reach(version_number(event.head.resourceVersion))
+                        self._consumer.advance(version_number(event.head.resourceVersion))
                     await self._pace.breathe()
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
@@ -239,18 +239,18 @@ class Reflector:
         """Hand on what the event says of an object; a bookmark says nothing."""
         uid, version = event.head.uid, version_number(event.head.resourceVersion)
         if event.type == "DELETED":
-            await self._pace.through(self._consumer.delete(uid, version))
+            await self._pace.run(self._consumer.delete(uid, version))
             if listing is not None:
                 listing.discard(uid)
         elif event.type != "BOOKMARK":
-            await self._pace.through(self._consumer.put(uid, version, event.raw))
+            await self._pace.run(self._consumer.upsert(uid, version, event.raw))
             if listing is not None:
                 listing.add(uid)
 
     async def _complete_list(self, uids: set[str], resource_version: str) -> None:
         # First of all what the list is as of: answers that are ahead of it know of objects it does not.
-        self._consumer.reach(version_number(resource_version), listed=True)
-        await self._pace.through(self._consumer.retain(uids))
+        self._consumer.advance(version_number(resource_version), listed=True)
+        await self._pace.run(self._consumer.retain(uids))
         await self._pace.breathe()
         self.state.resource_version = resource_version
         self.state.relists += self.state.synced

@@ -204,7 +204,7 @@ async def render(
 
 async def fragment(app: web.Application, template: str, context: Mapping[str, Any]) -> str:
     """A template filled in, others having their turn meanwhile."""
-    return await _TURNS.take(_generate(get_env(app).get_template(template).generate(context)))
+    return await _TURNS.run(_generate(get_env(app).get_template(template).generate(context)))
 
 
 def _generate(parts: Any) -> Generator[None, None, str]:

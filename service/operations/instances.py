@@ -104,9 +104,9 @@ class Instances:
         if not self._health.pods_loaded:
             raise StatsUnavailable("The service has not finished loading Pods yet", retry_after_s=1)
         shown = SHOWN if len(processes) == 1 else SHOWN_IN_LISTS
-        found, unsettled = await self._turns.take(self._as_agreed(processes, shown))
+        found, unsettled = await self._turns.run(self._as_agreed(processes, shown))
         agreed = await self._agree(unsettled)
-        found |= await self._turns.take(self._as_they_are(unsettled, shown, agreed=agreed))
+        found |= await self._turns.run(self._as_they_are(unsettled, shown, agreed=agreed))
         return found, freshness if agreed else replace(freshness, metadata_current=False)
 
     def _as_agreed(
@@ -159,14 +159,14 @@ class Instances:
             return True
         async with self._agreeing:
             # Whoever was here before may have done it.
-            unsettled = await self._turns.take(self._unsettled(processes))
+            unsettled = await self._turns.run(self._unsettled(processes))
             behind: set[Key] = set()
 
             def decide(record: Record, _now: int) -> Record:
                 """The new slots, unless somebody who has seen a later state than we has decided."""
                 late = (
-                    self._deployment_versions.want(record.key, record.deployment_version),
-                    self._pod_versions.want(record.key, record.pod_version),
+                    self._deployment_versions.expect(record.key, record.deployment_version),
+                    self._pod_versions.expect(record.key, record.pod_version),
                 )
                 if any(late):
                     behind.add(record.key)

@@ -50,7 +50,7 @@ class Outcomes:
 
     async def deployment_changed(self, process: Process, done: Changed) -> Written:
         """Kubernetes has taken the change, and is all that had to: tell the other replicas."""
-        self._deployments.take_workload(done.workload, done.version)
+        self._deployments.accept_workload(done.workload, done.version)
         try:
             row = await self._records.note(process.key, deployment_version=done.version)
         except DatabaseUnavailable as error:
@@ -59,7 +59,7 @@ class Outcomes:
 
     async def both_changed(self, process: Process, done: Changed, change: MetadataChange) -> Written:
         """Kubernetes has taken its half of the change: make the other one lasting, and tell the other replicas."""
-        self._deployments.take_workload(done.workload, done.version)
+        self._deployments.accept_workload(done.workload, done.version)
 
         def fold(row: Record, now: int) -> Record:
             row = rules.seen(row, done.workload.write_id, done.version, now)

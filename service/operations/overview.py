@@ -83,7 +83,7 @@ class Overview:
         kept = self._sums.get((filters, visible))
         if kept is not None and time.monotonic() < kept[0]:
             return kept[1], freshness
-        sums = await self._turns.take(self._sum(await look()))
+        sums = await self._turns.run(self._sum(await look()))
         self._sums.put((filters, visible), (time.monotonic() + KEPT_S, sums), filters.weight + sums.processes)
         return sums, freshness
 

@@ -87,7 +87,7 @@ class Problems:
         kept = self._shared.get(visible)
         if kept is not None and time.monotonic() < kept[0]:
             return kept[1]
-        found = await self._turns.take(self._search(visible))
+        found = await self._turns.run(self._search(visible))
         size = 1 + sum(len(each.namespaces) for each in found)
         self._shared.put(visible, (time.monotonic() + KEPT_S, found), size)
         return found

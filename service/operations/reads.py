@@ -127,7 +127,7 @@ class Reads(Generic[Item]):
         visible, freshness = await self._prepare(caller, "list", self._collection.namespaces, pods=False)
 
         def look() -> Awaitable[Selection[Item]]:
-            return self._turns.take(self._collection.search(filters, visible, Slice(size=len(self._collection))))
+            return self._turns.run(self._collection.search(filters, visible, Slice(size=len(self._collection))))
 
         return look, visible, freshness
 
@@ -193,7 +193,7 @@ class Reads(Generic[Item]):
         if request.filters == NO_FILTERS:
             selection = self._collection.page(visible, request.slice)
         else:
-            selection = await self._turns.take(self._collection.search(request.filters, visible, request.slice))
+            selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
         if version == self._collection.version:
             self._selections.put((request, visible), selection, request.filters.weight + len(selection.items))
         return selection

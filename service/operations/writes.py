@@ -106,7 +106,7 @@ class Writing:
                 raise await self.refusal(actor, process, DELETE_PODS, pod.name, error) from error
             if deleted is None:
                 return
-            self._pods.take(deleted)
+            self._pods.accept_answer(deleted)
             version = version_number(orjson.loads(deleted)["metadata"].get("resourceVersion", ""))
             try:
                 await self._records.note(process.key, pod_version=version)
