@@ -11,6 +11,7 @@ from service.api.document import Document
 from service.api.routes import RESOURCES
 from service.check import check
 from service.cluster.client import NoCluster
+from service.http.connections import MANAGEMENT_CONNECTIONS, Limits
 from service.http.keys import HEALTH
 from service.http.server import listening
 from service.prune import PruneFailed, prune
@@ -33,10 +34,18 @@ async def serve(configured: Settings) -> int:
     # Probes first in and last out: they tell of loading, and of stopping for as long as that takes.
     async with (
         listening(
-            management, configured.management_host, configured.management_port, shutdown_timeout_s=PROBE_S
+            management,
+            configured.management_host,
+            configured.management_port,
+            limits=Limits.of(configured, connections=MANAGEMENT_CONNECTIONS),
+            shutdown_timeout_s=PROBE_S,
         ) as management_addresses,
         listening(
-            api, configured.host, configured.port, shutdown_timeout_s=configured.shutdown_timeout_s
+            api,
+            configured.host,
+            configured.port,
+            limits=Limits.of(configured),
+            shutdown_timeout_s=configured.shutdown_timeout_s,
         ) as api_addresses,
     ):
         telemetry.get_logger(__name__).info("listening", api=api_addresses, management=management_addresses)

@@ -25,10 +25,11 @@ from service.dashboard.routes import add_dashboard
 from service.freshness import ReadBarrier
 from service.health import Health
 from service.http import management
-from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS
-from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure
+from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS, WORK
+from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure, only_loopback_names
 from service.http.rate_limits import RateLimits
 from service.http.routing import add_routes
+from service.http.work import Work
 from service.memory import Memory
 from service.metrics import catalogue
 from service.metrics.registry import Metrics
@@ -53,16 +54,18 @@ def build(settings: Settings) -> web.Application:
     """The API's application. What it is made of starts with it."""
     health, metrics = Health(), Metrics()
     catalogue.measure_process(metrics, health)
+    work = Work(settings.max_concurrent_requests)
     app = web.Application(
         middlewares=[
             measure(catalogue.measure_requests(metrics)),
             identify(log_all=settings.log_level == "debug"),
             envelop_errors,
-            limit_concurrency(settings.max_concurrent_requests),
+            *((only_loopback_names,) if settings.authentication == "none" else ()),
+            limit_concurrency(work),
         ],
-        client_max_size=settings.max_body_bytes,
     )
     app[SETTINGS] = settings
+    app[WORK] = work
     app[HEALTH] = health
     app[METRICS] = metrics
     app[PAGES] = Pages()

@@ -4,6 +4,8 @@ import logging
 import random
 import re
 import sys
+import traceback
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -70,3 +72,30 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of one module; its name is in each line."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(module=name)
     return logger
+
+
+def outline(error: BaseException | None) -> dict[str, Any]:
+    """What failed and where, for the log of a request: the kinds of its errors, and the lines they came through.
+
+    Without their texts, which quote what they could not read: and that may be a token, or somebody's password.
+    """
+    found = list(_with_causes(error)) if error is not None else []
+    return {
+        "error": " < ".join(type(each).__qualname__ for each in found),
+        "where": [
+            f"{frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}"
+            for each in found
+            for frame, line in traceback.walk_tb(each.__traceback__)
+        ],
+    }
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, those it is a group of, and what it came from."""
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _with_causes(each)
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _with_causes(before)

@@ -5,30 +5,35 @@ from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, pre_load
 
 from service.api import patterns
 from service.errors import MessageParseError, UnprocessableEntity
+from service.http.keys import SETTINGS
+from service.http.receiving import receive
 from service.model.selectors import Malformed, check_label_key, check_label_value
 
 INT32, INT64 = (1 << 31) - 1, (1 << 63) - 1
 LONGEST_COMMAND, LONGEST_ENDPOINT, LONGEST_ANNOTATION = 4096, 255, 5000
 LONGEST_TIMEOUT_S = 180
 MAXIMUM_COMPLAINTS = 50
+LARGEST_SCALE = 16 * 1024
+"""Bytes of a body of four numbers, however it is written."""
+MOST_MEMBERS, MOST_PAIRS = 100, 1000
+"""Of an object, and of labels or annotations: to say of each of thousands that it is unknown would take a while."""
 UNKNOWN = "Unknown field."
 FORM = object()
 """Stands for a body that is a form, which nobody parses."""
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-async def read_document(request: web.Request) -> object:
-    """The body as JSON, whatever its type is said to be; nothing is `{}`. Raises MessageParseError, and HTTP's 413."""
-    try:
-        body = await request.read()
-    except (web.RequestPayloadError, HttpProcessingError) as error:
-        # Broken off, or not compressed as it says.
-        raise MessageParseError from error
+async def read_document(request: web.Request, most: int | None = None) -> object:
+    """The body as JSON, whatever its type is said to be; nothing is `{}`. Of `most` bytes, where that is less.
+
+    Raises as service.http.receiving.receive does.
+    """
+    largest = request.app[SETTINGS].max_body_bytes
+    body = await receive(request, largest if most is None else min(most, largest))
     if body and request.content_type in _FORMS and hdrs.CONTENT_TYPE in request.headers:
         return FORM
     try:
@@ -72,6 +77,7 @@ class _Pairs(fields.Field[dict[str, str | None]]):
     def __init__(self, check_value: Any, shown: Mapping[str, Any]) -> None:
         shown = {
             "type": "object",
+            "maxProperties": MOST_PAIRS,
             "propertyNames": {"pattern": patterns.KEY},
             "additionalProperties": {"type": ["string", "null"], **shown},
         }
@@ -83,6 +89,8 @@ class _Pairs(fields.Field[dict[str, str | None]]):
     ) -> dict[str, str | None]:
         if not isinstance(value, dict):
             raise ValidationError("must be an object")
+        if len(value) > MOST_PAIRS:
+            raise ValidationError(f"must have {MOST_PAIRS} keys at most")
         complaints = []
         for key, text in value.items():
             try:
@@ -114,6 +122,12 @@ class BodySchema(Schema):
     """Refuses what it does not know."""
 
     error_messages = {"type": "must be an object", "unknown": UNKNOWN}  # noqa: RUF012 - as marshmallow has it
+
+    @pre_load
+    def refuse_crowds(self, data: Any, **_: Any) -> Any:
+        if isinstance(data, dict) and len(data) > MOST_MEMBERS:
+            raise ValidationError(f"must have {MOST_MEMBERS} members at most")
+        return data
 
 
 def nested(schema: type[Schema]) -> fields.Nested:

@@ -12,6 +12,7 @@ from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.frame import User, render, see
 from service.errors import CloudFoundryError, InvalidAuthToken, ResourceNotFound, StatsUnavailable
+from service.http.receiving import read_form
 from service.model.instances import Instance
 from service.model.process import Process
 from service.operations.processes import by_guid
@@ -33,7 +34,7 @@ async def ask_scale(request: web.Request, user: User) -> web.StreamResponse:
 async def scale(request: web.Request, user: User) -> web.StreamResponse:
     """POST /ui/processes/{guid}/scale"""
     process = await _process(request, user)
-    asked = _asked(_sent(await request.post()), process)
+    asked = _asked(await read_form(request), process)
     try:
         async with request.app[WRITING].begin(user.actor, by_guid(process.guid), "scale") as write:
             result = await write.apply(parse_scale(asked))
@@ -110,10 +111,6 @@ def _asked(fields: Mapping[str, str], process: Process) -> dict[str, Any]:
         name: int(value) if re.fullmatch(r"-?[0-9]{1,19}", value) else value[:40] for name, value in written.items()
     }
     return {name: value for name, value in asked.items() if value != present[name]}
-
-
-def _sent(form: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _page_of(process: Process) -> str:

@@ -93,7 +93,7 @@ def _stream(
 
     if request.method == hdrs.METH_HEAD:
         return web.Response(content_type="text/event-stream")
-    return Live(app[STREAMS], user.caller.key, send)
+    return Live(app[STREAMS], user.caller.person, send)
 
 
 async def _check(app: web.Application, user: User) -> Caller:

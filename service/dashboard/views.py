@@ -131,7 +131,9 @@ def as_json(handler: Handler) -> Callable[..., Awaitable[web.StreamResponse]]:
     """What the API answers to the user of the session, for a browser to show: it cannot send the token itself."""
 
     async def view(request: web.Request, user: User) -> web.StreamResponse:
-        own = {name: value for name, value in request.headers.items() if name != hdrs.AUTHORIZATION}
+        # What is not ASCII says nothing to the API, and where it is not UTF-8 either it could not be passed on.
+        own = {name: value for name, value in request.headers.items() if value.isascii()}
+        own.pop(hdrs.AUTHORIZATION, None)
         if user.session.authorization is not None:
             own[hdrs.AUTHORIZATION] = user.session.authorization
         response = await handler(request.clone(headers=own))

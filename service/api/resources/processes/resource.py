@@ -3,7 +3,7 @@
 import orjson
 from aiohttp import web
 
-from service.api.bodies import read_document
+from service.api.bodies import LARGEST_SCALE, read_document
 from service.api.keys import WRITING
 from service.api.operation import Documented, Errors, Operation
 from service.api.readable import At, Parent, Readable
@@ -23,6 +23,7 @@ from service.errors import (
     BodyTooLarge,
     LabelLimitExceeded,
     MessageParseError,
+    RequestTimeout,
     ResourceNotFound,
     UnprocessableEntity,
 )
@@ -68,7 +69,7 @@ async def update(request: web.Request) -> web.Response:
 async def scale(request: web.Request) -> web.Response:
     """POST …/actions/scale, at both addresses"""
     actor, base = await actor_of(request), base_url(request)
-    document = await read_document(request)
+    document = await read_document(request, LARGEST_SCALE)
     async with request.app[WRITING].begin(actor, address_of(request.match_info), "scale") as write:
         result = await write.apply(parse_scale(document))
     return _present_written(base, result, 202)
@@ -79,7 +80,7 @@ def _present_written(base: str, result: Written, status: int) -> web.Response:
     return written(body, status, warnings=[LAGGING if result.lagging else None])
 
 
-_WRITING: Errors = (MessageParseError, ResourceNotFound, BodyTooLarge, UnprocessableEntity)
+_WRITING: Errors = (MessageParseError, ResourceNotFound, RequestTimeout, BodyTooLarge, UnprocessableEntity)
 
 
 def _operations(at: At) -> tuple[Operation, ...]:
