@@ -8,54 +8,20 @@ import string
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from yarl import URL
 
 from service.dashboard.routes import ROUTES
 from service.dashboard.sessions import LARGEST, LONGEST_S, Sessions, TokenTooLarge
 from service.http.keys import ACCESS
 from service.settings import Settings
 from tests.dashboard.conftest import MakeApp
-from tests.support.api import Api, Reply, running
+from tests.support.api import Api, running
 from tests.support.kube import Kube, deployment, eventually, guid_of
-
-HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-SAME = {"Sec-Fetch-Site": "same-origin"}
-
-
-class Visitor:
-    """A browser without a window: it keeps cookies and follows nothing."""
-
-    def __init__(self, api: Api) -> None:
-        self.url = api.url
-        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
-
-    async def get(self, path: str, **headers: str) -> Reply:
-        return await self._ask("GET", path, None, {**HTML, **headers})
-
-    async def post(self, path: str, fields: dict[str, str], headers: dict[str, str] | None = None) -> Reply:
-        return await self._ask("POST", path, fields, {**HTML, **(SAME if headers is None else headers)})
-
-    async def _ask(self, method: str, path: str, fields: Any, headers: dict[str, str]) -> Reply:
-        url = URL(self.url + path, encoded=True)
-        async with self.session.request(method, url, data=fields, headers=headers, allow_redirects=False) as response:
-            return Reply(response.status, response.headers.copy(), await response.read())
-
-    async def sign_in(self, token: str) -> Reply:
-        reply = await self.post("/ui/sign-in", {"token": token})
-        assert reply.status == 303, reply.body
-        return reply
-
-    async def form_token(self) -> str:
-        match = re.search(rb'name="form_token" value="([^"]+)"', (await self.get("/")).body)
-        assert match is not None
-        return match[1].decode()
+from tests.support.visitor import HTML, SAME, Visitor
 
 
 @pytest.fixture
