@@ -75,8 +75,10 @@ class Settings:
     review_concurrency: int = setting(16, "Reviews asked of kube-apiserver at a time.", validate=_COUNT)
     kube_timeout_s: float = setting(10.0, "For one request to kube-apiserver, watches apart.", validate=_SECONDS)
     watch_inactivity_s: float = setting(
-        75.0,
-        "A watch that is silent for so long is given up and opened anew; more than 60, as bookmarks come that often.",
+        90.0,
+        "A watch that is silent for so long is opened anew where it was: its connection may be dead. kube-apiserver "
+        "sends a bookmark every 60 s (62 at most), but none before something has changed since the watch began; so "
+        "silence is no failure, and the default leaves a busy server half a minute.",
         validate=_SECONDS,
     )
     database_timeout_s: float = setting(
@@ -84,6 +86,11 @@ class Settings:
     )
     database_pool_size: int = setting(
         8, "Connections of a replica for writes, beside the one for reads.", validate=_COUNT
+    )
+    orphaned_metadata_days: int = setting(
+        30,
+        "For how long the metadata of a process is kept once its Deployment is gone. 0: for ever.",
+        validate=validate.Range(min=0, max=36_500),
     )
     label_preset: str = setting(
         "default",

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Of the request being answered; it is in every log line written meanwhile."""
+"""The id of the request that is being answered; every log line written meanwhile has it."""
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 _MAXIMUM_FOREIGN = 255
@@ -22,7 +22,7 @@ _UUID_BITS = (0x4 << 76) | (0b10 << 62)
 
 
 def new_request_id(given: str | None) -> str:
-    """A new uuid; behind the caller's own id, made harmless, when one was given."""
+    """A new uuid. Where the caller gave an id, that comes before it, without what could do harm in a log, and `::`."""
     # Not uuid4(): an id has to be new, not secret, and the system's randomness is a large part of a small request.
     digits = f"{random.getrandbits(128) & _UUID_MASK | _UUID_BITS:032x}"
     own = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

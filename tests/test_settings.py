@@ -42,7 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "review_grace_s": 900.0,
     "review_concurrency": 16,
     "kube_timeout_s": 10.0,
-    "watch_inactivity_s": 75.0,
+    "watch_inactivity_s": 90.0,
     "database_timeout_s": 2.0,
     "database_pool_size": 8,
     "label_preset": "default",

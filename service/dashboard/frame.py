@@ -184,7 +184,7 @@ async def render(
     request: web.Request, template: str, context: Mapping[str, Any], *, user: User | None, status: int = 200
 ) -> web.Response:
     """A whole page. What it says of problems is of what the user may see."""
-    problems = await request.app[PROBLEMS].list(user.caller) if user is not None else Found()
+    problems = await request.app[PROBLEMS].find(user.caller) if user is not None else Found()
     text = await fragment(
         request.app,
         template,
@@ -202,7 +202,7 @@ async def render(
 
 async def fragment(app: web.Application, template: str, context: Mapping[str, Any]) -> str:
     """A template filled in, others having their turn meanwhile."""
-    return await _TURNS.take(_generate(get_env(app).get_template(template).generate(context)))
+    return await _TURNS.run(_generate(get_env(app).get_template(template).generate(context)))
 
 
 def _generate(parts: Any) -> Generator[None, None, str]:

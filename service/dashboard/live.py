@@ -12,6 +12,7 @@ from service.dashboard.keys import STREAMS
 from service.dashboard.query import parse_address
 from service.dashboard.streams import Live
 from service.errors import BadQueryParameter, CloudFoundryError, InvalidAuthToken, NotAuthorized, ResourceNotFound
+from service.http.callers import shown_token
 from service.http.keys import ACCESS
 from service.telemetry import get_logger
 
@@ -99,4 +100,5 @@ async def _check(app: web.Application, user: User) -> Caller:
     """The user, who may still look. Raises InvalidAuthToken, NotAuthorized, ServiceUnavailable."""
     if user.session.expires_at <= time.time():
         raise InvalidAuthToken
-    return await app[ACCESS].authenticate(user.session.authorization)
+    access = app[ACCESS]
+    return await access.authenticate(shown_token(access, user.session.authorization))

@@ -6,9 +6,9 @@ import aiohttp
 import pytest
 
 from service.dashboard.keys import STREAMS
-from tests.dashboard.test_session import Visitor
 from tests.support.api import Api
 from tests.support.kube import Kube, eventually
+from tests.support.visitor import Visitor
 
 EACH = 3
 

@@ -12,11 +12,10 @@ from service.errors import CloudFoundryError
 from service.http import connections, server
 from service.http.connection import MAXIMUM_HEAD
 from service.http.connections import Connections, Limits
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.apps import MakeApp, Users
-from tests.support.kube import eventually
+from tests.support.kube import eventually, guid_of
 from tests.support.sockets import Raw, connected, head, many
 
 FEW = 10
@@ -56,7 +55,7 @@ async def test_sign_ins_without_their_form_take_nobodys_turn(busy: Api) -> None:
 async def test_writes_without_their_body_take_nobodys_turn_whoever_begins_them(
     busy: Api, users: Users, make_app: MakeApp
 ) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     for token in (users.viewer, users.nobody, busy.token):
         assert token is not None
         await busy.as_user(token).get("/v3/processes")
@@ -113,7 +112,7 @@ async def test_and_by_what_has_come_where_it_says_nothing(api: Api, operator_tok
 async def test_a_body_that_does_not_come_in_time_is_given_up_and_changes_nothing(
     settings: Settings, operator_token: str, make_app: MakeApp, api: Api
 ) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     async with running(replace(settings, body_timeout_s=SHORT_S), token=operator_token) as served:
         async with connected(served) as client:
             await client.send(update(operator_token, guid, size=44), b'{"metadata":{"labels":{"a":"b"}}}')
@@ -193,7 +192,7 @@ async def test_what_is_in_flight_is_bounded_and_who_has_kept_us_waiting_longest_
     settings: Settings, operator_token: str, make_app: MakeApp
 ) -> None:
     own = replace(settings, max_body_bytes=1 << 18, max_bytes_in_flight=1 << 18)
-    guid = process_guid(await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     async with running(own, token=operator_token) as served, many(served, 1) as (first,):
         await first.send(update(operator_token, size=200_000), b" " * 199_000)
         async with many(served, 3, update(operator_token, size=50_000), b" " * 49_000):
