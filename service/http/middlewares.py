@@ -108,8 +108,12 @@ def limit_concurrency(work: Work) -> Middleware:
 
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        with work.one():
+        # Not as a context manager: every request comes through here.
+        work.begin()
+        try:
             return await handler(request)
+        finally:
+            work.end()
 
     return limit
 

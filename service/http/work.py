@@ -13,20 +13,19 @@ class Work:
         self._most = most
         self._under_way = 0
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """A request, for the length of a block. Raises ServiceUnavailable where as many are under way as may be."""
+    def begin(self) -> None:
+        """Take in a request, to be ended whatever comes of it. Raises ServiceUnavailable where there is no room."""
         if self._under_way >= self._most:
             raise _too_much()
         self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
+
+    def end(self) -> None:
+        """A request is over."""
+        self._under_way -= 1
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """What is no work, within one. Raises ServiceUnavailable afterwards, where others have become too many."""
+        """What is no work, of a request. Raises ServiceUnavailable afterwards, where others have become too many."""
         self._under_way -= 1
         try:
             yield
