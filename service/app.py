@@ -15,14 +15,23 @@ from service.api.pages import Pages
 from service.api.routes import ROUTES
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
-from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
+from service.cluster.feeds import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    REPLICA_SETS,
+    DeploymentFeed,
+    NamespaceFeed,
+    PodFeed,
+    ReplicaSetFeed,
+)
 from service.cluster.usage import UsageReader
 from service.cluster.watch import Reflector
 from service.cluster.workloads import Workloads
 from service.dashboard.keys import OVERVIEW, PROBLEMS, STREAMS
 from service.dashboard.routes import add_dashboard
 from service.freshness import ReadBarrier, RowIntake
-from service.health import POD_WATCH, Health
+from service.health import POD_WATCH, REPLICA_SET_WATCH, Health
 from service.http import management
 from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS
 from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure
@@ -32,7 +41,8 @@ from service.metrics import catalogue
 from service.metrics.registry import Metrics
 from service.model.index import Index
 from service.model.instances import Numbering
-from service.model.pods import PodIndex
+from service.model.pod_index import PodIndex
+from service.model.pods import State
 from service.operations.instances import Instances
 from service.operations.overview import Overview
 from service.operations.problems import Problems
@@ -88,7 +98,8 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         client, callers, pool = await _connect(stack, settings, metrics)
         access = _access(stack, client, settings, metrics)
         index, pods, numbering = Index(), PodIndex(), Numbering()
-        deployments, pod_feed = DeploymentFeed(index, settings.keys), PodFeed(pods)
+        deployments = DeploymentFeed(index, settings.keys)
+        pod_feed = PodFeed(pods, State.STOPPING if settings.instance_stopping_state else State.DOWN)
         labelled = settings.keys.app_guid
         watches = {
             name: Reflector(
@@ -102,6 +113,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             for name, path, feed, selector in (
                 ("namespaces", NAMESPACES, NamespaceFeed(index, settings.keys), ""),
                 ("deployments", DEPLOYMENTS, deployments, labelled),
+                (REPLICA_SET_WATCH, REPLICA_SETS, ReplicaSetFeed(pods), labelled),
                 (POD_WATCH, PODS, pod_feed, labelled),
             )
         }

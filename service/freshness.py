@@ -17,7 +17,7 @@ from service.cluster.workloads import Workloads
 from service.health import Health
 from service.model.index import Index
 from service.model.instances import Numbered, Numbering
-from service.model.pods import PodIndex
+from service.model.pod_index import PodIndex
 from service.model.record import Record
 from service.pacing import in_batches
 from service.store.mirror import Mirror
@@ -141,10 +141,10 @@ class ReadBarrier:
         wanted = self._pod_feed.versions.wanted.get(key, 0)
         process = self._index.find(*key)
         if process is not None:
-            namespace, name = process.workload.namespace, process.workload.name
+            namespace = process.workload.namespace
             pods, as_of = await self._workloads.pods_of(namespace, key[0])
             there = {self._pod_feed.take(raw, as_of=as_of) for raw in pods}
-            for pod in self._pods.of(namespace, name):
+            for pod in self._pods.of(namespace, process.workload.uid):
                 if pod.uid not in there:
                     self._pod_feed.take_absence(pod.uid, as_of)
         self._pod_feed.versions.settle(key, wanted)

@@ -15,6 +15,7 @@ from service.api.presenters import (
     present_process_instances,
     present_root,
     present_stats,
+    replica_failure,
 )
 from service.api.queries import ParsedList, check_instances, parse_list, parse_single
 from service.freshness import Freshness
@@ -55,15 +56,15 @@ async def get_process(request: web.Request) -> web.Response:
         found, freshness = await request.app[INSTANCES].of([process], freshness)
         embedded = present_instances(found[process.guid], _now())
     body = present_process(process, base_url(request), command=process.workload.command, embedded=embedded)
-    return answer(request, orjson.dumps(body), freshness)
+    return answer(request, orjson.dumps(body), freshness, warnings=[replica_failure(process)])
 
 
 async def get_stats(request: web.Request) -> web.Response:
     """GET …/stats, at both addresses"""
     caller = await _authenticate(request)
     stats, freshness = await request.app[INSTANCES].stats(caller, _address(request))
-    warning = STATS_UNAVAILABLE if stats.usage is None else None
-    return answer(request, orjson.dumps(present_stats(stats, _now())), freshness, warning=warning)
+    warnings = [replica_failure(stats.process), STATS_UNAVAILABLE if stats.usage is None else None]
+    return answer(request, orjson.dumps(present_stats(stats, _now())), freshness, warnings=warnings)
 
 
 async def list_instances(request: web.Request) -> web.Response:
@@ -144,7 +145,7 @@ async def _present_list(
 def _present_written(base: str, result: Written, status: int) -> web.Response:
     process = result.process
     body = orjson.dumps(present_process(process, base, command=process.workload.command))
-    return written(body, status, warning=LAGGING if result.lagging else None)
+    return written(body, status, warnings=[LAGGING if result.lagging else None])
 
 
 def _now() -> int:

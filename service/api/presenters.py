@@ -78,6 +78,12 @@ def present_instances(found: Sequence[Instance], now: int) -> list[dict[str, Any
     ]
 
 
+def replica_failure(process: Process) -> str | None:
+    """What to warn of where Kubernetes cannot make the Pods of a process, though others of it may run; None: it can."""
+    reason = process.workload.replica_failure
+    return None if reason is None else f"Kubernetes cannot make Pods of this process: {reason}"
+
+
 def present_process_instances(process: Process, found: Sequence[Instance], base: str, now: int) -> dict[str, Any]:
     """The body of process_instances."""
     self_href = process_href(process, base)
@@ -101,7 +107,7 @@ def _stat(stats: Stats, instance: Instance, now: int) -> dict[str, Any]:
         "routable": pod is not None and pod.ready,
         "uptime": 0 if pod is None else _seconds(pod, now),
         "isolation_segment": None,
-        "details": workload.replica_failure if pod is None else pod.details,
+        "details": workload.absence if pod is None else pod.details,
     }
     if pod is None or pod.state is State.DOWN:
         return row

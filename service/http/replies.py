@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import quote_plus
 
@@ -48,16 +49,24 @@ STATS_UNAVAILABLE = "Stats server temporarily unavailable."
 LAGGING = "The metadata store cannot be reached: other replicas may show this change later"
 
 
-def written(body: bytes, status: int, *, warning: str | None = None) -> web.Response:
+def written(body: bytes, status: int, *, warnings: Sequence[str | None] = ()) -> web.Response:
     """What a write has made."""
-    headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE, **({} if warning is None else _cf_warnings([warning]))}
+    headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE, **_cf_warnings(warnings)}
     return web.Response(status=status, body=body, headers=headers)
 
 
 def answer(
-    request: web.Request, body: bytes, freshness: Freshness, *, etag: str | None = None, warning: str | None = None
+    request: web.Request,
+    body: bytes,
+    freshness: Freshness,
+    *,
+    etag: str | None = None,
+    warnings: Sequence[str | None] = (),
 ) -> web.Response:
-    """200 with a body, or 304 when the caller has it already. `etag` is computed from the body unless given."""
+    """200 with a body, or 304 when the caller has it already. `etag` is computed from the body unless given.
+
+    `warnings` are for people to read; a None among them stands for one that there is no reason for.
+    """
     tag = etag or hashlib.blake2b(body, digest_size=16).hexdigest()
     compress = _is_worth_compressing(request, body)
     # A strong ETag names bytes, and the compressed ones are others.
@@ -67,11 +76,10 @@ def answer(
         hdrs.VARY: "Accept-Encoding, Authorization",
         hdrs.CACHE_CONTROL: "private, no-cache",
     }
-    warnings = warnings_of(freshness)
-    if warnings:
-        headers[hdrs.WARNING] = ", ".join(f'110 - "{text}"' for text in warnings)
-    if warnings or warning is not None:
-        headers |= _cf_warnings([*warnings, *([] if warning is None else [warning])])
+    stale = warnings_of(freshness)
+    if stale:
+        headers[hdrs.WARNING] = ", ".join(f'110 - "{text}"' for text in stale)
+    headers |= _cf_warnings([*stale, *warnings])
     if _matches(request.headers.get(hdrs.IF_NONE_MATCH), tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = CONTENT_TYPE
@@ -95,8 +103,9 @@ def _is_worth_compressing(request: web.Request, body: bytes) -> bool:
     return len(body) >= WORTH_COMPRESSING and _ACCEPTS_GZIP.search(accepted) is not None
 
 
-def _cf_warnings(warnings: list[str]) -> dict[str, str]:
-    return {"X-Cf-Warnings": ",".join(quote_plus(text) for text in warnings)}
+def _cf_warnings(warnings: Iterable[str | None]) -> dict[str, str]:
+    given = [quote_plus(text) for text in warnings if text is not None]
+    return {"X-Cf-Warnings": ",".join(given)} if given else {}
 
 
 def _matches(if_none_match: str | None, tag: str) -> bool:

@@ -1,8 +1,10 @@
 """Which Deployment is the process, where several say they are.
 
 A Deployment claims its (app, type) and its GUID. It is the process if it is the oldest claimant of both; otherwise it
-has lost, and is served to nobody. The rule looks at nothing but the Deployments that exist, so that all replicas decide
-alike whatever they saw in whichever order. An event re-decides only the oldest claimants of what it touched.
+has lost, and is served to nobody. One that is being deleted counts as younger than all that are not: a finalizer, or
+the Pods it takes with it, may keep it there while its successor runs. The rule looks at nothing but the Deployments
+that exist, so that all replicas decide alike whatever they saw in whichever order. An event re-decides only the oldest
+claimants of what it touched.
 """
 
 from collections.abc import Iterator, Mapping, Set
@@ -125,14 +127,14 @@ class Claims:
             self._losers[uid] = workload
 
 
-def _age(workload: Workload) -> tuple[int, str]:
-    """The oldest first, and no two alike."""
-    return workload.created_at, workload.uid
+def _age(workload: Workload) -> tuple[bool, int, str]:
+    """The oldest first, those that are being deleted last, and no two alike."""
+    return workload.deleting, workload.created_at, workload.uid
 
 
-def _claim(workload: Workload) -> tuple[str, str, str, str, int]:
+def _claim(workload: Workload) -> tuple[object, ...]:
     """All that decides who wins, and where the winner is kept."""
-    return workload.guid, workload.app_guid, workload.type, workload.namespace, workload.created_at
+    return workload.guid, workload.app_guid, workload.type, workload.namespace, *_age(workload)
 
 
 def _claimants(claims: _Claimants, claimed: str) -> tuple[str, ...]:

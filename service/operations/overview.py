@@ -9,7 +9,8 @@ from service.access import Access, Caller
 from service.cache import BoundedCache
 from service.freshness import Freshness, ReadBarrier
 from service.model.index import NO_FILTERS, Index, Order, Selection
-from service.model.pods import PodIndex, State
+from service.model.pod_index import PodIndex
+from service.model.pods import State
 from service.model.process import Process
 from service.model.views import Visible
 from service.pacing import Turns
@@ -128,5 +129,5 @@ class Overview:
 
     def _tally(self, process: Process) -> Tally:
         workload = process.workload
-        states = [pod.state for pod in self._pods.of(workload.namespace, workload.name)]
+        states = [pod.state for pod in self._pods.of(workload.namespace, workload.uid)]
         return Tally(workload.instances, states.count(State.RUNNING), states.count(State.CRASHED))
