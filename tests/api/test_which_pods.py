@@ -163,6 +163,31 @@ async def test_one_that_nothing_replaces_is_shown_as_long_as_it_hangs_and_after_
     await replicas.rows(app, all_gone)
 
 
+async def test_one_whose_replica_set_is_done_with_is_known_after_a_restart_by_what_was_agreed(
+    kube: Kube, held: str, replicas: Replicas, settings: Settings, make_app: MakeApp
+) -> None:
+    app = await make_app("web", replicas=2)
+    old = await replicas.run(app, None, None)
+    await kube.hold_pods(held)
+    # The old ones must be gone before there is a new one.
+    template = {"metadata": {"annotations": {"changed": "yes"}}}
+    recreate = {"strategy": {"type": "Recreate", "rollingUpdate": None}, "template": template}
+    await kube.patch(held, f"web-{app}", {"spec": recreate})
+
+    async def is_done_with() -> bool:
+        (only,) = await kube.replica_sets(held)
+        return (only["spec"]["replicas"], only["status"]["replicas"]) == (0, 0)
+
+    await eventually(is_done_with)
+    stopping = replace(settings, instance_stopping_state=True)
+    async with running(stopping, token=replicas.services[0].token) as other:
+        for _ in range(3):
+            await replicas.rows(app, lambda rows: [row["state"] for row in rows] == ["DOWN", "DOWN"])
+            assert guids_of(await Replicas([other]).rows(app, lambda rows: True)) == old
+    await kube.let_go(held)
+    await replicas.run_others(app, 2, *old)
+
+
 async def test_after_a_rollout_the_rows_are_the_new_ones_however_long_the_old_take_to_go(
     kube: Kube, held: str, replicas: Replicas, settings: Settings, make_app: MakeApp
 ) -> None:
