@@ -7,32 +7,30 @@ that nobody asks for. One without Pods that is told of again, as a rollback goes
 
 from collections.abc import Iterator, Set
 
+import msgspec
+
 from service.model.pods import Pod
 from service.model.replica_sets import ReplicaSet
 
 _NONE: frozenset[str] = frozenset()
 
 
-class _Set:
-    """A ReplicaSet with the Pods that name it as their owner; `told` None: it has not been told of yet."""
+class _Set(msgspec.Struct, gc=False, eq=False):
+    """A ReplicaSet with the Pods that name it as their owner."""
 
-    __slots__ = ("pods", "spent", "told", "version")
+    told: ReplicaSet | None = None
+    """What it last said; None: it has not been told of yet."""
+    spent: bool = False
+    """Whether it is done with, or gone, so that it goes with its last Pod."""
+    pods: dict[str, Pod] = msgspec.field(default_factory=dict)
+    version: int = 0
 
-    def __init__(self) -> None:
-        self.told: ReplicaSet | None = None
-        self.spent = False
-        self.pods: dict[str, Pod] = {}
-        self.version = 0
 
-
-class _Owner:
+class _Owner(msgspec.Struct, gc=False, eq=False):
     """A Deployment with its ReplicaSets."""
 
-    __slots__ = ("sets", "version")
-
-    def __init__(self) -> None:
-        self.sets: list[_Set] = []
-        self.version = 0
+    sets: tuple[_Set, ...] = ()
+    version: int = 0
 
 
 class PodIndex:
@@ -171,12 +169,12 @@ class PodIndex:
             return
         if former is not None:
             owner = self._owners[former]
-            owner.sets.remove(known)
+            owner.sets = tuple(each for each in owner.sets if each is not known)
             if not owner.sets:
                 del self._owners[former]
         if deployment is not None:
             owner = self._owners.setdefault(deployment, _Owner())
-            owner.sets.append(known)
+            owner.sets = (*owner.sets, known)
             owner.version = max(owner.version, known.version)
 
 
