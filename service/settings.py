@@ -75,8 +75,10 @@ class Settings:
     review_concurrency: int = setting(16, "Reviews asked of kube-apiserver at a time.", validate=_COUNT)
     kube_timeout_s: float = setting(10.0, "For one request to kube-apiserver, watches apart.", validate=_SECONDS)
     watch_inactivity_s: float = setting(
-        75.0,
-        "A watch that is silent for so long is given up and opened anew; more than 60, as bookmarks come that often.",
+        90.0,
+        "A watch that is silent for so long is opened anew where it was: its connection may be dead. kube-apiserver "
+        "sends a bookmark every 60 s (62 at most), but none before something has changed since the watch began; so "
+        "silence is no failure, and the default leaves a busy server half a minute.",
         validate=_SECONDS,
     )
     database_timeout_s: float = setting(
@@ -84,6 +86,11 @@ class Settings:
     )
     database_pool_size: int = setting(
         8, "Connections of a replica for writes, beside the one for reads.", validate=_COUNT
+    )
+    orphaned_metadata_days: int = setting(
+        30,
+        "For how long the metadata of a process is kept once its Deployment is gone. 0: for ever.",
+        validate=validate.Range(min=0, max=36_500),
     )
     label_preset: str = setting(
         "default",
@@ -111,7 +118,32 @@ class Settings:
         validate=validate.Range(min=0),
     )
     rate_limit_window_s: float = setting(60.0, "How long such a window is.", validate=_SECONDS)
-    max_body_bytes: int = setting(1 << 20, "The largest request body.", validate=_COUNT)
+    max_body_bytes: int = setting(1 << 20, "The largest request body, once decompressed.", validate=_COUNT)
+    max_bytes_in_flight: int = setting(
+        32 << 20,
+        "Of what clients have begun to send and of replies they have not taken yet, all of them together; beyond, "
+        "whoever has kept us waiting longest is given up.",
+        validate=_COUNT,
+    )
+    max_connections: int = setting(
+        1000,
+        "Connections open at a time, fewer where the process may not open as many files; beyond, an idle one is "
+        "closed, or whichever has kept us waiting longest.",
+        validate=_COUNT,
+    )
+    head_timeout_s: float = setting(
+        10.0, "For a client to send the request line and headers, once connected.", validate=_SECONDS
+    )
+    body_timeout_s: float = setting(20.0, "For a client to send a request's body.", validate=_SECONDS)
+    send_timeout_s: float = setting(
+        30.0, "For a client to take a reply; where that is more than 256 KiB, the next 256 KiB.", validate=_SECONDS
+    )
+    idle_timeout_s: float = setting(
+        75.0,
+        "For a connection to stay open between two requests; longer than a proxy in front keeps its own, so that "
+        "no request meets a connection being closed.",
+        validate=_SECONDS,
+    )
     drain_s: float = setting(
         0.0,
         "After SIGTERM, how long to go on accepting requests while `/readyz` says no.",
@@ -216,6 +248,8 @@ def _cross_check(settings: Settings) -> list[str]:
             ipaddress.ip_network(network)
         except ValueError:
             complaints.append(f"TRUSTED_PROXIES: '{network}' is not a network such as 10.0.0.0/8")
+    if settings.max_bytes_in_flight < settings.max_body_bytes:
+        complaints.append("MAX_BYTES_IN_FLIGHT: must not be less than MAX_BODY_BYTES")
     if any(len(secret) < SHORTEST_SECRET for secret in settings.session_secret):
         complaints.append(f"SESSION_SECRET: each must have {SHORTEST_SECRET} characters or more")
     complaints += [

@@ -10,11 +10,10 @@ import asyncpg
 import pytest
 
 from deploy.local.stack import Stack, local_stack
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.api import Api, running
 from tests.support.apps import MakeApp, Users
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +136,7 @@ def make_app(api: Api, kube: Kube, space: str) -> MakeApp:
 def path_to(request: pytest.FixtureRequest) -> Callable[[str, str], str]:
     """The path of a process, at either of its addresses."""
     if request.param == "by guid":
-        return lambda app_guid, process_type: f"/v3/processes/{process_guid(app_guid, process_type)}"
+        return lambda app_guid, process_type: f"/v3/processes/{guid_of(app_guid, process_type)}"
     return lambda app_guid, process_type: f"/v3/apps/{app_guid}/processes/{process_type}"
 
 

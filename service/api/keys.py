@@ -5,10 +5,8 @@ from aiohttp import web
 from service.api.document import Document
 from service.api.pages import Pages
 from service.operations.instances import Instances
-from service.operations.reads import Processes
 from service.operations.writes import Writing
 
-PROCESSES = web.AppKey("processes", Processes)
 INSTANCES = web.AppKey("instances", Instances)
 WRITING = web.AppKey("writing", Writing)
 PAGES = web.AppKey("pages", Pages)

@@ -110,9 +110,12 @@ class Workloads:
         _check(status, body)
         return body
 
-    async def deployments_of(self, app_guid: str) -> tuple[list[msgspec.Raw], int]:
-        """The app's Deployments, and the version as of which there are no others. Raises ClusterUnreachable."""
-        return await self._list("/apis/apps/v1/deployments", app_guid)
+    async def deployments_of(self, namespace: str, app_guid: str) -> tuple[list[msgspec.Raw], int]:
+        """The app's Deployments in a namespace, and the version as of which there are no others.
+
+        Raises ClusterUnreachable.
+        """
+        return await self._list(f"/apis/apps/v1/namespaces/{namespace}/deployments", app_guid)
 
     async def pods_of(self, namespace: str, app_guid: str) -> tuple[list[msgspec.Raw], int]:
         """The app's Pods in a namespace, likewise."""
@@ -166,7 +169,7 @@ def _path(workload: Workload) -> str:
 
 
 def _same_process(one: Workload, other: Workload) -> bool:
-    return (one.guid, one.app_guid, one.type) == (other.guid, other.app_guid, other.type)
+    return (one.guid, one.key) == (other.guid, other.key)
 
 
 def _check(status: int, body: bytes) -> None:

@@ -6,21 +6,23 @@ from typing import Any
 
 from aiohttp import web
 
-from service.api.bodies import parse_scale
-from service.api.keys import INSTANCES, PROCESSES, WRITING
+from service.api.keys import INSTANCES, WRITING
+from service.api.resources.processes.bodies import parse_scale
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.frame import User, render, see
 from service.errors import CloudFoundryError, InvalidAuthToken, ResourceNotFound, StatsUnavailable
+from service.http.receiving import read_form
 from service.model.instances import Instance
 from service.model.process import Process
-from service.operations.reads import ByGuid
+from service.operations.processes import by_guid
 
 AMOUNTS = ("instances", "memory_in_mb", "disk_in_mb", "log_rate_limit_in_bytes_per_second")
 
 
 async def ask_scale(request: web.Request, user: User) -> web.StreamResponse:
     """GET /ui/processes/{guid}/scale: what the form of the process's page asks for, to be confirmed."""
-    process, _ = await request.app[PROCESSES].get(user.caller, ByGuid(request.match_info["guid"]))
+    process = await _process(request, user)
     asked = _asked(request.query, process)
     try:
         parse_scale(asked)
@@ -31,11 +33,10 @@ async def ask_scale(request: web.Request, user: User) -> web.StreamResponse:
 
 async def scale(request: web.Request, user: User) -> web.StreamResponse:
     """POST /ui/processes/{guid}/scale"""
-    guid = request.match_info["guid"]
-    process, _ = await request.app[PROCESSES].get(user.caller, ByGuid(guid))
-    asked = _asked(_sent(await request.post()), process)
+    process = await _process(request, user)
+    asked = _asked(await read_form(request), process)
     try:
-        async with request.app[WRITING].begin(user.actor, ByGuid(guid), "scale") as write:
+        async with request.app[WRITING].begin(user.actor, by_guid(process.guid), "scale") as write:
             result = await write.apply(parse_scale(asked))
     except InvalidAuthToken:
         raise
@@ -53,7 +54,7 @@ async def terminate(request: web.Request, user: User) -> web.StreamResponse:
     """POST /ui/processes/{guid}/instances/{index}/terminate"""
     process = await _process(request, user)
     try:
-        await request.app[WRITING].terminate(user.actor, ByGuid(process.guid), request.match_info["index"])
+        await request.app[WRITING].terminate(user.actor, by_guid(process.guid), request.match_info["index"])
     except InvalidAuthToken:
         raise
     except CloudFoundryError as error:
@@ -62,8 +63,8 @@ async def terminate(request: web.Request, user: User) -> web.StreamResponse:
 
 
 async def _process(request: web.Request, user: User) -> Process:
-    process, _ = await request.app[PROCESSES].get(user.caller, ByGuid(request.match_info["guid"]))
-    return process
+    meaning, _ = await PROCESSES.reads(request.app).get(user.caller, by_guid(request.match_info["guid"]))
+    return meaning.item
 
 
 async def _confirm_scale(
@@ -79,7 +80,7 @@ async def _confirm_terminate(
 ) -> web.StreamResponse:
     index, found = request.match_info["index"], None
     try:
-        _, instances, _ = await request.app[INSTANCES].get(user.caller, ByGuid(process.guid))
+        _, instances, _ = await request.app[INSTANCES].get(user.caller, by_guid(process.guid))
         found = _at(instances, index)
     except StatsUnavailable as unavailable:
         error = error or unavailable
@@ -110,10 +111,6 @@ def _asked(fields: Mapping[str, str], process: Process) -> dict[str, Any]:
         name: int(value) if re.fullmatch(r"-?[0-9]{1,19}", value) else value[:40] for name, value in written.items()
     }
     return {name: value for name, value in asked.items() if value != present[name]}
-
-
-def _sent(form: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _page_of(process: Process) -> str:

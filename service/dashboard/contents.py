@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from service.access import Caller
-from service.api.keys import INSTANCES, PROCESSES
+from service.api.keys import INSTANCES
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.query import ListAddress
 from service.dashboard.shapes import CELLS, Strip, rows, strip
@@ -16,8 +17,9 @@ from service.http.keys import SETTINGS
 from service.http.replies import STATS_UNAVAILABLE, warnings_of
 from service.model.instances import Instance
 from service.model.process import Process
+from service.operations import ambiguity
 from service.operations.instances import Stats
-from service.operations.reads import ByGuid
+from service.operations.processes import by_guid
 from service.pacing import Pace
 
 LIVE_ROWS = 200
@@ -38,18 +40,18 @@ class Content:
 
 async def list_content(app: web.Application, caller: Caller, address: ListAddress) -> Content:
     """Of a page of a list. Raises ServiceUnavailable."""
-    selection, freshness = await app[PROCESSES].list(caller, address.parsed.request, pods=True)
+    selection, freshness = await PROCESSES.reads(app).page(caller, address.parsed.request, pods=True)
     found: dict[str, Sequence[Instance]] | None = None
     try:
-        numbered, freshness = await app[INSTANCES].of(selection.processes, freshness)
+        numbered, freshness = await app[INSTANCES].of(selection.items, freshness)
         found = dict(numbered)
     except StatsUnavailable:
         # The rest of the list is there, and this comes in a moment.
         found = None
     warnings = warnings_of(freshness)
     shown, pace = [], Pace()
-    for process in selection.processes:
-        shown.append((process, None if found is None else _strip(process, found[process.guid])))
+    for process in selection.items:
+        shown.append((process, None if found is None else _strip(process, found[process.workload.uid])))
         await pace.breathe()
     strips = [each for _, each in shown if each is not None]
     running, desired = sum(each.running for each in strips), sum(each.desired for each in strips)
@@ -73,14 +75,16 @@ async def process_content(app: web.Application, caller: Caller, guid: str) -> Co
     complaint: str | None = None
     known = True
     try:
-        stats, freshness = await app[INSTANCES].stats(caller, ByGuid(guid))
+        meaning, stats, freshness = await app[INSTANCES].stats(caller, by_guid(guid))
         if stats.usage is None:
             complaint = STATS_UNAVAILABLE
     except StatsUnavailable as error:
-        process, freshness = await app[PROCESSES].get(caller, ByGuid(guid))
-        stats, complaint = Stats(process, (), {}), error.detail
-        known = not process.workload.instances
+        meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid))
+        stats, complaint = Stats(meaning.item, (), {}), error.detail
+        known = not stats.process.workload.instances
     process, warnings = stats.process, warnings_of(freshness)
+    if (several := ambiguity.of_read(meaning)) is not None:
+        warnings.append(several)
     context = {
         "process": process,
         "strip": _strip(process, stats.instances, MANY_CELLS) if known else None,
@@ -96,9 +100,9 @@ async def process_content(app: web.Application, caller: Caller, guid: str) -> Co
 
 async def process_state(app: web.Application, caller: Caller, guid: str) -> tuple[object, ...]:
     """The state of that content, without asking what the instances use."""
-    process, freshness = await app[PROCESSES].get(caller, ByGuid(guid), pods=True)
-    found, freshness = await app[INSTANCES].of([process], freshness)
-    return process, tuple(instance.pod for instance in found[guid]), bool(warnings_of(freshness))
+    meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid), pods=True)
+    found, freshness = await app[INSTANCES].of_one(meaning.item, freshness)
+    return meaning.item, tuple(instance.pod for instance in found), bool(warnings_of(freshness))
 
 
 def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip | None:

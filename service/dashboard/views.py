@@ -2,20 +2,25 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from aiohttp import hdrs, web
 
-from service.api import handlers
-from service.api.keys import PROCESSES
+from service.api.resources import root
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.contents import list_content, process_content
 from service.dashboard.frame import User, page, render, see
 from service.dashboard.keys import OVERVIEW
 from service.dashboard.query import parse_address, tidied
-from service.errors import BadQueryParameter
+from service.errors import BadQueryParameter, ResourceNotFound
 from service.http.replies import warnings_of
+from service.http.routing import Handler
+from service.model.process import Process
 from service.operations.overview import App, Space, Sums
+from service.operations.processes import of_app
+from service.operations.reads import ListRequest
 
 MOST_CHOICES = 500
 """Spaces offered in a form."""
@@ -28,7 +33,7 @@ async def front(request: web.Request) -> web.StreamResponse:
     """GET /: the list for browsers; for whoever does not ask for HTML, what the API says of itself."""
     if prefers_html(request.headers.get(hdrs.ACCEPT, "")):
         return await _processes(request)
-    response = await handlers.root(request)
+    response = await root.get_root(request)
     response.headers[hdrs.VARY] = f"Accept, {response.headers[hdrs.VARY]}"
     return response
 
@@ -74,48 +79,39 @@ async def get_process(request: web.Request, user: User) -> web.StreamResponse:
     guid = request.match_info["guid"]
     content = await process_content(request.app, user.caller, guid)
     process = content.context["process"]
-    siblings = await request.app[PROCESSES].list_of_app(
-        user.caller, process.workload.app_guid, parse_address("per_page=50").parsed.request
-    )
-    context = {**content.context, "siblings": siblings[0].processes, "done": request.query.get("done", "")}
+    siblings: Sequence[Process] = ()
+    # Kubernetes lets some people get the Deployments of a namespace, one by one, and not list them.
+    with suppress(ResourceNotFound):
+        app = of_app(process.workload.app_guid)
+        selection, _, _ = await PROCESSES.reads(request.app).page_of(user.caller, app, ListRequest())
+        siblings = selection.items
+    context = {**content.context, "siblings": siblings, "done": request.query.get("done", "")}
     return await render(request, "process.html", context, user=user)
 
 
 async def list_spaces(request: web.Request, user: User) -> web.StreamResponse:
     """GET /ui/spaces"""
-    return await _summed(request, user, "spaces", lambda sums: [(_of_space(space), space) for space in sums.spaces])
+    return await _summed(request, user, "spaces", lambda sums: sums.spaces)
 
 
 async def list_apps(request: web.Request, user: User) -> web.StreamResponse:
     """GET /ui/apps"""
-    return await _summed(request, user, "apps", lambda sums: [(_of_app(app), app) for app in sums.apps])
-
-
-def _of_space(space: Space) -> str:
-    return "\n".join((space.guid, space.organization_guid or "", *space.namespaces)).lower()
-
-
-def _of_app(app: App) -> str:
-    return "\n".join((app.guid, app.namespace, *(each.workload.name for each, _ in app.processes))).lower()
+    return await _summed(request, user, "apps", lambda sums: sums.apps)
 
 
 async def _summed(
-    request: web.Request, user: User, name: str, texts: Callable[[Sums], Sequence[tuple[str, Space | App]]]
+    request: web.Request, user: User, name: str, rows: Callable[[Sums], Sequence[Space | App]]
 ) -> web.StreamResponse:
-    """A page of what is summed up, of which `q` and `space_guids` may leave a part."""
+    """A page of sums over the processes that match. Raises BadQueryParameter for what sums cannot honour."""
     query = request.raw_path.partition("?")[2]
     if (shorter := tidied(query)) is not None:
         return see(request.path + (f"?{shorter}" if shorter else ""))
     address = replace(parse_address(query), path=request.path)
-    filters, page_request = address.parsed.request.filters, address.page
-    sums, freshness = await request.app[OVERVIEW].get(user.caller)
-    of_spaces = filters.space_guids
-    found = [
-        each
-        for words, each in texts(sums)
-        if all(word in words for word in filters.words)
-        and (of_spaces is None or (each.guid if isinstance(each, Space) else each.space_guid) in of_spaces)
-    ]
+    for parameter in ("order_by", "embed"):
+        if address.value(parameter):
+            raise BadQueryParameter(f"'{parameter}' is for lists of processes, not for their sums")
+    sums, freshness = await request.app[OVERVIEW].get(user.caller, address.parsed.request.filters)
+    found, page_request = rows(sums), address.page
     context = {
         "address": address,
         "numbers": address.numbers(len(found)),
@@ -131,11 +127,13 @@ async def list_problems(request: web.Request, user: User) -> web.StreamResponse:
     return await render(request, "problems.html", {"now": text.now()}, user=user)
 
 
-def as_json(handler: Callable[[web.Request], Awaitable[web.Response]]) -> Callable[..., Awaitable[web.StreamResponse]]:
+def as_json(handler: Handler) -> Callable[..., Awaitable[web.StreamResponse]]:
     """What the API answers to the user of the session, for a browser to show: it cannot send the token itself."""
 
     async def view(request: web.Request, user: User) -> web.StreamResponse:
-        own = {name: value for name, value in request.headers.items() if name != hdrs.AUTHORIZATION}
+        # What is not ASCII says nothing to the API, and where it is not UTF-8 either it could not be passed on.
+        own = {name: value for name, value in request.headers.items() if value.isascii()}
+        own.pop(hdrs.AUTHORIZATION, None)
         if user.session.authorization is not None:
             own[hdrs.AUTHORIZATION] = user.session.authorization
         response = await handler(request.clone(headers=own))

@@ -56,7 +56,7 @@ class Scale:
         """
         if self.instances is None or self != Scale(instances=self.instances):
             return None
-        of_its_own = workload.guid != process_guid(workload.app_guid, workload.type)
+        of_its_own = workload.guid != process_guid(*workload.key)
         labels = {
             keys.app_guid: workload.app_guid,
             keys.process_type: workload.type if workload.type_labelled else None,
@@ -68,13 +68,20 @@ class Scale:
         return [*tests, {"op": "replace", "path": "/spec/replicas", "value": self.instances}]
 
 
+@dataclass(frozen=True)
+class User:
+    """Whom a process is to run as: a uid, and the name it was called by, where it was called by one."""
+
+    uid: int
+    name: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Update:
     """UNSET keeps what is; None goes back to what the image says."""
 
     command: str | UnsetType | None = UNSET
-    user: int | UnsetType | None = UNSET
-    """As a uid."""
+    user: User | UnsetType | None = UNSET
     health_check: CheckChange | None = None
     """None keeps it."""
     readiness_health_check: CheckChange | None = None
@@ -98,11 +105,19 @@ class Update:
             command = None if self.command is None else ["/bin/sh", "-c", self.command]
             container |= {"command": command, "args": None}
         if self.user is not UNSET:
+            annotations |= self._name_of_user(live)
             if self.user is not None or _user(live.container) is not None:
-                container["securityContext"] = {"runAsUser": self.user}
+                container["securityContext"] = {"runAsUser": self.user and self.user.uid}
             if self.user is None:
                 pod = _without_user_of_pod(live.pod, live.container["name"])
         return Patch({"template": _in_container(live, container, pod)} if container or pod else {}, annotations)
+
+    def _name_of_user(self, live: "Live") -> dict[str, str | None]:
+        """The annotation that lets the user read back as it was written; it is taken away where there is no name."""
+        if isinstance(self.user, User) and self.user.name is not None:
+            return {live.keys.user: f"{self.user.name}={self.user.uid}"}
+        known = live.object["metadata"].get("annotations") or {}
+        return {live.keys.user: None} if live.keys.user in known else {}
 
     def _checks(self, live: "Live") -> tuple[dict[str, Any], dict[str, str | None]]:
         """The probes to be replaced, and the annotations beside them."""

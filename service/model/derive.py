@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 import msgspec
@@ -46,9 +46,9 @@ class Unparsable(ValueError):
     """The object is no process or space, and why: for the log, never for a reply."""
 
 
-def process_guid(app_guid: str, process_type: str) -> str:
+def process_guid(namespace: str, app_guid: str, process_type: str) -> str:
     """The GUID of a process nobody named: the same for ever, whatever becomes of its Deployment."""
-    return str(uuid5(GUID_NAMESPACE, f"process/{app_guid}/{process_type}"))
+    return str(uuid5(GUID_NAMESPACE, f"process/{namespace}/{app_guid}/{process_type}"))
 
 
 def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
@@ -61,48 +61,53 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         raise Unparsable(f"label {keys.app_guid} is absent or empty")
     # Interned where many processes share one value: each decoded object brings its own copy of every string.
     process_type = sys.intern(labels.get(keys.process_type) or DEFAULT_TYPE)
-    template = deployment.spec.template
-    container = app_container(template.spec.containers, template.metadata.annotations if template.metadata else None)
     created_at = microseconds(meta.creationTimestamp)
-    try:
-        memory_in_mb, disk_in_mb = (_limit(container, template.spec, each) for each in ("memory", "ephemeral-storage"))
-    except ValueError as error:
-        raise Unparsable(f"container {container.name!r}: {error}") from error
     replicas = deployment.spec.replicas
     return Workload(
         uid=meta.uid,
         namespace=sys.intern(meta.namespace),
         name=meta.name,
-        guid=labels.get(keys.process_guid) or process_guid(app_guid, process_type),
+        guid=labels.get(keys.process_guid) or process_guid(meta.namespace, app_guid, process_type),
         app_guid=app_guid,
         type=process_type,
         space_guid=labels.get(keys.space_guid) or None,
         created_at=created_at,
         changed_at=max(created_at, _changed_at(meta)),
         version=sys.intern(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"),
-        command=_command(container),
-        user=_user(container, template.spec),
         instances=1 if replicas is None else replicas,
-        memory_in_mb=memory_in_mb,
-        disk_in_mb=disk_in_mb,
-        health_check=recorded(
-            annotations.get(keys.health_check), visible_check(container.livenessProbe, container.startupProbe)
-        ),
-        readiness_health_check=recorded(
-            annotations.get(keys.readiness_health_check), visible_check(container.readinessProbe, None)
-        ),
         revision_guid=annotations.get(keys.revision_guid) or None,
         registry_credential_guid=annotations.get(keys.registry_credential_guid) or None,
-        pull_secret_guid=_pull_secret_guid(meta.namespace, template.spec),
         registry_credential_last_synced_at=_moment(annotations.get(keys.registry_credential_last_synced_at)),
         write_id=annotations.get(keys.last_write),
         type_labelled=labels.get(keys.process_type) == process_type,
-        pods_labelled=((template.metadata and template.metadata.labels) or {}).get(keys.app_guid) == app_guid,
         replica_failure=_replica_failure(deployment.status),
         rollout=rollout_revision(annotations),
         paused=deployment.spec.paused is True,
         deleting=meta.deletionTimestamp is not None,
+        **_of_template(deployment, keys, app_guid),
     )
+
+
+def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str, Any]:
+    """The fields of a workload that its Pod template says. Raises Unparsable."""
+    template, annotations = deployment.spec.template, deployment.metadata.annotations or {}
+    container = app_container(template.spec.containers, template.metadata.annotations if template.metadata else None)
+    try:
+        memory_in_mb, disk_in_mb = (_limit(container, template.spec, each) for each in ("memory", "ephemeral-storage"))
+    except ValueError as error:
+        raise Unparsable(f"container {container.name!r}: {error}") from error
+    liveness = visible_check(container.livenessProbe, container.startupProbe)
+    readiness = visible_check(container.readinessProbe, None)
+    return {
+        "command": _command(container),
+        "user": _user(container, template.spec, annotations.get(keys.user)),
+        "memory_in_mb": memory_in_mb,
+        "disk_in_mb": disk_in_mb,
+        "health_check": recorded(annotations.get(keys.health_check), liveness),
+        "readiness_health_check": recorded(annotations.get(keys.readiness_health_check), readiness),
+        "pull_secret_guid": _pull_secret_guid(deployment.metadata.namespace, template.spec),
+        "pods_labelled": ((template.metadata and template.metadata.labels) or {}).get(keys.app_guid) == app_guid,
+    }
 
 
 def derive_space(namespace: Namespace, keys: Keys) -> Space:
@@ -114,7 +119,7 @@ def derive_space(namespace: Namespace, keys: Keys) -> Space:
 
 def merge(workload: Workload, metadata: Metadata | None, space: Space | None) -> Process:
     """The process of a workload, its row (None: nothing stored yet) and its namespace (None: not known yet)."""
-    stored = metadata or Metadata(app_guid=workload.app_guid, type=workload.type)
+    stored = metadata or Metadata(namespace=workload.namespace, app_guid=workload.app_guid, type=workload.type)
     if workload.write_id is not None and workload.write_id in stored.pending:
         # Both halves of a write count from the same moment: when Kubernetes took its half.
         stored = stored.changed(stored.pending[workload.write_id].change)
@@ -171,10 +176,12 @@ def _command(container: Container) -> str:
     return shlex.join(words)
 
 
-def _user(container: Container, pod: PodSpec) -> str | None:
+def _user(container: Container, pod: PodSpec, written: str | None) -> str | None:
+    """The user that the app runs as: by the name it was written with, as long as that still stands for the same uid."""
     for context in (container.securityContext, pod.securityContext):
         if context is not None and context.runAsUser is not None:
-            return str(context.runAsUser)
+            name, _, uid = (written or "").partition("=")
+            return name if name and uid == str(context.runAsUser) else str(context.runAsUser)
     return None
 
 

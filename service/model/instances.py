@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import msgspec
 
 from service.model.pods import Pod, State
+from service.model.process import Key
 
 Slots = tuple[str, ...]
 """The uid of the Pod at each index; empty where there is none."""
@@ -149,21 +150,21 @@ class Numbered:
 
 
 class Numbering:
-    """What has been agreed, by (app GUID, type)."""
+    """What has been agreed, by process."""
 
     def __init__(self) -> None:
-        self._numbered: dict[tuple[str, str], Numbered] = {}
+        self._numbered: dict[Key, Numbered] = {}
 
-    def of(self, key: tuple[str, str]) -> Numbered:
+    def of(self, key: Key) -> Numbered:
         return self._numbered.get(key, _NOTHING)
 
-    def put(self, key: tuple[str, str], numbered: Numbered) -> None:
+    def put(self, key: Key, numbered: Numbered) -> None:
         if numbered != _NOTHING:
             self._numbered[key] = numbered
         else:
             self._numbered.pop(key, None)
 
-    def retain(self, keys: Set[tuple[str, str]]) -> None:
+    def retain(self, keys: Set[Key]) -> None:
         """Forget all but these."""
         for key in self._numbered.keys() - keys:
             del self._numbered[key]

@@ -20,6 +20,8 @@ class Keys:
     health_check: str = "cloudfoundry.org/health-check"
     readiness_health_check: str = "cloudfoundry.org/readiness-health-check"
     last_write: str = "cloudfoundry.org/last-write"
+    user: str = "cloudfoundry.org/user"
+    """`name=uid`: what the user was called by whoever set it."""
 
 
 def _korifi(name: str) -> str:
@@ -41,6 +43,7 @@ PRESETS: Mapping[str, Keys] = {
         health_check=_korifi("health-check"),
         readiness_health_check=_korifi("readiness-health-check"),
         last_write=_korifi("last-write"),
+        user=_korifi("user"),
     ),
     "eirini": Keys(
         app_guid="cloudfoundry.org/app_guid",
@@ -55,5 +58,6 @@ PRESETS: Mapping[str, Keys] = {
         health_check="cloudfoundry.org/health_check",
         readiness_health_check="cloudfoundry.org/readiness_health_check",
         last_write="cloudfoundry.org/last_write",
+        user="cloudfoundry.org/user",
     ),
 }

@@ -27,6 +27,10 @@ def timestamp(moment: int) -> str:
     return (_NAIVE_EPOCH + timedelta(seconds=moment // SECOND)).isoformat() + "Z"
 
 
+Key = tuple[str, str, str]
+"""What a process is known by: (namespace, app GUID, type). A GUID is an attribute: two namespaces may use the same."""
+
+
 class HealthCheck(msgspec.Struct, frozen=True, gc=False):
     """A health check as the API shows it; `type` is http, port or process. Times are seconds; None is not set."""
 
@@ -87,6 +91,10 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             return "The Deployment is paused, and has not been rolled out yet"
         return self.replica_failure
 
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.app_guid, self.type
+
 
 class MetadataChange(msgspec.Struct, frozen=True, gc=False):
     """A deep merge into metadata. Under a key, None deletes it; a log rate of None stays as it is."""
@@ -118,8 +126,9 @@ _NONE: dict[str, Any] = {}
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What Postgres keeps of the process (app_guid, type): the part Kubernetes has no place for."""
+    """What Postgres keeps of the process (namespace, app_guid, type): the part Kubernetes has no place for."""
 
+    namespace: str
     app_guid: str
     type: str
     labels: Mapping[str, str] = msgspec.field(default_factory=lambda: _NONE)
@@ -131,6 +140,10 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     updated_at: int = 0
     pending: Mapping[str, Pending] = msgspec.field(default_factory=lambda: _NONE)
     """By write id."""
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.app_guid, self.type
 
     def changed(self, change: MetadataChange) -> "Metadata":
         """This with the change merged in."""
@@ -169,9 +182,8 @@ class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
         return self.workload.guid
 
     @property
-    def key(self) -> tuple[str, str]:
-        """(app GUID, type)."""
-        return self.workload.app_guid, self.workload.type
+    def key(self) -> Key:
+        return self.workload.key
 
     @property
     def revision_guid(self) -> str | None:

@@ -28,7 +28,7 @@ import msgspec
 
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.instances import Slots
-from service.model.process import Metadata, MetadataChange, Pending
+from service.model.process import Key, Metadata, MetadataChange, Pending
 
 MAXIMUM_LABELS, MAXIMUM_ANNOTATIONS = 50, 200
 
@@ -46,9 +46,8 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Grows with each write of the row (migration 0001)."""
 
     @property
-    def key(self) -> tuple[str, str]:
-        """(app GUID, type)."""
-        return self.metadata.app_guid, self.metadata.type
+    def key(self) -> Key:
+        return self.metadata.key
 
 
 def seen(record: Record, write_id: str | None, version: int, now: int) -> Record:

@@ -1,7 +1,7 @@
 """Sorted views: any page of a total order, for a caller who sees everything or only some namespaces.
 
-A view keeps every process in one sorted list and again in one list a namespace. Finding the items at ranks
-`start`…`stop` costs, for n processes:
+A view keeps every item in one sorted list and again in one list a namespace. Finding the items at ranks
+`start`…`stop` costs, for n items:
 
 * seen whole: O(log n) to the position, then the page;
 * seen through k namespaces, or through all but k: O(k log² n): bisect the whole list for the item that has `start`
@@ -14,13 +14,18 @@ None depends on how deep the page is.
 import heapq
 from collections.abc import Callable, Iterable, Set
 from itertools import islice
+from typing import Any
 
 from sortedcontainers import SortedList
 
-Position = tuple[int, str, str]
-"""Where a process stands in an order: its sort key, then its GUID, which no two share; and its namespace.
+SortKey = int | str
+"""What an order goes by; all keys of one order are of one type."""
 
-A plain tuple on purpose: the garbage collector stops following exact tuples of atoms, and follows named ones for ever.
+Position = tuple[Any, str, str, str]
+"""Where an item stands in an order: its sort key, its GUID, its namespace, and its key in the collection.
+
+No two items are at one position. A plain tuple on purpose: the garbage collector stops following exact tuples of atoms,
+and follows named ones for ever.
 """
 
 Visible = frozenset[str] | None
@@ -32,7 +37,7 @@ KEPT_PASSES = 8
 
 
 class SortedView:
-    """All processes in the order of one key."""
+    """All items in the order of one sort key."""
 
     def __init__(self) -> None:
         self._all: SortedList[Position] = SortedList()
@@ -57,7 +62,7 @@ class SortedView:
             del self._namespaces[position[2]]
 
     def namespaces(self) -> Set[str]:
-        """Those that hold a process."""
+        """Those that hold an item."""
         return self._namespaces.keys()
 
     def count(self, visible: Visible) -> int:
@@ -65,15 +70,15 @@ class SortedView:
             return len(self._all)
         return sum(len(part) for part in self._parts(visible))
 
-    def guids(self, visible: frozenset[str]) -> set[str]:
-        """All that is visible."""
-        return {position[1] for part in self._parts(visible) for position in part}
+    def keys(self, visible: frozenset[str]) -> set[str]:
+        """The keys of all that is visible."""
+        return {position[3] for part in self._parts(visible) for position in part}
 
-    def between(self, start: int | None, end: int | None) -> list[Position]:
-        """Positions with start ≤ key < end, ascending, as of now."""
-        # A position is compared as a tuple: an empty GUID stands before every real one of the same key.
-        low = None if start is None else (start, "", "")
-        high = None if end is None else (end, "", "")
+    def between(self, start: SortKey | None, end: SortKey | None) -> list[Position]:
+        """Positions with start ≤ sort key < end, ascending, as of now."""
+        # A position is compared as a tuple: an empty GUID stands before every real one of the same sort key.
+        low = None if start is None else (start, "", "", "")
+        high = None if end is None else (end, "", "", "")
         return list(self._all.irange(low, high, inclusive=(True, False)))
 
     def positions(self) -> list[Position]:
@@ -81,13 +86,13 @@ class SortedView:
         return list(self._all)
 
     def page(self, visible: Visible, start: int, size: int, descending: bool) -> list[str]:
-        """The GUIDs at ranks start … start + size of what is visible; fewer or none past the end."""
+        """The keys at ranks start … start + size of what is visible; fewer or none past the end."""
         total = self.count(visible)
         stop = min(start + size, total)
         if start >= stop:
             return []
         low, high = (total - stop, total - start) if descending else (start, stop)
-        found = [position[1] for position in self._ascending(visible, low, high)]
+        found = [position[3] for position in self._ascending(visible, low, high)]
         return found[::-1] if descending else found
 
     def _ascending(self, visible: Visible, low: int, high: int) -> Iterable[Position]:

@@ -25,18 +25,16 @@ from service.model.instances import (
 )
 from service.model.pod_index import PodIndex
 from service.model.pods import Pod
-from service.model.process import Process
+from service.model.process import Key, Process
 from service.model.record import Record
 from service.model.usage import Usage
-from service.operations.reads import Address, Processes
+from service.operations.reads import Address, Meaning, Reads
 from service.pacing import Turns
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ class Stats:
 class Instances:
     def __init__(
         self,
-        processes: Processes,
+        *,
+        reads: Reads[Process],
         index: Index,
         pods: PodIndex,
         deployment_versions: Versions[Key],
@@ -62,11 +61,11 @@ class Instances:
         numbering: Numbering,
         records: Records,
         usage: UsageReader,
-        currency: ReadBarrier,
+        barrier: ReadBarrier,
         health: Health,
     ) -> None:
         """The versions are how far the watches have come."""
-        self._processes = processes
+        self._reads = reads
         self._index = index
         self._pods = pods
         self._deployment_versions = deployment_versions
@@ -74,43 +73,50 @@ class Instances:
         self._numbering = numbering
         self._records = records
         self._usage = usage
-        self._currency = currency
+        self._barrier = barrier
         self._health = health
         self._agreeing = asyncio.Lock()
         self._turns = Turns()
 
-    async def get(self, caller: Caller, address: Address) -> tuple[Process, Sequence[Instance], Freshness]:
-        """One process and its instances. Raises ResourceNotFound, StatsUnavailable, ServiceUnavailable."""
-        process, freshness = await self._processes.get(caller, address, pods=True)
-        return process, *await self.of_one(process, freshness)
+    async def get(self, caller: Caller, address: Address) -> tuple[Meaning[Process], Sequence[Instance], Freshness]:
+        """What an address means, and the instances of that process.
+
+        Raises ResourceNotFound, StatsUnavailable, ServiceUnavailable.
+        """
+        meaning, freshness = await self._reads.get(caller, address, pods=True)
+        return meaning, *await self.of_one(meaning.item, freshness)
 
     async def of_one(self, process: Process, freshness: Freshness) -> tuple[Sequence[Instance], Freshness]:
         """The instances of a process that has been read with its Pods. Raises StatsUnavailable."""
         self._require_pods(process)
         found, freshness = await self.of([process], freshness)
-        return found[process.guid], freshness
+        return found[process.workload.uid], freshness
 
-    async def stats(self, caller: Caller, address: Address) -> tuple[Stats, Freshness]:
+    async def stats(self, caller: Caller, address: Address) -> tuple[Meaning[Process], Stats, Freshness]:
         """The same with usage, for which the metrics API is asked once at most."""
-        process, found, freshness = await self.get(caller, address)
+        meaning, found, freshness = await self.get(caller, address)
+        process = meaning.item
         usage: Mapping[tuple[str, str], Usage] | None = {}
         if any(instance.pod is not None for instance in found):
             try:
                 usage = await self._usage.of_app(process.workload.namespace, process.workload.app_guid)
             except UsageUnavailable:
                 usage = None
-        return Stats(process, found, usage), freshness
+        return meaning, Stats(process, found, usage), freshness
 
     async def of(
         self, processes: Sequence[Process], freshness: Freshness
     ) -> tuple[Mapping[str, Sequence[Instance]], Freshness]:
-        """The instances of each process, by its GUID. Raises StatsUnavailable until all Pods have been read once."""
+        """The instances of each process, by the uid of its Deployment.
+
+        Raises StatsUnavailable until all Pods have been read once.
+        """
         if not self._health.pods_loaded:
             raise StatsUnavailable("The service has not finished loading Pods yet", retry_after_s=1)
         shown = SHOWN if len(processes) == 1 else SHOWN_IN_LISTS
-        found, unsettled = await self._turns.take(self._as_agreed(processes, shown))
+        found, unsettled = await self._turns.run(self._as_agreed(processes, shown))
         agreed = await self._agree(unsettled)
-        found |= await self._turns.take(self._as_they_are(unsettled, shown, agreed=agreed))
+        found |= await self._turns.run(self._as_they_are(unsettled, shown, agreed=agreed))
         return found, freshness if agreed else replace(freshness, metadata_current=False)
 
     def _as_agreed(
@@ -122,7 +128,7 @@ class Instances:
         for process in processes:
             slots, pods = self._numbered(process)
             if self._is_settled(process, slots, pods):
-                found[process.guid] = instances(slots, pods, process.workload.instances, shown)
+                found[process.workload.uid] = instances(slots, pods, process.workload.instances, shown)
             else:
                 unsettled.append(process)
             yield
@@ -138,7 +144,7 @@ class Instances:
             if not agreed:
                 # Every replica that cannot ask would say the same, as long as it sees the same Pods.
                 slots = self._assign(process, slots, pods)
-            found[process.guid] = instances(slots, pods, process.workload.instances, shown)
+            found[process.workload.uid] = instances(slots, pods, process.workload.instances, shown)
             yield
         return found
 
@@ -184,20 +190,20 @@ class Instances:
             return True
         async with self._agreeing:
             # Whoever was here before may have done it.
-            unsettled = await self._turns.take(self._unsettled(processes))
+            unsettled = await self._turns.run(self._unsettled(processes))
             behind: set[Key] = set()
 
             def decide(record: Record, _now: int) -> Record:
                 """The new slots, unless somebody who has seen a later state than we has decided."""
                 late = (
-                    self._deployment_versions.want(record.key, record.deployment_version),
-                    self._pod_versions.want(record.key, record.pod_version),
+                    self._deployment_versions.expect(record.key, record.deployment_version),
+                    self._pod_versions.expect(record.key, record.pod_version),
                 )
                 if any(late):
                     behind.add(record.key)
                     return record
                 # It may have been scaled while the page waited for its turn.
-                process = self._index.find(*record.key) or unsettled[record.key]
+                process = self._index.find(record.key) or unsettled[record.key]
                 slots = self._assign(process, record.slots, self._pods_of(process, record.slots))
                 version = self._pods.version(process.workload.uid)
                 if slots == record.slots:
@@ -207,7 +213,7 @@ class Instances:
             try:
                 await self._decide(unsettled, decide)
                 if behind:
-                    await self._currency.catch_up(pods=True)
+                    await self._barrier.catch_up(pods=True)
                     await self._decide({key: unsettled[key] for key in behind}, decide)
             except DatabaseUnavailable as error:
                 log.warning("instances not agreed upon", processes=len(unsettled), reason=error.reason)
@@ -224,4 +230,4 @@ class Instances:
 
     async def _decide(self, unsettled: Mapping[Key, Process], decide: Callable[[Record, int], Record]) -> None:
         for record in await self._records.change_all(unsettled.keys(), decide):
-            self._currency.take(record)
+            self._barrier.take(record)

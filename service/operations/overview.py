@@ -5,14 +5,15 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.access import Access, Caller
+from service.access import Caller
 from service.cache import BoundedCache
-from service.freshness import Freshness, ReadBarrier
-from service.model.index import NO_FILTERS, Index, Order, Selection
+from service.freshness import Freshness
 from service.model.pod_index import PodIndex
 from service.model.pods import State
 from service.model.process import Process
+from service.model.selection import NO_FILTERS, Filters, Selection
 from service.model.views import Visible
+from service.operations.reads import Reads
 from service.pacing import Turns
 
 KEPT_S = 2.0
@@ -71,33 +72,27 @@ class Sums:
 
 
 class Overview:
-    def __init__(self, index: Index, pods: PodIndex, access: Access, currency: ReadBarrier) -> None:
-        self._index = index
+    def __init__(self, reads: Reads[Process], pods: PodIndex) -> None:
+        self._reads = reads
         self._pods = pods
-        self._access = access
-        self._currency = currency
         self._turns = Turns()
-        self._sums: BoundedCache[Visible, tuple[float, Sums]] = BoundedCache(KEPT)
+        self._sums: BoundedCache[tuple[Filters, Visible], tuple[float, Sums]] = BoundedCache(KEPT)
 
-    async def get(self, caller: Caller) -> tuple[Sums, Freshness]:
-        """Raises ServiceUnavailable."""
-        freshness = await self._currency.catch_up()
-        visible = await self._access.visible(caller, self._index.namespaces())
-        kept = self._sums.get(visible)
+    async def get(self, caller: Caller, filters: Filters = NO_FILTERS) -> tuple[Sums, Freshness]:
+        """The sums over all processes that the caller sees and that match. Raises ServiceUnavailable."""
+        look, visible, freshness = await self._reads.everything(caller, filters)
+        kept = self._sums.get((filters, visible))
         if kept is not None and time.monotonic() < kept[0]:
             return kept[1], freshness
-        everything = self._index.search(
-            NO_FILTERS, visible, Order.CREATED_AT, descending=False, start=0, size=len(self._index)
-        )
-        sums = await self._turns.take(self._sum(await self._turns.take(everything)))
-        self._sums.put(visible, (time.monotonic() + KEPT_S, sums), 1 + sums.processes)
+        sums = await self._turns.run(self._sum(await look()))
+        self._sums.put((filters, visible), (time.monotonic() + KEPT_S, sums), filters.weight + sums.processes)
         return sums, freshness
 
-    def _sum(self, selection: Selection) -> Generator[None, None, Sums]:
+    def _sum(self, selection: Selection[Process]) -> Generator[None, None, Sums]:
         spaces: dict[str, Space] = {}
         apps: dict[tuple[str, str], App] = {}
         types: Counter[str] = Counter()
-        for number, process in enumerate(selection.processes, 1):
+        for number, process in enumerate(selection.items, 1):
             workload = process.workload
             tally = self._tally(process)
             types[workload.type] += 1

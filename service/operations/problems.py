@@ -1,31 +1,55 @@
-"""Deployments that carry an app's GUID and are no process: they lost to an older one, or cannot be understood."""
+"""What is wrong with the Deployments that a caller may see: not served, not understood, or not told apart by a GUID."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from service.access import Access, Caller
+from service.cache import BoundedCache
 from service.cluster.feeds import DeploymentFeed, Skipped
 from service.model.index import Index
 from service.model.process import Workload
+from service.model.views import Visible
+from service.pacing import Turns
+
+SHOWN = 100
+"""Shared GUIDs that are named; beyond, they are only counted."""
+KEPT_S = 2.0
+"""How long a search for shared GUIDs is good enough: it looks at all that the caller sees."""
+KEPT = 10_000
+"""Namespaces that are remembered with shared GUIDs, in all."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A Deployment that is not served, and the older one that is; None: the caller may not see that one."""
+    """A Deployment that is not served, and the older one of its namespace that is."""
 
     workload: Workload
     rival: Workload | None
 
 
 @dataclass(frozen=True)
+class SharedGuid:
+    """A GUID that means several things, as it is used in several namespaces that the caller sees."""
+
+    guid: str
+    kind: str
+    """`process` or `app`."""
+    namespaces: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Found:
-    """What is not served of all that the caller may see."""
+    """What is wrong, as far as the caller may see it."""
 
     conflicts: Sequence[Lost] = ()
     skipped: Sequence[Skipped] = ()
+    shared: Sequence[SharedGuid] = ()
+    more_shared: int = 0
+    """Shared GUIDs that are not named."""
 
     def __len__(self) -> int:
-        return len(self.conflicts) + len(self.skipped)
+        return len(self.conflicts) + len(self.skipped) + len(self.shared) + self.more_shared
 
 
 class Problems:
@@ -33,29 +57,44 @@ class Problems:
         self._index = index
         self._access = access
         self._deployments = deployments
+        self._turns = Turns()
+        self._shared: BoundedCache[Visible, tuple[float, list[SharedGuid]]] = BoundedCache(KEPT)
 
-    async def list(self, caller: Caller) -> Found:
-        """Of the namespaces whose Deployments the caller may list, by name. Raises ServiceUnavailable."""
-        lost, skipped = self._index.conflicts, self._deployments.skipped
-        if not lost and not skipped:
-            return Found()
-        found = [Lost(workload, self._index.rival(workload)) for workload in lost.values()]
-        named = list(skipped.values())
-        namespaces = {each.namespace for each in _workloads(found)} | {each.namespace for each in named}
-        visible = await self._access.visible(caller, namespaces)
-        seen = namespaces if visible is None else namespaces & visible
+    async def find(self, caller: Caller) -> Found:
+        """What is wrong in the namespaces whose Deployments the caller may list. Raises ServiceUnavailable."""
+        lost, skipped = list(self._index.conflicts.values()), list(self._deployments.skipped.values())
+        namespaces = {each.namespace for each in lost} | {each.namespace for each in skipped}
+        visible = await self._access.visible(caller, namespaces | self._index.processes.namespaces())
+        shared = await self._shared_guids(visible)
         return Found(
             sorted(
                 (
-                    Lost(each.workload, each.rival if each.rival and each.rival.namespace in seen else None)
-                    for each in found
-                    if each.workload.namespace in seen
+                    Lost(workload, self._index.rival(workload))
+                    for workload in lost
+                    if visible is None or workload.namespace in visible
                 ),
                 key=lambda each: (each.workload.namespace, each.workload.name),
             ),
-            sorted((each for each in named if each.namespace in seen), key=lambda each: (each.namespace, each.name)),
+            sorted(
+                (each for each in skipped if visible is None or each.namespace in visible),
+                key=lambda each: (each.namespace, each.name),
+            ),
+            shared[:SHOWN],
+            len(shared[SHOWN:]),
         )
 
+    async def _shared_guids(self, visible: Visible) -> list[SharedGuid]:
+        kept = self._shared.get(visible)
+        if kept is not None and time.monotonic() < kept[0]:
+            return kept[1]
+        found = await self._turns.run(self._search(visible))
+        size = 1 + sum(len(each.namespaces) for each in found)
+        self._shared.put(visible, (time.monotonic() + KEPT_S, found), size)
+        return found
 
-def _workloads(found: Sequence[Lost]) -> list[Workload]:
-    return [workload for each in found for workload in (each.workload, each.rival) if workload is not None]
+    def _search(self, visible: Visible) -> Generator[None, None, list[SharedGuid]]:
+        found = []
+        for kind, sharing in (("app", self._index.shared_app_guids), ("process", self._index.shared_guids)):
+            for guid, namespaces in (yield from sharing.seen(visible)).items():
+                found.append(SharedGuid(guid, kind, sorted(namespaces)))
+        return sorted(found, key=lambda each: (each.kind, each.guid))

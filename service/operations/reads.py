@@ -1,134 +1,199 @@
-"""Lists of processes, and one of them."""
+"""Reading any resource: THE recipe, in one place.
 
+First it is asked who may see what. Then the read waits until memory holds all that was written before it came. Then it
+is asked again who may see what, by now from memory, and at once, with nothing to wait for in between, the items are
+looked up. So a read sees each write wholly or not at all, and nothing that the caller may not see.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from itertools import islice
+from typing import Generic, TypeVar
 
-from service.access import Access, Caller
+from service.access import Access, Caller, Verb
 from service.cache import BoundedCache
 from service.errors import ResourceNotFound
 from service.freshness import Freshness, ReadBarrier
-from service.model.index import NO_FILTERS, Filters, Index, Order, Selection
+from service.model.collection import Collection
 from service.model.paging import PageRequest
-from service.model.process import Process
+from service.model.selection import CREATED_AT, NO_FILTERS, Filters, Selection, Slice
 from service.model.views import Visible
 from service.pacing import Turns
 
 FIRST_PAGE = PageRequest()
 SELECTED = 200_000
-"""Places on pages that are remembered, in all."""
+"""Places on pages, and values asked for, that are remembered in all."""
+FEW = 200
+"""Items of a parent that are sorted anew for each request rather than searched for."""
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class ListRequest:
-    """Which processes, in which order, and which page of them."""
+    """Which items, in which order, and which page of them."""
 
     filters: Filters = NO_FILTERS
-    order: Order = Order.CREATED_AT
+    order: str = CREATED_AT
     descending: bool = False
     page: PageRequest = FIRST_PAGE
 
-
-@dataclass(frozen=True)
-class ByGuid:
-    """The address of a process: its own GUID."""
-
-    guid: str
+    @property
+    def slice(self) -> Slice:
+        return Slice(self.order, self.descending, self.page.offset, self.page.per_page)
 
 
 @dataclass(frozen=True)
-class ByApp:
-    """The address of a process: its app and type."""
+class Step:
+    """A part of an address: the items that have this value of a facet. `missing` is said where there are none."""
 
-    app_guid: str
-    type: str
-
-
-Address = ByGuid | ByApp
+    facet: str
+    value: str
+    missing: str
 
 
-class Processes:
-    def __init__(self, index: Index, access: Access, currency: ReadBarrier) -> None:
-        self._index = index
+Address = tuple[Step, ...]
+"""Narrows down, step by step, which item is meant: by its GUID, or by its app and then its type."""
+
+
+@dataclass(frozen=True)
+class Meaning(Generic[Item]):
+    """What an address means to a caller: the oldest item there that they may see, and the others, oldest first."""
+
+    item: Item
+    others: Sequence[Item] = ()
+    namespaces: Sequence[str] = ()
+    """Where they are, in the same order."""
+
+    @property
+    def items(self) -> list[Item]:
+        return [self.item, *self.others]
+
+
+class Reads(Generic[Item]):
+    """Lists and single items of one collection."""
+
+    def __init__(self, collection: Collection[Item], access: Access, barrier: ReadBarrier) -> None:
+        self._collection = collection
         self._access = access
-        self._currency = currency
+        self._barrier = barrier
         self._turns = Turns()
-        self._selections: BoundedCache[tuple[ListRequest, Visible], tuple[int, Selection]] = BoundedCache(SELECTED)
+        self._selections: BoundedCache[tuple[ListRequest, Visible], Selection[Item]] = BoundedCache(SELECTED)
+        self._selected_at = 0
+        """The version of the collection of which the selections are."""
 
-    async def list(self, caller: Caller, request: ListRequest, *, pods: bool = False) -> tuple[Selection, Freshness]:
-        """A page of all the caller sees; `pods`: their instances are wanted too. Raises ServiceUnavailable."""
-        # Asked twice, so that nothing is waited for between catching up and looking: a write may show only half then.
-        await self._access.visible(caller, self._index.namespaces())
-        freshness = await self._currency.catch_up(pods=pods)
-        visible = await self._access.visible(caller, self._index.namespaces())
+    async def page(
+        self, caller: Caller, request: ListRequest, *, pods: bool = False
+    ) -> tuple[Selection[Item], Freshness]:
+        """A page of all that the caller sees; `pods`: the instances are wanted too. Raises ServiceUnavailable."""
+        visible, freshness = await self._prepare(caller, "list", self._collection.namespaces, pods=pods)
         return await self._select(request, visible), freshness
 
-    async def list_of_app(
-        self, caller: Caller, app_guid: str, request: ListRequest, *, pods: bool = False
-    ) -> tuple[Selection, Freshness]:
-        """A page of one app's processes. Raises ResourceNotFound for an app without any the caller sees."""
-        await self._visible(caller, app_guid)
-        freshness = await self._currency.catch_up(pods=pods)
-        namespaces, visible = await self._visible(caller, app_guid)
-        if visible is not None and not namespaces & visible:
-            raise ResourceNotFound("App not found")
-        if request.filters == NO_FILTERS:
-            return self._index.page_of(app_guid, visible, request.order, **_slice(request)), freshness
-        of_app = replace(request, filters=replace(request.filters, app_guids=frozenset((app_guid,))))
-        return await self._select(of_app, visible), freshness
+    async def page_of(
+        self, caller: Caller, parent: Step, request: ListRequest, *, pods: bool = False
+    ) -> tuple[Selection[Item], Set[str], Freshness]:
+        """A page of what the parent has, and the namespaces the parent is in, as far as the caller sees them.
 
-    async def _visible(self, caller: Caller, app_guid: str) -> tuple[set[str], Visible]:
-        """The namespaces the app is in, and those the caller sees."""
-        namespaces = {process.workload.namespace for process in self._index.processes_of(app_guid)}
-        return namespaces, await self._access.visible(caller, namespaces) if namespaces else frozenset()
+        Raises ResourceNotFound where the caller sees nothing of the parent, ServiceUnavailable.
+        """
 
-    async def get(self, caller: Caller, address: Address, *, pods: bool = False) -> tuple[Process, Freshness]:
-        """One process. Raises as `find` does."""
+        def concerned() -> Set[str]:
+            return self._namespaces(self._collection.having(parent.facet, parent.value))
+
+        def asked() -> Set[str]:
+            return concerned() or {self._stand_in(parent.value)}
+
+        visible, freshness = await self._prepare(caller, "list", asked, pods=pods)
+        namespaces = concerned() if visible is None else concerned() & visible
+        if not namespaces:
+            raise ResourceNotFound(parent.missing)
+        if request.filters == NO_FILTERS and len(self._collection.values(parent.facet).having(parent.value)) <= FEW:
+            return (
+                self._collection.page_having(parent.facet, parent.value, visible, request.slice),
+                namespaces,
+                freshness,
+            )
+        narrowed = replace(request, filters=request.filters.narrowed(parent.facet, parent.value))
+        return await self._select(narrowed, visible), namespaces, freshness
+
+    async def everything(
+        self, caller: Caller, filters: Filters
+    ) -> tuple[Callable[[], Awaitable[Selection[Item]]], Visible, Freshness]:
+        """What looks up all that matches, the oldest first; and the namespaces that the caller sees.
+
+        Raises ServiceUnavailable.
+        """
+        visible, freshness = await self._prepare(caller, "list", self._collection.namespaces, pods=False)
+
+        def look() -> Awaitable[Selection[Item]]:
+            return self._turns.run(self._collection.search(filters, visible, Slice(size=len(self._collection))))
+
+        return look, visible, freshness
+
+    async def get(self, caller: Caller, address: Address, *, pods: bool = False) -> tuple[Meaning[Item], Freshness]:
+        """What an address means. Raises as `find` does."""
         with suppress(ResourceNotFound):
             await self.find(caller, address)
-        freshness = await self._currency.catch_up(pods=pods)
+        freshness = await self._barrier.catch_up(pods=pods)
         return await self.find(caller, address), freshness
 
-    async def find(self, caller: Caller, address: Address) -> Process:
-        """One process, as far as is known here.
+    async def find(self, caller: Caller, address: Address) -> Meaning[Item]:
+        """What an address means, as far as is known here now.
 
-        Raises ResourceNotFound, also for one the caller may not see, naming the app where they see none of it.
+        Raises ResourceNotFound, also for what the caller may not see: with the text of the first step that leads to
+        nothing they see.
         """
-        match address:
-            case ByGuid(guid):
-                process = self._index.get(guid)
-                if process is not None and await self._access.may_get(caller, process.workload.namespace):
-                    return process
-                raise ResourceNotFound("Process not found")
-            case ByApp(app_guid, process_type):
-                app_is_visible = False
-                for process in self._index.processes_of(app_guid):
-                    if await self._access.may_get(caller, process.workload.namespace):
-                        if process.workload.type == process_type:
-                            return process
-                        app_is_visible = True
-                raise ResourceNotFound("Process not found" if app_is_visible else "App not found")
+        first, *further = address
+        found = self._collection.having(first.facet, first.value)
+        namespaces = self._namespaces(found) or {self._stand_in(first.value)}
+        visible = await self._access.visible(caller, namespaces, verb="get")
+        seen = [item for item in found if visible is None or self._collection.shape.namespace(item) in visible]
+        if not seen:
+            raise ResourceNotFound(first.missing)
+        for step in further:
+            values = self._collection.shape.facets[step.facet]
+            seen = [item for item in seen if step.value in values(item)]
+            if not seen:
+                raise ResourceNotFound(step.missing)
+        item, *others = sorted(seen, key=self._age)
+        return Meaning(item, others, [self._collection.shape.namespace(each) for each in (item, *others)])
 
-    async def _select(self, request: ListRequest, visible: Visible) -> Selection:
+    async def _prepare(
+        self, caller: Caller, verb: Verb, concerned: Callable[[], Set[str]], *, pods: bool
+    ) -> tuple[Visible, Freshness]:
+        """The recipe up to the look: the namespaces the caller sees, of those concerned, and how fresh memory is."""
+        await self._access.visible(caller, concerned(), verb=verb)
+        freshness = await self._barrier.catch_up(pods=pods)
+        return await self._access.visible(caller, concerned(), verb=verb), freshness
+
+    def _namespaces(self, items: Sequence[Item]) -> Set[str]:
+        return {self._collection.shape.namespace(item) for item in items}
+
+    def _stand_in(self, guid: str) -> str:
+        """A namespace to ask about where there is nothing of this GUID: one of those there are, mostly the same.
+
+        What is hidden costs a review of its namespace, unless that has been asked about lately. What does not exist
+        costs the same in this way, so that how long a 404 takes does not tell the one from the other.
+        """
+        namespaces = self._collection.namespaces()
+        return next(islice(namespaces, hash(guid) % len(namespaces), None)) if namespaces else "none"
+
+    def _age(self, item: Item) -> tuple[object, str]:
+        return self._collection.shape.orders[CREATED_AT](item), self._collection.shape.key(item)
+
+    async def _select(self, request: ListRequest, visible: Visible) -> Selection[Item]:
         """A page of what is visible. While nothing changes, the same question has the same answer, and is kept."""
-        version = self._index.version
-        kept = self._selections.get((request, visible))
-        if kept is not None and kept[0] == version:
-            return kept[1]
+        version = self._collection.version
+        if version != self._selected_at:
+            self._selections.clear()
+            self._selected_at = version
+        if (kept := self._selections.get((request, visible))) is not None:
+            return kept
         if request.filters == NO_FILTERS:
-            selection = self._index.page(visible, request.order, **_slice(request))
+            selection = self._collection.page(visible, request.slice)
         else:
-            search = self._index.search(request.filters, visible, request.order, **_slice(request))
-            selection = await self._turns.take(search)
-        self._selections.put((request, visible), (version, selection), 1 + len(selection.processes))
+            selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
+        if version == self._collection.version:
+            self._selections.put((request, visible), selection, request.filters.weight + len(selection.items))
         return selection
-
-
-class _Slice(TypedDict):
-    descending: bool
-    start: int
-    size: int
-
-
-def _slice(request: ListRequest) -> _Slice:
-    return {"descending": request.descending, "start": request.page.offset, "size": request.page.per_page}

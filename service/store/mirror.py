@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Protocol
 
+from service.model.process import Key
 from service.model.record import Record
 from service.pacing import Pace
-from service.store import records
+from service.store import records, statements
 from service.store.database import Connection, DatabaseUnavailable, SchemaMismatch, close, connect, migrate
 from service.telemetry import get_logger
 
@@ -33,8 +34,8 @@ class Consumer(Protocol):
     def put(self, record: Record) -> None:
         """The row is new or may have changed."""
 
-    def retain(self, keys: Set[tuple[str, str]]) -> Iterable[None]:
-        """All rows have been put: forget, step by step, those of other (app GUID, type)."""
+    def retain(self, keys: Set[Key]) -> Iterable[None]:
+        """All rows have been put: forget, step by step, those of other processes."""
 
 
 @dataclass
@@ -139,11 +140,11 @@ class Mirror:
     async def _read_all(self, connection: Connection) -> None:
         # From the start, also after a short absence: what comes back may be another database, or an older backup.
         self._cursor = records.START
-        keys: set[tuple[str, str]] = set()
+        keys: set[Key] = set()
         await self._fetch(connection, keys)
-        await self._pace.through(self._consumer.retain(keys))
+        await self._pace.run(self._consumer.retain(keys))
 
-    async def _fetch(self, connection: Connection, keys: set[tuple[str, str]] | None = None) -> None:
+    async def _fetch(self, connection: Connection, keys: set[Key] | None = None) -> None:
         """Put every row behind the cursor, and note whose they were in `keys`."""
         while True:
             rows, self._cursor = await records.fetch_after(connection, self._cursor)
@@ -152,7 +153,7 @@ class Mirror:
                 if keys is not None:
                     keys.add(row.key)
                 await self._pace.breathe()
-            if len(rows) < records.CHUNK:
+            if len(rows) < statements.CHUNK:
                 return
 
     def _connected(self) -> None:

@@ -8,9 +8,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from service.api.bodies import FORM, HealthCheckBody, HealthCheckData, ScaleBody, UpdateBody, parse_scale, parse_update
+from service.api.bodies import FORM
+from service.api.resources.processes.bodies import (
+    HealthCheckBody,
+    HealthCheckData,
+    ScaleBody,
+    UpdateBody,
+    parse_scale,
+    parse_update,
+)
 from service.errors import UnprocessableEntity
-from service.model.changes import Scale, Update
+from service.model.changes import Scale, Update, User
 from service.model.probes import CheckChange
 from service.model.process import MetadataChange
 
@@ -166,7 +174,7 @@ def test_null_is_the_image_s_own_and_absent_is_as_it_was() -> None:
     [("0", 0), ("1000", 1000), (str(INT32), INT32), ("0000000007", 7), ("vcap", 2000), ("app", 1000)],
 )
 def test_a_user_is_a_uid_or_a_name_that_is_known(user: str, uid: int) -> None:
-    assert updated(user=user) == Update(user=uid)
+    assert updated(user=user) == Update(user=User(uid, None if user.isdigit() else user))
 
 
 @pytest.mark.parametrize(
@@ -189,8 +197,8 @@ def test_without_any_known_name_it_says_so() -> None:
 
 
 def test_names_of_one_configuration_are_not_another_s() -> None:
-    assert parse_update({"user": "vcap"}, {"vcap": 5}) == Update(user=5)
-    assert parse_update({"user": "vcap"}, {"vcap": 6}) == Update(user=6)
+    assert parse_update({"user": "vcap"}, {"vcap": 5}) == Update(user=User(5, "vcap"))
+    assert parse_update({"user": "vcap"}, {"vcap": 6}) == Update(user=User(6, "vcap"))
 
 
 # Health checks
@@ -276,7 +284,7 @@ def test_all_of_an_update_at_once() -> None:
     )
     assert found == Update(
         command="run",
-        user=2000,
+        user=User(2000, "vcap"),
         health_check=CheckChange("http", {"endpoint": "/", "timeout": 60}),
         readiness_health_check=CheckChange(None, {"interval": None}),
         metadata=MetadataChange({"a": "b", "c": None}, {"d": ""}),

@@ -19,12 +19,11 @@ from service.errors import (
     MessageParseError,
     UnprocessableEntity,
 )
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.admission import refusing
 from tests.support.api import Api, Reply, assert_cf_error
 from tests.support.bodies import ANY_JSON, RAW, SCALES, UPDATES
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 REFUSALS: dict[tuple[int, int], type[CloudFoundryError]] = {
     (each.status, each.code): each
@@ -54,7 +53,7 @@ class Target:
     database: asyncpg.Connection
 
     def paths(self) -> list[str]:
-        return [f"/v3/processes/{process_guid(self.app, 'web')}", f"/v3/apps/{self.app}/processes/web"]
+        return [f"/v3/processes/{guid_of(self.app, 'web')}", f"/v3/apps/{self.app}/processes/web"]
 
     async def state(self) -> tuple[Any, ...]:
         """All that requests may change, in both stores.

@@ -9,18 +9,20 @@ from uuid import uuid4
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from service.api import handlers
+from service.api import reading
 from service.api.document import JSON
-from service.api.routes import ROUTES
+from service.api.resources import root
+from service.api.resources.instances import resource as instances
+from service.api.resources.processes import resource as processes
+from service.api.routes import OPERATIONS
 from service.health import Health
 from service.http.keys import HEALTH
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.admission import refusing
 from tests.support.api import Api, Reply, running
 from tests.support.apps import MakeApp
 from tests.support.contract import Contract, Kind
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 CONTRACT = Contract()
 Seen = set[tuple[str, Kind]]
@@ -39,9 +41,9 @@ def test_is_valid_openapi() -> None:
 
 def test_holds_every_route_of_the_table_and_nothing_else() -> None:
     described = {(method.upper(), path) for path, item in CONTRACT.document["paths"].items() for method in item}
-    assert described == {(route.method, route.path) for route in ROUTES}
+    assert described == {(route.method, route.path) for route in OPERATIONS}
     ids = [operation["operationId"] for operation in operations()]
-    assert len(ids) == len(set(ids)) == len(ROUTES)
+    assert len(ids) == len(set(ids)) == len(OPERATIONS)
 
 
 def test_says_which_requests_need_a_token() -> None:
@@ -137,7 +139,7 @@ class Asker:
 
 
 def at_both_addresses(app: str, guid: str | None = None) -> list[str]:
-    return [f"/v3/processes/{guid or process_guid(app, 'web')}", f"/v3/apps/{app}/processes/web"]
+    return [f"/v3/processes/{guid or guid_of(app, 'web')}", f"/v3/apps/{app}/processes/web"]
 
 
 def everything(app: str, guid: str | None = None) -> list[Request]:
@@ -269,8 +271,10 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        patched.setattr(handlers, "_authenticate", fail)
-        patched.setattr(handlers, "base_url", fail_at_once)
+        for module in (reading, instances, processes):
+            for name in ("caller_of", "actor_of"):
+                patched.setattr(module, name, fail, raising=False)
+        patched.setattr(root, "base_url", fail_at_once)
         yield
 
 

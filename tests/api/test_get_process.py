@@ -19,8 +19,9 @@ async def test_shows_every_field_of_a_real_deployment(
     api: Api, kube: Kube, space: str, settings: Settings, path_to: PathTo
 ) -> None:
     app, guid, revision, credential = (str(uuid4()) for _ in range(4))
+    deployment("full", space, app)
     if "/apps/" not in path_to(app, "web"):
-        guid = process_guid(app, "web")
+        guid = process_guid(space, app, "web")
     await kube.create(
         deployment(
             "full",
@@ -45,6 +46,7 @@ async def test_shows_every_field_of_a_real_deployment(
     )
     async with connected(settings.database_url, 5) as connection:
         row = Metadata(
+            namespace=space,
             app_guid=app,
             type="web",
             labels={"team": "a"},

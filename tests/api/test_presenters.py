@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.presenters import present_instances, present_process_instances, present_stats
+from service.api.resources.instances.presenter import present_instances, present_process_instances, present_stats
 from service.model.derive import merge
 from service.model.instances import Instance
 from service.model.pods import Pod, State

@@ -45,7 +45,7 @@ async def test_everything_at_once_reads_back_as_sent(
     assert reply.status == 200
     assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
     process = reply.json
-    assert (process["command"], process["user"]) == ("exec server --port $PORT", "2000")
+    assert (process["command"], process["user"]) == ("exec server --port $PORT", "vcap")
     assert process["health_check"] == HTTP
     assert process["readiness_health_check"] == {
         "type": "port",
@@ -244,8 +244,10 @@ async def test_user_names_are_a_setting(settings: Settings, operator_token: str,
     app = await make_app("web")
     async with running(replace(settings, user_ids=("admin=0", "cnb=1000")), token=operator_token) as served:
         path = f"/v3/apps/{app}/processes/web"
-        assert (await served.patch(path, {"user": "cnb"})).json["user"] == "1000"
+        assert (await served.patch(path, {"user": "cnb"})).json["user"] == "cnb"
         assert (await served.patch(path, {"user": "0"})).json["user"] == "0"
+        assert (await served.patch(path, {"user": "1000"})).json["user"] == "1000"
+        assert (await served.patch(path, {"user": "1000"})).json["user"] == "1000"
         reply = await served.patch(path, {"user": "vcap"})
         assert "'admin', 'cnb'" in assert_cf_error(reply, 422, 10008, "CF-UnprocessableEntity")
 

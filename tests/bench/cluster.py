@@ -152,7 +152,7 @@ async def _freshness(bench: Sides, service: Service) -> Row:
     async with aiohttp.ClientSession(service.url, headers=headers) as session:
         for n in random.Random(2).sample(range(COUNT), _CHANGES):
             meta = population.manifest(n, NAMESPACES)["metadata"]
-            guid = process_guid(population.app_guid(n), population.process_type(n))
+            guid = process_guid(meta["namespace"], population.app_guid(n), population.process_type(n))
             await bench.kube.patch(meta["namespace"], meta["name"], {"spec": {"replicas": 1}})
             patched = time.perf_counter()
             while True:

@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from deploy.local.stack import Stack
-from service.api.bodies import parse_scale, parse_update
+from service.api.resources.processes.bodies import parse_scale, parse_update
 from service.cluster.workloads import PATCH_QUERY, STRATEGIC_MERGE
 from service.model.changes import Change, Live
 from service.model.derive import derive_workload, process_guid
@@ -97,7 +97,7 @@ def paused(n: int) -> dict[str, Any]:
 
 
 def guid(n: int) -> str:
-    return process_guid(population.app_guid(n), population.process_type(n))
+    return process_guid(population.namespace(n, NAMESPACES), population.app_guid(n), population.process_type(n))
 
 
 async def _live(bench: Sides) -> Live:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from cloudfoundry_client.client import CloudFoundryClient
 
-from service.model.derive import process_guid
 from tests.support.api import Api
 from tests.support.apps import MakeApp
+from tests.support.kube import guid_of
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ async def test_lists_all_pages(client: Any, make_app: MakeApp) -> None:
     pages = await asyncio.to_thread(
         lambda: [process["guid"] for process in client.v3.processes.list(app_guids=apps, per_page=2)]
     )
-    assert sorted(pages) == sorted(process_guid(app, t) for app in apps for t in ("web", "worker"))
+    assert sorted(pages) == sorted(guid_of(app, t) for app in apps for t in ("web", "worker"))
 
 
 async def test_gets_one_process(client: Any, make_app: MakeApp) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     process = await asyncio.to_thread(client.v3.processes.get, guid)
     assert (process["guid"], process["type"], process["instances"]) == (guid, "web", 0)

@@ -8,10 +8,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from service.health import Health
-from service.model.derive import process_guid
 from tests.dashboard.conftest import MakeApp, OpenPage
 from tests.support.api import Api
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 
 async def names(page: Page) -> list[str]:
@@ -65,7 +64,7 @@ async def test_finds_filters_sorts_and_pages(
     await page.get_by_role("button", name="Filter").click()
     await expect(page).to_have_url(f"{api.url}/?types=web&space_guids={space}")
     oldest = await api.guids(f"/v3/processes?space_guids={space}&types=web")
-    in_order = [f"web-{app}" for app in sorted((first, second), key=lambda app: oldest.index(process_guid(app, "web")))]
+    in_order = [f"web-{app}" for app in sorted((first, second), key=lambda app: oldest.index(guid_of(app, "web")))]
     assert await names(page) == in_order
     created = page.get_by_role("columnheader", name="Created")
     await expect(created).to_have_attribute("aria-sort", "ascending")
@@ -102,7 +101,7 @@ async def test_bad_parameter_shows_the_apis_own_words(api: Api, open_page: OpenP
 async def test_scales_and_terminates_once_confirmed(
     api: Api, make_app: MakeApp, open_page: OpenPage, operator_token: str, script: bool
 ) -> None:
-    guid = process_guid(await make_app("web", replicas=1), "web")
+    guid = guid_of(await make_app("web", replicas=1), "web")
     page = await open_page(operator_token, script=script)
     await page.goto(f"/ui/processes/{guid}")
     await page.get_by_role("textbox", name="Instances").fill("2")
@@ -134,7 +133,7 @@ async def test_scales_and_terminates_once_confirmed(
 async def test_what_cannot_be_is_said_in_place(
     api: Api, make_app: MakeApp, open_page: OpenPage, operator_token: str
 ) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     page = await open_page(operator_token)
     await page.goto(f"/ui/processes/{guid}")
     await page.get_by_role("textbox", name="Instances").fill("many")
@@ -153,7 +152,7 @@ async def test_what_cannot_be_is_said_in_place(
 async def test_a_pod_dies_and_comes_back_before_ones_eyes(
     api: Api, kube: Kube, space: str, make_app: MakeApp, open_page: OpenPage, operator_token: str
 ) -> None:
-    guid = process_guid(await make_app("web", replicas=2), "web")
+    guid = guid_of(await make_app("web", replicas=2), "web")
     page = await open_page(operator_token)
     await page.goto(f"/ui/processes/{guid}")
     await expect(page.locator("#live .glance .ratio")).to_have_text("2/2")
@@ -181,7 +180,7 @@ async def test_a_page_says_that_its_process_is_gone(
 ) -> None:
     app = await make_app("web")
     page = await open_page(operator_token)
-    await page.goto(f"/ui/processes/{process_guid(app, 'web')}")
+    await page.goto(f"/ui/processes/{guid_of(app, 'web')}")
     await expect(page.locator("#live-text")).to_have_text("Live")
     await kube.delete(space, f"web-{app}")
     await expect(page.get_by_role("alert")).to_contain_text("not there any more")
@@ -198,15 +197,15 @@ async def test_viewer_sees_their_space_and_may_change_nothing(
         await page.goto(path)
         assert hidden not in await page.content()
         assert elsewhere not in await page.content()
-    await page.goto(f"/ui/processes/{process_guid(hidden, 'web')}")
+    await page.goto(f"/ui/processes/{guid_of(hidden, 'web')}")
     await expect(page.get_by_role("heading", name="Process not found")).to_be_visible()
 
-    await page.goto(f"/ui/processes/{process_guid(mine, 'web')}")
+    await page.goto(f"/ui/processes/{guid_of(mine, 'web')}")
     await page.get_by_role("textbox", name="Instances").fill("4")
     await page.get_by_role("button", name="Review the change").click()
     await page.get_by_role("button", name="Scale").click()
     await expect(page.get_by_role("alert")).to_contain_text("You are not authorized to perform the requested action")
-    await page.goto(f"/ui/processes/{process_guid(mine, 'web')}/instances/0/terminate")
+    await page.goto(f"/ui/processes/{guid_of(mine, 'web')}/instances/0/terminate")
     await page.get_by_role("button", name="Terminate").click()
     await expect(page.get_by_role("alert")).to_contain_text("You are not authorized to perform the requested action")
     await kube.delete_namespace(elsewhere)
@@ -242,7 +241,7 @@ async def test_problems_show_to_whom_they_concern(
 async def test_what_is_out_of_date_says_so(
     make_app: MakeApp, open_page: OpenPage, operator_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     page = await open_page(operator_token)
     await page.goto(f"/ui/processes/{guid}")
     await expect(page.get_by_role("alert")).to_have_count(0)

@@ -14,11 +14,10 @@ import yaml
 from deploy.local.stack import Stack
 from service.health import INSTANCE_WATCHES
 from service.http.keys import HEALTH
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.deploy.overlays import DEPLOY, of_kind
 from tests.support.api import Api, assert_cf_error, running
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 ROLES = of_kind(list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text())), "ClusterRole")
 RULES: list[dict[str, Any]] = ROLES["processes"]["rules"]
@@ -131,6 +130,6 @@ async def test_built_in_roles_lack_only_the_way_into_the_api(api: Api, kube: Kub
     user = api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
 
     async def seen() -> bool:
-        return await user.guids("/v3/processes") == [process_guid(app, "web")]
+        return await user.guids("/v3/processes") == [guid_of(app, "web")]
 
     await eventually(seen)

@@ -6,11 +6,14 @@ from typing import Any
 
 import msgspec
 
-from service.model.index import Filters, Index, Order, Selection
+from service.model.index import Index
 from service.model.manifests import Deployment, Namespace, PodObject
 from service.model.pods import Pod, State
-from service.model.process import SECOND, HealthCheck, Metadata, Workload
+from service.model.process import SECOND, HealthCheck, Metadata, Process, Workload
 from service.model.replica_sets import ReplicaSet
+from service.model.selection import CREATED_AT as BY_CREATION
+from service.model.selection import Filters, Selection, Slice
+from service.model.selectors import Range, Requirement
 from service.model.views import Visible
 
 CREATED = "2024-01-02T03:04:05Z"
@@ -206,8 +209,10 @@ def workload(uid: str = "uid-1", **fields: Any) -> Workload:
     return Workload(uid=uid, **{**defaults, **fields})
 
 
-def metadata(app_guid: str = "app-uid-1", process_type: str = "web", **fields: Any) -> Metadata:
-    return Metadata(app_guid=app_guid, type=process_type, **fields)
+def metadata(
+    app_guid: str = "app-uid-1", process_type: str = "web", namespace: str = "space-a", **fields: Any
+) -> Metadata:
+    return Metadata(namespace=namespace, app_guid=app_guid, type=process_type, **fields)
 
 
 def index_of(workloads: Iterable[Workload], rows: Iterable[Metadata] = ()) -> Index:
@@ -219,27 +224,43 @@ def index_of(workloads: Iterable[Workload], rows: Iterable[Metadata] = ()) -> In
     return index
 
 
+def filters(
+    *,
+    labels: Sequence[Requirement] = (),
+    created_at: Sequence[tuple[Range, ...]] = (),
+    updated_at: Sequence[tuple[Range, ...]] = (),
+    words: Sequence[str] = (),
+    **facets: Iterable[str],
+) -> Filters:
+    """Conditions; a facet goes by its name."""
+    times = (*(("created_at", each) for each in created_at), *(("updated_at", each) for each in updated_at))
+    wanted = tuple((name, frozenset(values)) for name, values in facets.items())
+    return Filters(wanted, tuple(labels), times, tuple(words))
+
+
 def select(
     index: Index,
-    filters: Filters,
+    wanted: Filters,
     visible: Visible = None,
-    order: Order = Order.CREATED_AT,
+    order: str = BY_CREATION,
     *,
     descending: bool = False,
     start: int = 0,
     size: int = 5000,
-) -> Selection:
+) -> Selection[Process]:
     """What a search comes to when nobody changes the index meanwhile."""
-    return finish(index.search(filters, visible, order, descending=descending, start=start, size=size))
+    return finish(index.processes.search(wanted, visible, Slice(order, descending, start, size)))
 
 
-def finish(search: Generator[None, None, Selection], between: Callable[[], None] = lambda: None) -> Selection:
+def finish(
+    search: Generator[None, None, Selection[Process]], between: Callable[[], None] = lambda: None
+) -> Selection[Process]:
     """What the search comes to when `between` happens after each of its steps."""
     while True:
         try:
             next(search)
         except StopIteration as stopped:
-            found: Selection = stopped.value
+            found: Selection[Process] = stopped.value
             return found
         between()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from service.model.changes import Live, Patch, Scale, Update
+from service.model.changes import Live, Patch, Scale, Update, User
 from service.model.derive import DEFAULT_CONTAINER, derive_workload
 from service.model.labels import Keys
 from service.model.probes import CheckChange
@@ -57,7 +57,7 @@ A, APPLICATION, Z = ({"name": name, "image": f"registry.test/{name}:1"} for name
 )
 @pytest.mark.parametrize(
     "change",
-    [Scale(memory_in_mb=64), Scale(disk_in_mb=64), Update(command="run"), Update(user=7)],
+    [Scale(memory_in_mb=64), Scale(disk_in_mb=64), Update(command="run"), Update(user=User(7))],
     ids=["memory", "disk", "command", "user"],
 )
 def test_only_the_app_container_changes(
@@ -159,7 +159,7 @@ def test_a_user_is_the_app_container_s(uid: int) -> None:
         container={"securityContext": {"runAsUser": 1, **CONTEXT}},
         pod={"securityContext": {"runAsUser": 2, "fsGroup": 3}},
     )
-    changed = after(manifest, Update(user=uid))
+    changed = after(manifest, Update(user=User(uid)))
     assert containers_of(changed)[0]["securityContext"] == {"runAsUser": uid, **CONTEXT}
     assert changed["spec"]["template"]["spec"]["securityContext"] == {"runAsUser": 2, "fsGroup": 3}
     assert derived(changed).user == str(uid)
@@ -219,7 +219,11 @@ def test_no_user_where_there_is_none_changes_nothing(container: dict[str, Any], 
 # All of it
 
 commands: st.SearchStrategy[Any] = st.just(UNSET) | st.none() | st.just("run")
-users: st.SearchStrategy[Any] = st.just(UNSET) | st.none() | st.integers(0, 3)
+users: st.SearchStrategy[Any] = (
+    st.sampled_from([UNSET, None])
+    | st.builds(User, st.integers(0, 5))
+    | st.builds(User, st.integers(0, 5), st.sampled_from(["vcap", "app"]))
+)
 check_changes = st.none() | st.builds(
     CheckChange, st.sampled_from(["port", "process"]), st.sampled_from([{}, {"interval": 7}, {"timeout": None}])
 )
@@ -253,7 +257,12 @@ def test_a_patch_holds_for_one_version_only_and_names_no_neighbour(
     assert body["metadata"].keys() <= {"uid", "resourceVersion", "annotations"}
     assert body.keys() == {"metadata", "spec"}
     assert body["spec"].keys() <= {"replicas", "template"}
-    assert body["metadata"]["annotations"].keys() <= {KEYS.last_write, KEYS.health_check, KEYS.readiness_health_check}
+    assert body["metadata"]["annotations"].keys() <= {
+        KEYS.last_write,
+        KEYS.health_check,
+        KEYS.readiness_health_check,
+        KEYS.user,
+    }
     changed = after(manifest, change, "write-1")
     assert changed["metadata"]["annotations"]["note"] == "kept"
     assert derived(changed).write_id == "write-1"
@@ -293,7 +302,7 @@ def test_names_are_of_fields_and_never_hold_values() -> None:
     metadata = MetadataChange(labels={SECRET: SECRET}, annotations={SECRET: None})
     update = Update(
         command=SECRET,
-        user=4242,
+        user=User(4242),
         health_check=CheckChange("http", {"endpoint": SECRET}),
         readiness_health_check=CheckChange(),
         metadata=metadata,
@@ -308,3 +317,19 @@ def test_names_are_of_fields_and_never_hold_values() -> None:
 def test_nulls_are_named_and_nothing_is_not() -> None:
     assert Update(command=None, user=None).names() == ["command", "user"]
     assert Update().names() == Scale().names() == []
+
+
+def test_a_user_reads_back_by_the_name_it_was_written_with_as_long_as_that_is_true() -> None:
+    named = after(deployment_dict(), Update(user=User(2000, "vcap")))
+    assert derived(named).user == "vcap"
+    assert containers_of(named)[0]["securityContext"]["runAsUser"] == 2000
+    containers_of(named)[0]["securityContext"]["runAsUser"] = 7
+    assert derived(named).user == "7"
+
+
+@pytest.mark.parametrize("user", [None, User(2000)], ids=["none", "the same uid without the name"])
+def test_a_name_goes_with_the_user(user: User | None) -> None:
+    named = after(deployment_dict(), Update(user=User(2000, "vcap")))
+    changed = after(named, Update(user=user))
+    assert derived(changed).user == (None if user is None else "2000")
+    assert KEYS.user not in changed["metadata"]["annotations"]

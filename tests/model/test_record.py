@@ -167,6 +167,7 @@ def test_a_clock_turned_back_does_not_turn_updated_at_back() -> None:
 def test_the_rest_of_the_row_stays() -> None:
     row = Record(
         metadata=Metadata(
+            namespace="n",
             app_guid="app",
             type="web",
             revision_guid="r",
@@ -181,4 +182,4 @@ def test_the_rest_of_the_row_stays() -> None:
     after = seen(prepared(row, "w1", SET, 5), "w1", 6, START)
     assert msgspec.structs.replace(after, metadata=row.metadata) == row
     assert (after.metadata.revision_guid, after.metadata.registry_credential_guid) == ("r", "c")
-    assert after.key == ("app", "web")
+    assert after.key == ("n", "app", "web")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.model.index import Filters
 from service.model.process import EPOCH, SECOND
+from service.model.selection import Filters
 from service.model.selectors import (
     MAXIMUM_REQUIREMENTS,
     Malformed,
@@ -119,7 +119,7 @@ def test_selects_the_processes_whose_labels_match(requirements: list[Written], l
         [metadata(f"app-{number}", labels=labels) for number, labels in enumerate(labelled)],
     )
     found = select(index, Filters(labels=parse_label_selector(joined(requirements))))
-    assert {int(process.workload.uid) for process in found.processes} == {
+    assert {int(process.workload.uid) for process in found.items} == {
         number for number, labels in enumerate(labelled) if all(one.accepts(labels) for one in requirements)
     }
 

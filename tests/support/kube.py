@@ -4,7 +4,7 @@ import asyncio
 import re
 import ssl
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -13,12 +13,21 @@ import orjson
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import load_kube_config
 
-from service.model.derive import ROLLOUT_REVISION
+from service.model.derive import ROLLOUT_REVISION, process_guid
 from service.model.labels import Keys
 
 KEYS = Keys()
 HOLD = "tests.local/hold"
 """A finalizer that nobody takes away."""
+
+
+_NAMESPACES: dict[str, str] = {}
+"""Where the manifest of each app was last made for: app GUIDs of tests are their own."""
+
+
+def guid_of(app_guid: str, process_type: str) -> str:
+    """The GUID of a process that `deployment` has made, and that nobody has named; one of nobody's where it has not."""
+    return process_guid(_NAMESPACES.get(app_guid, "nowhere"), app_guid, process_type)
 
 
 def deployment(
@@ -35,6 +44,7 @@ def deployment(
     **container: Any,
 ) -> dict[str, Any]:
     """A Deployment's manifest; `container` overrides fields of its app container."""
+    _NAMESPACES[app_guid] = namespace
     own = {KEYS.app_guid: app_guid, **({KEYS.process_type: process_type} if process_type else {}), **(labels or {})}
     return {
         "apiVersion": "apps/v1",
@@ -201,6 +211,13 @@ class Kube:
     async def delete(self, namespace: str, name: str, *, propagation: str = "Background") -> None:
         """Deletes a Deployment; in the background it is gone when this comes back, unless a finalizer holds it."""
         await self.request("DELETE", _deployment(namespace, name), {"propagationPolicy": propagation})
+
+    async def create_role(self, *rules: Mapping[str, Sequence[str]]) -> str:
+        """The name of a new ClusterRole."""
+        name = f"role-{uuid4().hex[:10]}"
+        roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+        await self.request("POST", roles, {"metadata": {"name": name}, "rules": rules})
+        return name
 
     async def token_of_new_user(
         self, *, cluster_roles: tuple[str, ...] = (), roles_in: Mapping[str, str] | None = None

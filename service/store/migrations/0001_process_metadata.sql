@@ -1,6 +1,7 @@
--- What Kubernetes has no place for, one row a process. A process is (app_guid, type) and not a Deployment: the row stays
--- when the Deployment is made anew.
+-- What Kubernetes has no place for, one row a process. A process is (namespace, app_guid, type) and not a Deployment: the
+-- row stays when the Deployment is made anew. No row means the same as one in which every column has its default.
 CREATE TABLE process_metadata (
+    namespace text NOT NULL,
     app_guid text NOT NULL,
     type text NOT NULL,
     labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
@@ -9,13 +10,25 @@ CREATE TABLE process_metadata (
     revision_guid text,
     registry_credential_guid text,
     registry_credential_last_synced_at timestamptz,
-    updated_at timestamptz NOT NULL,
+    -- When somebody last changed the metadata. A row may be there for its instances alone: nobody has then.
+    updated_at timestamptz NOT NULL DEFAULT 'epoch',
+    -- Changes that wait for the half of them that Kubernetes has (service.model.record).
+    pending jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(pending) = 'object'),
+    -- The resourceVersions that writes have left, for which reads wait.
+    deployment_version bigint NOT NULL DEFAULT 0,
+    pod_version bigint NOT NULL DEFAULT 0,
+    -- Which Pod is which instance: the uid of the Pod at each index.
+    slots text[] NOT NULL DEFAULT '{}',
     -- The value of metadata_counter when the row was last written: readers fetch what is above the highest they know.
-    stamp bigint NOT NULL,
-    PRIMARY KEY (app_guid, type)
+    stamp bigint NOT NULL DEFAULT 0,
+    -- Since when no Deployment runs the process, as far as was noticed (service.store.orphans).
+    absent_since timestamptz,
+    -- When everything in the row was set back to its default. The row itself goes when every replica has seen that.
+    cleared_at timestamptz,
+    PRIMARY KEY (namespace, app_guid, type)
 );
 
-CREATE INDEX process_metadata_stamp ON process_metadata (stamp, app_guid, type);
+CREATE INDEX process_metadata_stamp ON process_metadata (stamp, namespace, app_guid, type);
 
 -- One row. Every write transaction increments it first; the row lock it then holds until it commits makes the order of
 -- stamps the order of commits, so that nobody who has seen stamp n can ever miss one below it.

@@ -1,0 +1,264 @@
+"""A collection: all items of one resource in memory, to be listed in any of its orders by anyone, page by page.
+
+What items are sorted and found by is said once, by the Shape of the resource. A change costs O(log n); a page without
+filters costs what service.model.views says; a filter costs set algebra over the keys of the items that have the wanted
+values, then one pass or one small sort.
+
+What may take long is a generator of steps. It must be exhausted; between steps others may read and change all of it.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from service.model.facets import Facet, LabelFacets
+from service.model.selection import Filters, Selection, Slice
+from service.model.selectors import Operator, Range
+from service.model.views import Position, SortedView, SortKey, Visible
+
+Item = TypeVar("Item")
+
+GUIDS = "guids"
+"""The facet that each resource has: what its items are called in addresses."""
+
+SMALL_PART = 50
+"""Sorting m keys alone beats one pass over all n in order as long as m is a smaller part of n than this."""
+STEP = 5_000
+"""Keys looked at in one step of a search."""
+SOUGHT = 1_000
+"""Items whose texts are searched in one step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape(Generic[Item]):
+    """What the items of a resource are sorted and found by."""
+
+    key: Callable[[Item], str]
+    """What no two items share. A GUID may be: another namespace can use the same."""
+    guid: Callable[[Item], str]
+    namespace: Callable[[Item], str]
+    """Who may see an item is decided by its namespace."""
+    orders: Mapping[str, Callable[[Item], SortKey]]
+    """By the name that clients give them."""
+    facets: Mapping[str, Callable[[Item], Sequence[str]]]
+    """The values by which items are found, by the name of the facet; `guids` is always there."""
+    labels: Callable[[Item], Mapping[str, str]] = lambda _: {}
+    text: Callable[[Item], str] = lambda _: ""
+    """In lower case, what words are looked for in."""
+
+
+class Collection(Generic[Item]):
+    def __init__(self, shape: Shape[Item]) -> None:
+        self.shape = shape
+        self.version = 0
+        """Another with every change."""
+        self._items: dict[str, Item] = {}
+        """By key."""
+        self._views = {order: SortedView() for order in shape.orders}
+        self._first_view = next(iter(self._views.values()))
+        self._facets = {name: Facet() for name in shape.facets}
+        self._labels = LabelFacets()
+
+    # Reading
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, key: str) -> Item | None:
+        return self._items.get(key)
+
+    def having(self, facet: str, value: str) -> list[Item]:
+        """All items with this value, in no particular order."""
+        return [self._items[key] for key in self._facets[facet].having(value)]
+
+    def values(self, facet: str) -> Facet:
+        """A facet as a whole."""
+        return self._facets[facet]
+
+    def is_spread(self, facet: str, value: str) -> bool:
+        """Whether items of more than one namespace have this value."""
+        namespaces = (self.shape.namespace(self._items[key]) for key in self._facets[facet].having(value))
+        first = next(namespaces, None)
+        return any(namespace != first for namespace in namespaces)
+
+    def keys(self, visible: Visible) -> list[str]:
+        """The keys of all that is visible, in no particular order, as of now."""
+        return list(self._items if visible is None else self._first_view.keys(visible))
+
+    def namespaces(self) -> Set[str]:
+        """Those that hold an item."""
+        return self._first_view.namespaces()
+
+    def of_namespace(self, namespace: str) -> list[Item]:
+        """All items of one namespace."""
+        return [self._items[key] for key in self._first_view.keys(frozenset((namespace,)))]
+
+    def page(self, visible: Visible, part: Slice) -> Selection[Item]:
+        """A page of all that is visible, in total order: sort key, GUID, namespace."""
+        view = self._views[part.order]
+        keys = view.page(visible, part.start, part.size, part.descending)
+        return Selection(view.count(visible), [self._items[key] for key in keys])
+
+    def page_having(self, facet: str, value: str, visible: Visible, part: Slice) -> Selection[Item]:
+        """The same of those that have a value, sorted on the spot: for values that few items have."""
+        found = [item for item in self.having(facet, value) if self._is_visible(item, visible)]
+        found.sort(key=lambda item: self._position(item, part.order), reverse=part.descending)
+        return Selection(len(found), found[part.start : part.start + part.size])
+
+    def search(self, filters: Filters, visible: Visible, part: Slice) -> Generator[None, None, Selection[Item]]:
+        """The same of those that match the filters. What enters or leaves meanwhile may or may not be in it."""
+        version = self.version
+        matching = yield from self._matching(filters, visible)
+        if len(matching) > SOUGHT:
+            yield
+        if version != self.version:
+            matching = matching & self._items.keys()
+        keys = yield from self._cut(matching, part)
+        # Looked at again: an item may have moved meanwhile to where the caller sees nothing.
+        items = (self._items.get(key) for key in keys)
+        found = [item for item in items if item is not None and self._is_visible(item, visible)]
+        return Selection(len(matching) - (len(keys) - len(found)), found)
+
+    def _is_visible(self, item: Item, visible: Visible) -> bool:
+        return visible is None or self.shape.namespace(item) in visible
+
+    def _matching(self, filters: Filters, visible: Visible) -> Generator[None, None, Set[str]]:
+        """The keys of all that match and are visible."""
+        wanted: list[Set[str]] = []
+        excluded: list[Set[str]] = []
+        for name, values in filters.facets:
+            wanted.append(self._facets[name].having_any(values))
+            yield
+        for requirement in filters.labels:
+            if requirement.operator in (Operator.EXISTS, Operator.NOT_EXISTS):
+                having = self._labels.having(requirement.key)
+            else:
+                having = self._labels.having_any(requirement.key, requirement.values)
+            (wanted if requirement.operator in (Operator.EXISTS, Operator.IN) else excluded).append(having)
+            yield
+        for order, ranges in filters.times:
+            wanted.append((yield from self._within(order, ranges)))
+        matching = yield from self._visible(wanted, visible)
+        if excluded:
+            yield
+            matching = matching.difference(*excluded)
+        if filters.words:
+            matching = yield from self._mentioning(matching, filters.words)
+        return matching
+
+    def _within(self, order: str, ranges: tuple[Range, ...]) -> Generator[None, None, Set[str]]:
+        """The keys of all whose sort key is in one of the spans."""
+        fitting: set[str] = set()
+        for each in ranges:
+            positions = self._views[order].between(each.start, each.end)
+            for first in range(0, len(positions), STEP):
+                fitting.update([position[3] for position in positions[first : first + STEP]])
+                yield
+        return fitting
+
+    def _mentioning(self, keys: Set[str], words: tuple[str, ...]) -> Generator[None, None, frozenset[str]]:
+        found = set()
+        for number, key in enumerate(keys, 1):
+            item = self._items.get(key)
+            if item is not None:
+                text = self.shape.text(item)
+                if all(word in text for word in words):
+                    found.add(key)
+            if number % SOUGHT == 0:
+                yield
+        return frozenset(found)
+
+    def _visible(self, sets: list[Set[str]], visible: Visible) -> Generator[None, None, frozenset[str]]:
+        """The intersection of the sets, as far as it is visible; without sets, all that is visible."""
+        view = self._first_view
+        if not sets:
+            return frozenset(self._items if visible is None else view.keys(visible))
+        smallest, *others = sorted(sets, key=len)
+        matching = frozenset(smallest)
+        yield
+        for other in others:
+            matching = matching & other
+            yield
+        if visible is None:
+            return matching
+        if view.count(visible) < len(matching):
+            return matching.intersection(view.keys(visible))
+        items = ((key, self._items.get(key)) for key in matching)
+        return frozenset(key for key, item in items if item is not None and self._is_visible(item, visible))
+
+    def _cut(self, keys: Set[str], part: Slice) -> Generator[None, None, list[str]]:
+        """Those at the ranks wanted, of the keys in order."""
+        start, stop = part.start, min(part.start + part.size, len(keys))
+        if start >= stop:
+            return []
+        if len(keys) <= SMALL_PART or len(keys) * SMALL_PART <= len(self._items):
+            items = (self._items.get(key) for key in keys)
+            found = sorted(self._position(item, part.order) for item in items if item is not None)
+            return [position[3] for position in (found[::-1] if part.descending else found)[start:stop]]
+        everything = self._views[part.order].positions()
+        # From whichever end is nearer.
+        backwards = part.descending
+        if start > len(keys) - stop:
+            start, stop, backwards = len(keys) - stop, len(keys) - start, not part.descending
+        if backwards:
+            everything.reverse()
+        cut: list[str] = []
+        for first in range(0, len(everything), STEP):
+            yield
+            cut += [position[3] for position in everything[first : first + STEP] if position[3] in keys]
+            if len(cut) >= stop:
+                break
+        cut = cut[start:stop]
+        return cut if backwards == part.descending else cut[::-1]
+
+    # Writing: each change leaves the collection whole
+
+    def put(self, item: Item) -> None:
+        """Add an item, or replace the one of the same key."""
+        key = self.shape.key(item)
+        former = self._items.get(key)
+        self.version += 1
+        self._items[key] = item
+        if former is None:
+            for order, view in self._views.items():
+                view.add(self._position(item, order))
+            for name, facet in self._facets.items():
+                for value in self.shape.facets[name](item):
+                    facet.add(value, key)
+            self._labels.add(self.shape.labels(item).items(), key)
+        else:
+            self._replace(key, former, item)
+
+    def _replace(self, key: str, former: Item, item: Item) -> None:
+        for order, view in self._views.items():
+            if (old := self._position(former, order)) != (new := self._position(item, order)):
+                view.remove(old)
+                view.add(new)
+        for name, facet in self._facets.items():
+            values = self.shape.facets[name]
+            if (gone := values(former)) != (come := values(item)):
+                for value in gone:
+                    facet.discard(value, key)
+                for value in come:
+                    facet.add(value, key)
+        if (unlabelled := self.shape.labels(former)) is not (labelled := self.shape.labels(item)):
+            self._labels.discard(unlabelled.items(), key)
+            self._labels.add(labelled.items(), key)
+
+    def remove(self, key: str) -> Item | None:
+        """Take an item out, and return it. An unknown key is no error."""
+        item = self._items.pop(key, None)
+        if item is None:
+            return None
+        self.version += 1
+        for order, view in self._views.items():
+            view.remove(self._position(item, order))
+        for name, facet in self._facets.items():
+            for value in self.shape.facets[name](item):
+                facet.discard(value, key)
+        self._labels.discard(self.shape.labels(item).items(), key)
+        return item
+
+    def _position(self, item: Item, order: str) -> Position:
+        shape = self.shape
+        return shape.orders[order](item), shape.guid(item), shape.namespace(item), shape.key(item)
