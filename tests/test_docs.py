@@ -31,6 +31,7 @@ def settings_table() -> str:
     for knob in fields(Settings):
         assert knob.default is not MISSING
         written = ",".join(knob.default) if isinstance(knob.default, tuple) else str(knob.default)
+        written = written.lower() if isinstance(knob.default, bool) else written
         default = f"`{written}`" if written else ""
         rows.append(f"| `{knob.name.upper()}` | {default} | {knob.metadata['text']} |")
     return "\n".join(rows)
