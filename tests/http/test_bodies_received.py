@@ -260,7 +260,7 @@ async def test_no_byte_in_a_header_or_a_query_is_a_defect(settings: Settings, au
                         + b"Connection: close\r\n\r\n"
                     )
                     answer = await client.rest()
-                assert int(answer.split(b" ", 2)[1]) < 500, (route.path, name, answer[:300])
+                assert int(answer.split(b" ", 2)[1]) < 500, (path, name, answer[:300])
 
 
 # Without authentication
