@@ -144,6 +144,8 @@ def load(schema: Schema, document: object) -> dict[str, Any]:
         raise UnprocessableEntity("The request body must be JSON, not a form")
     if not isinstance(document, dict):
         raise UnprocessableEntity("The request body must be a JSON object")
+    if len(document) > MOST_MEMBERS:
+        raise UnprocessableEntity(f"The request body must have {MOST_MEMBERS} members at most")
     try:
         loaded: dict[str, Any] = schema.load(document)
     except ValidationError as error:

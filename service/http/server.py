@@ -19,8 +19,11 @@ log = get_logger(__name__)
 
 BACKLOG = 1024
 """Connections that wait to be taken."""
-_RECEIVE_BUFFER = 64 * 1024
-"""Bytes the system keeps for a connection until we take them; Linux doubles it. Its own choice grows to megabytes."""
+_RECEIVE_BUFFER, _SEND_BUFFER = 64 * 1024, 128 * 1024
+"""Bytes the system keeps for a connection, until we take them and until the client does; Linux doubles them.
+
+Its own choice grows to megabytes, of which nobody would know, and by which a client that is slow seems to stand still.
+"""
 _OTHER_FILES = 64 + MANAGEMENT_CONNECTIONS
 """Files the process needs beside callers' connections: to Postgres and Kubernetes, of the management port."""
 
@@ -109,5 +112,6 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
         for each in sockets:
             # Connections take it over from the socket they come in at.
             each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         opened.pop_all()
     return sockets

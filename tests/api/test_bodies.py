@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from service.api.bodies import FORM
+from service.api.bodies import FORM, MAXIMUM_COMPLAINTS, MOST_MEMBERS, MOST_PAIRS
 from service.api.resources.processes.bodies import (
     HealthCheckBody,
     HealthCheckData,
@@ -88,6 +88,23 @@ def test_unknown_fields_are_named_with_their_path() -> None:
         "Unknown field(s): 'metadata.guid', 'health_check.data.path', 'health_check.kind', "
         "'readiness_health_check.data.x', 'instances'"
     )
+
+
+def test_crowds_are_refused_as_such_and_not_one_by_one() -> None:
+    crowd = {f"x{n}": n for n in range(60_000)}
+    for scale in (True, False):
+        assert complaint(crowd, scale=scale) == f"The request body must have {MOST_MEMBERS} members at most"
+    members = f"must have {MOST_MEMBERS} members at most"
+    assert complaint({"metadata": crowd}) == f"'metadata' {members}"
+    assert complaint({"health_check": {"data": crowd}}) == f"'health_check.data' {members}"
+    for pairs in ("labels", "annotations"):
+        expected = f"'metadata.{pairs}' must have {MOST_PAIRS} keys at most"
+        assert complaint({"metadata": {pairs: dict.fromkeys(crowd, "-")}}) == expected
+
+
+def test_a_hundred_unknown_fields_are_still_named() -> None:
+    document = {f"x{n}": n for n in range(MOST_MEMBERS)}
+    assert complaint(document).count("'x") == MAXIMUM_COMPLAINTS
 
 
 @pytest.mark.parametrize("name", ["", "_schema", "self", "many", "__class__", "instances ", "INSTANCES", "'", "a.b"])

@@ -1,7 +1,7 @@
 """GET /v3/openapi.json: that it is valid, complete and true."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -23,6 +23,7 @@ from tests.support.api import Api, Reply, running
 from tests.support.apps import MakeApp
 from tests.support.contract import Contract, Kind
 from tests.support.kube import Kube, deployment, eventually, guid_of
+from tests.support.sockets import connected, head
 
 CONTRACT = Contract()
 Seen = set[tuple[str, Kind]]
@@ -194,6 +195,8 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
         await asker.at(served).ask(*everything(app))
     async with running(replace(settings, max_body_bytes=10), token=operator_token) as served:
         await asker.at(served).ask(*only(everything(app), "PATCH", "POST"))
+    async with running(replace(settings, body_timeout_s=0.1), token=operator_token) as served:
+        await unfinished(asker.at(served), app)
     for token in (operator_token, "nonsense"):
         async with running(replace(settings, rate_limit_requests=1), token=token) as served:
             await asker.at(served).ask(("GET", "/v3/processes", None), *everything(app))
@@ -232,6 +235,18 @@ async def refused_requests(asker: Asker, app: str) -> None:
     writes = only(everything(app), "PATCH", "POST")
     for bad in (b"{", b'{"nonsense": 1}'):
         await asker.ask(*((method, path, bad) for method, path, _ in writes))
+
+
+async def unfinished(asker: Asker, app: str) -> None:
+    """Bodies that never come."""
+    async with AsyncExitStack() as stack:
+        begun = []
+        for method, path, _ in only(everything(app), "PATCH", "POST"):
+            client = await stack.enter_async_context(connected(asker.api))
+            await client.send(head(method, path, asker.api.token, Content_Length="2"))
+            begun.append((method, path, client))
+        for method, path, client in begun:
+            asker.seen.add(CONTRACT.check(method, path, await client.reply()))
 
 
 async def refused_by_kubernetes(asker: Asker, app: str) -> None:

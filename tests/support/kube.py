@@ -1,6 +1,8 @@
 """The cluster as its admin sees it: objects made and unmade around the service under test."""
 
 import asyncio
+import base64
+import json
 import re
 import ssl
 from collections import Counter
@@ -235,6 +237,13 @@ class Kube:
         answer = await self.request("POST", f"/api/v1/namespaces/default/serviceaccounts/{name}/token", {"spec": {}})
         token: str = answer["status"]["token"]
         return token
+
+    async def another_token(self, token: str) -> str:
+        """Another token of the same ServiceAccount."""
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        path = f"/api/v1/namespaces/default/serviceaccounts/{claims['kubernetes.io']['serviceaccount']['name']}/token"
+        other: str = (await self.request("POST", path, {"spec": {}}))["status"]["token"]
+        return other
 
 
 def _pod(namespace: str, name: str) -> str:
