@@ -122,7 +122,7 @@ class Settings:
     max_bytes_in_flight: int = setting(
         32 << 20,
         "Of what clients have begun to send and of replies they have not taken yet, all of them together; beyond, "
-        "whoever has kept us waiting longest is given up.",
+        "whoever has kept us waiting longest is given up; beyond twice as many, also who goes on taking a reply.",
         validate=_COUNT,
     )
     max_connections: int = setting(

@@ -160,6 +160,11 @@ class Connection(RequestHandler):
         """Bytes."""
         return self._received + self._unread
 
+    @property
+    def taking(self) -> bool:
+        """Whether it is a reply that is held."""
+        return self._unread_since is not None
+
     def look(self, now: float) -> None:
         """See what the client has taken of a reply, and whether what it sent is done with."""
         self._look_at_unread(now)

@@ -24,6 +24,11 @@ _BATCH = 32
 """Connections chosen at a time to make room for others: to look through all for each new one would cost too much."""
 _ROOM = 0.9
 """Of the bytes there may be, this part is left when room is made: the same goes for them."""
+_GOING_ON = 1 / 30
+"""Who has used up less of their patience goes on taking a reply, and loses it only where there is no other way: several
+dashboards that ask for a page of all processes at once are no harm."""
+_UTMOST = 2
+"""So many times the bytes there may be are held for those who go on."""
 MANAGEMENT_CONNECTIONS = 64
 
 
@@ -57,6 +62,10 @@ class Waiting(Protocol):
     @property
     def in_flight(self) -> int:
         """Bytes held for it: of what it has begun to send, and of a reply it has not taken."""
+
+    @property
+    def taking(self) -> bool:
+        """Whether it is a reply that is held for it."""
 
     def look(self, now: float) -> None:
         """Note what has been sent and taken since the last look, and drop what is not held any more."""
@@ -121,14 +130,17 @@ class Connections:
         self._in_flight += change
 
     def relieve(self) -> None:
-        """Give up whom we have waited for longest, where more bytes are held than may be."""
+        """Give up whom we have waited for longest, where more bytes are held than may be.
+
+        Replies that clients go on taking may be twice as many.
+        """
         if self.full:
             self._make_room()
 
     def _close_one(self) -> bool:
         now = self._clock()
         if not self._to_close:
-            self._to_close = self._by_patience(now)[-_BATCH:]
+            self._to_close = [connection for _, connection in self._by_patience(now)[-_BATCH:]]
         while self._to_close:
             chosen = self._to_close.pop()
             # It may have gone on, or have been closed, since it was chosen.
@@ -139,19 +151,26 @@ class Connections:
         return False
 
     def _make_room(self) -> None:
-        now, enough = self._clock(), self.limits.bytes_in_flight * _ROOM
+        now, most = self._clock(), self.limits.bytes_in_flight * _ROOM
         for connection in self._open:
             connection.look(now)
-        for connection in reversed(self._by_patience(now)):
-            if self._in_flight <= enough:
-                break
-            if connection.in_flight:
-                self._give_up(connection, "for bytes", _too_much())
+        going_on: list[Waiting] = []
+        for used, connection in reversed(self._by_patience(now)):
+            if connection.taking and used < _GOING_ON:
+                going_on.append(connection)
+            else:
+                self._give_up_for_bytes(connection, most)
+        for connection in going_on:
+            self._give_up_for_bytes(connection, most * _UTMOST)
 
-    def _by_patience(self, now: float) -> list[Waiting]:
-        """Those that are waited for, the most patience used last."""
+    def _give_up_for_bytes(self, connection: Waiting, most: float) -> None:
+        if self._in_flight > most and connection.in_flight:
+            self._give_up(connection, "for bytes", _too_much())
+
+    def _by_patience(self, now: float) -> list[tuple[float, Waiting]]:
+        """Those that are waited for and the part of their patience they have used, the most last."""
         used = [(part, each) for each in self._open if (part := each.patience_used(now)) is not None]
-        return [each for _, each in sorted(used, key=lambda entry: entry[0])]
+        return sorted(used, key=lambda entry: entry[0])
 
     def _look(self) -> None:
         now = self._clock()
@@ -160,6 +179,7 @@ class Connections:
             used = connection.patience_used(now)
             if used is not None and used > 1:
                 self._give_up(connection, "too slow", RequestTimeout())
+        self.relieve()
         if self._given_up:
             log.info("clients given up", **{why.replace(" ", "_"): count for why, count in self._given_up.items()})
             self._given_up.clear()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from service.errors import (
     AnnotationLimitExceeded,
+    BodyTooLarge,
     CloudFoundryError,
     LabelLimitExceeded,
     MessageParseError,
@@ -27,7 +28,7 @@ from tests.support.kube import Kube, deployment, eventually, guid_of
 
 REFUSALS: dict[tuple[int, int], type[CloudFoundryError]] = {
     (each.status, each.code): each
-    for each in (MessageParseError, UnprocessableEntity, LabelLimitExceeded, AnnotationLimitExceeded)
+    for each in (BodyTooLarge, MessageParseError, UnprocessableEntity, LabelLimitExceeded, AnnotationLimitExceeded)
 }
 OF_CONTROLLERS = "deployment.kubernetes.io/revision"
 DEPLOYMENTS = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}

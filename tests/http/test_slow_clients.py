@@ -261,8 +261,9 @@ async def test_no_more_connections_are_taken_than_the_process_may_open_files(
 class Client:
     """A connection as `Connections` sees it."""
 
-    def __init__(self, patience_used: float | None, in_flight: int = 0) -> None:
+    def __init__(self, patience_used: float | None, in_flight: int = 0, *, taking: bool = False) -> None:
         self.used = patience_used
+        self.taking = taking
         self.in_flight = in_flight
         self.refused_with: CloudFoundryError | None = None
         self.everyone: Any = None
@@ -307,6 +308,18 @@ def test_bytes_are_freed_until_there_is_room_and_who_holds_none_is_left_alone() 
     everyone.relieve()
     assert not everyone.full
     assert [bool(each.refused_with) for each in (oldest, older, old, idle)] == [True, False, False, False]
+
+
+def test_replies_that_clients_go_on_taking_may_be_twice_as_many() -> None:
+    standing, sending = Client(0.5, 60, taking=True), Client(0.01, 60)
+    going_on = [Client(0.01, 60, taking=True), Client(0.02, 60, taking=True), Client(0.03, 60, taking=True)]
+    among(replace(LIMITS, connections=9), standing, sending, *going_on).relieve()
+    assert standing.refused_with is not None
+    assert sending.refused_with is not None
+    assert not any(each.refused_with for each in going_on)
+    one_more = [*going_on[:2], Client(0.015, 60, taking=True), Client(0.03, 60, taking=True)]
+    among(replace(LIMITS, connections=9), *one_more).relieve()
+    assert [bool(each.refused_with) for each in one_more] == [False, False, False, True]
 
 
 def test_nobody_is_given_up_while_all_is_work() -> None:
