@@ -1,5 +1,6 @@
 """What the README and the pages beside the code say, compared with the code."""
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
@@ -15,6 +16,7 @@ from service.api.routes import OPERATIONS
 from service.check.report import Finding, Level
 from service.cluster.permissions import PERMISSIONS, Need
 from service.dashboard import routes as dashboard
+from service.errors import CloudFoundryError
 from service.http import management
 from service.model.labels import PRESETS
 from service.settings import Settings
@@ -47,9 +49,15 @@ def anchors_of(page: Path) -> set[str]:
 
 
 def texts_in_the_code() -> str:
-    """All of the service's source, with texts that are written over several lines joined."""
-    source = "\n".join(file.read_text() for file in sorted((REPOSITORY / "service").rglob("*.py")))
-    return re.sub(r'"\n\s*f?"', "", source)
+    """All texts in the service's code, one a line; not what is written about the code, in its docstrings."""
+    found = []
+    for file in sorted((REPOSITORY / "service").rglob("*.py")):
+        tree = ast.parse(file.read_text())
+        about = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in about:
+                found.append(node.value)
+    return "\n".join(found)
 
 
 def settings_table() -> str:
@@ -196,18 +204,27 @@ def test_the_check_shown_asks_for_what_the_service_needs() -> None:
     assert f"{migrations()[-1].number:04} {migrations()[-1].name}" in check_output()
 
 
+def errors_of(kind: type[CloudFoundryError]) -> Iterator[type[CloudFoundryError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from errors_of(each)
+
+
 def test_what_is_quoted_of_the_service_is_what_it_says() -> None:
     """The texts an operator sees, in warnings, errors and the log, and the names of alerts."""
     text = text_of("deploy/OPERATING.md").split("### What to do when")[1].split("### Upgrades")[0]
     code = texts_in_the_code()
-    quoted = [*re.findall(r'"([^"`]{3,})"', text), *re.findall(r"`([a-zA-Z]+(?:[ ,]+[a-zA-Z]+)+)`", text)]
+    quoted = [
+        *re.findall(r'"([^"`]{3,})"', text),
+        *re.findall(r"`([a-zA-Z]+(?:[ ,]+[a-zA-Z]+)+)`", text),
+        *re.findall(r"`X-Cf-Warnings: ([^`]+)`", text),
+    ]
     # The kind of exception comes before some of them.
     pieces = [re.sub(r"^\w+Error ", "", piece.strip(" .:")) for each in quoted for piece in each.split("…")]
     assert len(pieces) > 10
     for piece in pieces:
         assert piece in code or piece.startswith("kubectl "), piece
-    for code_of_error in re.findall(r"[Ee]rror (\d+)", text):
-        assert re.search(rf"\b{code_of_error}\b", code), code_of_error
+    assert set(re.findall(r"[Ee]rror (\d+)", text)) <= {str(each.code) for each in errors_of(CloudFoundryError)}
     alerts = yaml.safe_load(text_of("deploy/monitoring/alerts.yaml"))
     known = {rule["alert"] for group in alerts["spec"]["groups"] for rule in group["rules"]}
     assert set(re.findall(r"\b(Processes[A-Z]\w+)", text)) <= known
