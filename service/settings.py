@@ -1,7 +1,7 @@
 """Every knob of the service, read from the environment once, with all complaints at once.
 
 A setting is a field of `Settings`: its environment variable is the field's name in capitals, its unit ends the name,
-and the text after it is what the README's table says of it.
+and the text after it is what the table in deploy/SETTINGS.md says of it.
 """
 
 import ipaddress

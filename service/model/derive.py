@@ -1,6 +1,6 @@
 """Which field comes from whom: Deployment → Workload, Namespace → Space, and their merge with stored metadata.
 
-The table this implements is the README's section "Where each field comes from". Everything here is a pure function
+The table that this implements is service/model/FIELDS.md. Everything here is a pure function
 of its arguments; what cannot be understood raises `Unparsable`, for the caller to skip and report.
 """
 
