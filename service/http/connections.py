@@ -22,8 +22,8 @@ LOOK_S = 1.0
 """Between looks at all connections: one timer for them all, so that a request costs none."""
 _BATCH = 32
 """Connections chosen at a time to make room for others: to look through all for each new one would cost too much."""
-_ROOM = 0.9
-"""Of the bytes there may be, this part is left when room is made: the same goes for them."""
+_CALM_S = 0.1
+"""Between looks for those who stand still, so that many bytes do not mean many looks."""
 MANAGEMENT_CONNECTIONS = 64
 
 
@@ -64,6 +64,9 @@ class Waiting(Protocol):
     def patience_used(self, now: float) -> float | None:
         """The part used up of the time the client is given; None while it is not the client who is waited for."""
 
+    def is_taking(self, now: float) -> bool:
+        """Whether the client is taking a reply, and has not long stood still: however large it is, it soon is gone."""
+
     def give_up(self, error: CloudFoundryError) -> None:
         """Wait no longer; where a request has come in part, it is answered with the error."""
 
@@ -77,6 +80,7 @@ class Connections:
         self._clock = clock
         self._open: set[Waiting] = set()
         self._in_flight = 0
+        self._relieved_at = 0.0
         self._to_close: list[Waiting] = []
         self._given_up: Counter[str] = Counter()
 
@@ -85,8 +89,13 @@ class Connections:
 
     @property
     def full(self) -> bool:
-        """Whether more bytes are held than may be, none of which anybody can be asked to give up."""
+        """Whether as many bytes are held as may be."""
         return self._in_flight > self.limits.bytes_in_flight
+
+    @property
+    def crowded(self) -> bool:
+        """Whether half as many are, so that nobody can be waited for who stands still."""
+        return self._in_flight > self.limits.bytes_in_flight // 2
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -121,9 +130,13 @@ class Connections:
         self._in_flight += change
 
     def relieve(self) -> None:
-        """Give up whom we have waited for longest, where more bytes are held than may be."""
-        if self.full:
-            self._make_room()
+        """Give up who stands still, where it is crowded; and whom we have waited for longest, where it is full."""
+        if not self.crowded:
+            return
+        now = self._clock()
+        if self.full or now >= self._relieved_at + _CALM_S:
+            self._relieved_at = now
+            self._make_room(now)
 
     def _close_one(self) -> bool:
         now = self._clock()
@@ -138,14 +151,13 @@ class Connections:
                 return True
         return False
 
-    def _make_room(self) -> None:
-        now, enough = self._clock(), self.limits.bytes_in_flight * _ROOM
+    def _make_room(self, now: float) -> None:
         for connection in self._open:
             connection.look(now)
         for connection in reversed(self._by_patience(now)):
-            if self._in_flight <= enough:
+            if not self.crowded:
                 break
-            if connection.in_flight:
+            if connection.in_flight and (self.full or not connection.is_taking(now)):
                 self._give_up(connection, "for bytes", _too_much())
 
     def _by_patience(self, now: float) -> list[Waiting]:
@@ -154,6 +166,7 @@ class Connections:
         return [each for _, each in sorted(used, key=lambda entry: entry[0])]
 
     def _look(self) -> None:
+        self.relieve()
         now = self._clock()
         for connection in list(self._open):
             connection.look(now)

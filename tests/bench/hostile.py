@@ -30,8 +30,8 @@ _SETTLE_S = 2.0
 """After an attack has begun: what is held is then held, and what is to be closed at once is closed."""
 _REST_S = 3.0
 """After it has ended, before the next."""
-_BUSY = 8
-"""Connections of an attack that goes on and on."""
+_BUSY = 1
+"""Connections of an attack that goes on and on: with more, it is a matter of how many requests one may make."""
 _MOST_MIB = 64
 _MOST_RATIO = 3.0
 _MEGABYTE = b" " * 1_000_000
@@ -139,7 +139,7 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 
 def _repeating(request: Callable[[_Aim], bytes]) -> _Begin:
-    """A few connections, each replaced as soon as its request has been answered."""
+    """A connection, replaced as soon as its request has been answered."""
 
     async def again(aim: _Aim) -> None:
         while True:
