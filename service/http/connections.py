@@ -80,7 +80,7 @@ class Connections:
         self._clock = clock
         self._open: set[Waiting] = set()
         self._in_flight = 0
-        self._relieved_at = 0.0
+        self._relieved_at = float("-inf")
         self._to_close: list[Waiting] = []
         self._given_up: Counter[str] = Counter()
 
