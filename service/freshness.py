@@ -17,7 +17,7 @@ from service.cluster.workloads import Workloads
 from service.health import Health
 from service.model.index import Index
 from service.model.instances import Numbered, Numbering
-from service.model.pods import PodIndex
+from service.model.pod_index import PodIndex
 from service.model.process import Key
 from service.model.record import Record
 from service.pacing import in_batches
@@ -140,10 +140,9 @@ class ReadBarrier:
         expected = self._pod_feed.versions.expected.get(key, 0)
         process = self._index.find(key)
         if process is not None:
-            namespace, name = process.workload.namespace, process.workload.name
             pods, as_of = await self._workloads.pods_of(*key[:2])
             there = {self._pod_feed.accept_answer(raw, as_of=as_of) for raw in pods}
-            for pod in self._pods.of(namespace, name):
+            for pod in self._pods.of(process.workload.namespace, process.workload.uid):
                 if pod.uid not in there:
                     self._pod_feed.accept_absence(pod.uid, as_of)
         self._pod_feed.versions.satisfy(key, expected)

@@ -15,8 +15,8 @@ from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-POD_WATCH = "pods"
-"""The name of the watch of Pods. Until it has been synced once, processes are served without their instances."""
+POD_WATCH, REPLICA_SET_WATCH = INSTANCE_WATCHES = ("pods", "replicasets")
+"""The watches of Pods and of whose they are. Until both have been synced once, no instance is served."""
 
 
 class Health:
@@ -55,13 +55,13 @@ class Health:
     @property
     def loaded(self) -> bool:
         """All processes have been read once: answers are complete, though maybe no longer new."""
-        watches = [watch for name, watch in self._watches.items() if name != POD_WATCH]
+        watches = [watch for name, watch in self._watches.items() if name not in INSTANCE_WATCHES]
         return bool(watches) and self._mirror.synced and all(watch.synced for watch in watches)
 
     @property
     def pods_loaded(self) -> bool:
-        """All Pods have been read once."""
-        return POD_WATCH in self._watches and self._watches[POD_WATCH].synced
+        """All Pods have been read once, and whose they are."""
+        return all(name in self._watches and self._watches[name].synced for name in INSTANCE_WATCHES)
 
     @property
     def ready(self) -> bool:

@@ -4,14 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.cluster.client import Client
-from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
+from service.cluster.feeds import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    REPLICA_SETS,
+    DeploymentFeed,
+    NamespaceFeed,
+    PodFeed,
+    ReplicaSetFeed,
+)
 from service.cluster.watch import Reflector
 from service.cluster.watch_state import WatchState
 from service.freshness import RowIntake
-from service.health import POD_WATCH, Health
+from service.health import POD_WATCH, REPLICA_SET_WATCH, Health
 from service.model.index import Index
 from service.model.instances import Numbering
-from service.model.pods import PodIndex
+from service.model.pod_index import PodIndex
+from service.model.pods import State
 from service.settings import Settings
 from service.store.mirror import Mirror
 
@@ -33,11 +43,13 @@ class Memory:
     def of(cls, client: Client, settings: Settings, health: Health) -> "Memory":
         """Empty, to be filled when the watches and the mirror run."""
         index, pods, numbering = Index(), PodIndex(), Numbering()
-        deployments, pod_feed = DeploymentFeed(index, settings.keys), PodFeed(pods)
+        deployments = DeploymentFeed(index, settings.keys)
+        pod_feed = PodFeed(pods, State.STOPPING if settings.instance_stopping_state else State.DOWN)
         labelled = settings.keys.app_guid
         followed = (
             ("namespaces", NAMESPACES, NamespaceFeed(index, settings.keys), ""),
             ("deployments", DEPLOYMENTS, deployments, labelled),
+            (REPLICA_SET_WATCH, REPLICA_SETS, ReplicaSetFeed(pods), labelled),
             (POD_WATCH, PODS, pod_feed, labelled),
         )
         watches = {

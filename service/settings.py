@@ -105,6 +105,10 @@ class Settings:
     user_ids: tuple[str, ...] = setting(
         ("vcap=2000",), "Names of users that processes may be given, and the uids they stand for (comma-separated)."
     )
+    instance_stopping_state: bool = setting(
+        False,
+        "`true`: an instance whose Pod is being deleted is STOPPING, which not every client knows; else it is DOWN.",
+    )
     max_concurrent_requests: int = setting(
         512, "Requests worked on at a time; more get 503 with Retry-After.", validate=_COUNT
     )
@@ -216,6 +220,8 @@ def _read(env: Env, knob: Field[Any], kind: Any) -> Any:
         return env.int(name, default, **checks)
     if kind is float:
         return env.float(name, default, **checks)
+    if kind is bool:
+        return env.bool(name, default, **checks)
     if kind is str:
         return env.str(name, default, **checks)
     return tuple(part.strip() for part in env.list(name, list(default), **checks) or ())

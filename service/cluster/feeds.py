@@ -10,14 +10,17 @@ from service.cluster.versions import Versions, version_number
 from service.model.derive import Unparsable, derive_space, derive_workload
 from service.model.index import Index
 from service.model.labels import Keys
-from service.model.manifests import Deployment, Namespace, PodObject
-from service.model.pods import PodIndex, derive_pod
+from service.model.manifests import Deployment, Namespace, PodObject, ReplicaSetObject
+from service.model.pod_index import PodIndex
+from service.model.pods import State, derive_pods
 from service.model.process import Key, Workload
+from service.model.replica_sets import derive_replica_set
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-DEPLOYMENTS, NAMESPACES, PODS = "/apis/apps/v1/deployments", "/api/v1/namespaces", "/api/v1/pods"
+DEPLOYMENTS, REPLICA_SETS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets"
+NAMESPACES, PODS = "/api/v1/namespaces", "/api/v1/pods"
 
 
 @dataclass(frozen=True)
@@ -162,10 +165,12 @@ class NamespaceFeed:
 
 
 class PodFeed:
-    """Pods that were made for a Deployment become its instances. Other Pods are left out."""
+    """Pods become the instances of the Deployment that their ReplicaSet belongs to. Other Pods are left out."""
 
-    def __init__(self, pods: PodIndex) -> None:
+    def __init__(self, pods: PodIndex, stopping: State = State.DOWN) -> None:
+        """`stopping` is the state of an instance whose Pod is being deleted."""
         self._pods = pods
+        self._stopping = stopping
         self._decode = msgspec.json.Decoder(PodObject).decode
         self.versions: Versions[Key] = Versions()
         """By the key of the process that was written."""
@@ -190,16 +195,16 @@ class PodFeed:
 
     def _apply(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
         try:
-            pod = derive_pod(self._decode(raw))
+            pods = derive_pods(self._decode(raw), self._pods.app_container, self._stopping)
         except (ValueError, OverflowError) as error:
             # Decoding errors are ValueErrors too.
             meta = _decode_name(raw).metadata
             log.warning("Pod skipped", namespace=meta.namespace, pod=meta.name, reason=str(error))
-            pod = None
-        if pod is None:
-            self._pods.remove(uid, version)
+            pods = ()
+        if pods:
+            self._pods.put(pods, version)
         else:
-            self._pods.put(pod, version)
+            self._pods.remove(uid, version)
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
         if self.versions.accept_event(uid, version, deleted=True):
@@ -211,3 +216,33 @@ class PodFeed:
 
     def advance(self, version: int, *, listed: bool = False) -> None:
         self.versions.advance(version, listed=listed)
+
+
+class ReplicaSetFeed:
+    """ReplicaSets say whose Pods are whose. One that cannot be understood is as good as gone."""
+
+    def __init__(self, pods: PodIndex) -> None:
+        self._pods = pods
+        self._decode = msgspec.json.Decoder(ReplicaSetObject).decode
+
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        try:
+            replica_set = derive_replica_set(self._decode(raw))
+        except ValueError as error:
+            # Decoding errors are ValueErrors too.
+            meta = _decode_name(raw).metadata
+            log.warning("ReplicaSet skipped", namespace=meta.namespace, replica_set=meta.name, reason=str(error))
+            self._pods.remove_set(uid)
+        else:
+            self._pods.put_set(replica_set)
+        return ()
+
+    def delete(self, uid: str, version: int) -> Iterable[None]:
+        self._pods.remove_set(uid)
+        return ()
+
+    def retain(self, uids: set[str]) -> Iterator[None]:
+        yield from self._pods.retain_sets(uids)
+
+    def advance(self, version: int, *, listed: bool = False) -> None:
+        """Nothing is written to ReplicaSets here: no read waits for them."""

@@ -36,6 +36,8 @@ class AccountPermission:
 PERMISSIONS = (
     AccountPermission("list", "apps", "deployments", Need.ALWAYS, "a Deployment is a process"),
     AccountPermission("watch", "apps", "deployments", Need.ALWAYS, "a Deployment is a process"),
+    AccountPermission("list", "apps", "replicasets", Need.ALWAYS, "a ReplicaSet says whose a Pod is"),
+    AccountPermission("watch", "apps", "replicasets", Need.ALWAYS, "a ReplicaSet says whose a Pod is"),
     AccountPermission("list", "", "pods", Need.ALWAYS, "a Pod is an instance of a process"),
     AccountPermission("watch", "", "pods", Need.ALWAYS, "a Pod is an instance of a process"),
     AccountPermission("list", "", "namespaces", Need.ALWAYS, "a Namespace is a space"),

@@ -17,7 +17,7 @@ from service.metrics.lag import LoopLag
 from service.metrics.numbers import Labels, Requests, Timings
 from service.metrics.registry import Metrics
 from service.model.index import Index
-from service.model.pods import PodIndex
+from service.model.pod_index import PodIndex
 from service.store.database import Pool
 from service.store.mirror import MirrorState
 from service.store.orphans import Pruned

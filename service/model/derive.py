@@ -8,13 +8,23 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 import msgspec
 
 from service.model.labels import Keys
-from service.model.manifests import Container, Deployment, DeploymentStatus, Namespace, ObjectMeta, PodSpec, Time
+from service.model.manifests import (
+    Container,
+    Deployment,
+    DeploymentStatus,
+    NamedContainer,
+    Namespace,
+    ObjectMeta,
+    PodSpec,
+    ResourceRequirements,
+    Time,
+)
 from service.model.probes import recorded, visible_check
 from service.model.process import Metadata, Process, Space, Workload, microseconds
 from service.model.quantity import mebibytes
@@ -26,6 +36,10 @@ DEFAULT_TYPE = "web"
 ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 APPLICATION_CONTAINER = "application"
+LONGEST_REASON = 1000
+"""Characters of what Kubernetes says: it goes into a header, and an admission webhook may say anything."""
+
+AnyContainer = TypeVar("AnyContainer", bound=NamedContainer)
 
 
 class Unparsable(ValueError):
@@ -67,6 +81,9 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         write_id=annotations.get(keys.last_write),
         type_labelled=labels.get(keys.process_type) == process_type,
         replica_failure=_replica_failure(deployment.status),
+        rollout=rollout_revision(annotations),
+        paused=deployment.spec.paused is True,
+        deleting=meta.deletionTimestamp is not None,
         **_of_template(deployment, keys, app_guid),
     )
 
@@ -76,7 +93,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
     template, annotations = deployment.spec.template, deployment.metadata.annotations or {}
     container = app_container(template.spec.containers, template.metadata.annotations if template.metadata else None)
     try:
-        memory_in_mb, disk_in_mb = _limit(container, "memory"), _limit(container, "ephemeral-storage")
+        memory_in_mb, disk_in_mb = (_limit(container, template.spec, each) for each in ("memory", "ephemeral-storage"))
     except ValueError as error:
         raise Unparsable(f"container {container.name!r}: {error}") from error
     liveness = visible_check(container.livenessProbe, container.startupProbe)
@@ -115,7 +132,21 @@ def merge(workload: Workload, metadata: Metadata | None, space: Space | None) ->
     )
 
 
-def app_container(containers: Sequence[Container], annotations: Mapping[str, str] | None) -> Container:
+def rollout_revision(annotations: Mapping[str, str] | None) -> int:
+    """Of a Deployment, or of a ReplicaSet that it has made; 0 where there is none that can be read."""
+    text = (annotations or {}).get(ROLLOUT_REVISION, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+
+
+def limit(own: ResourceRequirements | None, pod: PodSpec, resource: str) -> str | None:
+    """The app container's limit of a resource, or where it has none that of the whole Pod, as Kubernetes writes it."""
+    for resources in (own, pod.resources):
+        if resources is not None and resources.limits and resource in resources.limits:
+            return str(resources.limits[resource])
+    return None
+
+
+def app_container(containers: Sequence[AnyContainer], annotations: Mapping[str, str] | None) -> AnyContainer:
     """The container that is the app, of those of a Pod or a template, with its annotations. Raises Unparsable."""
     if not containers:
         raise Unparsable("its Pods have no container")
@@ -129,7 +160,7 @@ def app_container(containers: Sequence[Container], annotations: Mapping[str, str
 def _replica_failure(status: DeploymentStatus | None) -> str | None:
     for condition in (status and status.conditions) or ():
         if condition.type == "ReplicaFailure" and condition.status == "True":
-            return condition.message
+            return condition.message and condition.message[:LONGEST_REASON]
     return None
 
 
@@ -154,9 +185,9 @@ def _user(container: Container, pod: PodSpec, written: str | None) -> str | None
     return None
 
 
-def _limit(container: Container, resource: str) -> int | None:
-    limits = (container.resources and container.resources.limits) or {}
-    return mebibytes(str(limits[resource])) if resource in limits else None
+def _limit(container: Container, pod: PodSpec, resource: str) -> int | None:
+    amount = limit(container.resources, pod, resource)
+    return None if amount is None else mebibytes(amount)
 
 
 def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:

@@ -77,6 +77,19 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether its Pods carry the app GUID, without which nothing is known of them."""
     replica_failure: str | None = None
     """Why Kubernetes cannot make its Pods; None: it can."""
+    rollout: int = 0
+    """The revision that its Deployment is at; 0: it has never been rolled out."""
+    paused: bool = False
+    """Whether Kubernetes is told not to roll it out."""
+    deleting: bool = False
+    """Whether its Deployment is on its way out."""
+
+    @property
+    def absence(self) -> str | None:
+        """Why nothing runs at an index; None: no reason is known."""
+        if self.paused and not self.rollout:
+            return "The Deployment is paused, and has not been rolled out yet"
+        return self.replica_failure
 
     @property
     def key(self) -> Key:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from service.access import Caller
 from service.cache import BoundedCache
 from service.freshness import Freshness
-from service.model.pods import PodIndex, State
+from service.model.pod_index import PodIndex
+from service.model.pods import State
 from service.model.process import Process
 from service.model.selection import NO_FILTERS, Filters, Selection
 from service.model.views import Visible
@@ -123,5 +124,5 @@ class Overview:
 
     def _tally(self, process: Process) -> Tally:
         workload = process.workload
-        states = [pod.state for pod in self._pods.of(workload.namespace, workload.name)]
+        states = [pod.state for pod in self._pods.of(workload.namespace, workload.uid)]
         return Tally(workload.instances, states.count(State.RUNNING), states.count(State.CRASHED))

@@ -376,8 +376,15 @@ async def test_a_rolling_update_ends_with_the_same_indices(
 
     await eventually(replaced, 30)
     settled = await rows_of(api, path_to(app, "web"), "RUNNING", "RUNNING", "RUNNING")
-    alive = {pod["metadata"]["uid"] for pod in await kube.pods(space) if not pod["metadata"].get("deletionTimestamp")}
-    assert {row["instance_guid"] for row in settled} == alive
+
+    async def all_others_are_gone() -> bool:
+        alive = [pod for pod in await kube.pods(space) if not pod["metadata"].get("deletionTimestamp")]
+        return {pod["metadata"]["uid"] for pod in alive} == {row["instance_guid"] for row in settled}
+
+    # The new ones are shown as soon as there are enough of them.
+    await eventually(all_others_are_gone)
+    after = await rows_of(api, path_to(app, "web"), "RUNNING", "RUNNING", "RUNNING")
+    assert [row["instance_guid"] for row in after] == [row["instance_guid"] for row in settled]
 
 
 async def test_a_dead_pods_index_goes_to_its_successor_and_the_others_keep_theirs(

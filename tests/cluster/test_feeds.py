@@ -5,12 +5,13 @@ from typing import Any
 import orjson
 from msgspec.json import decode
 
-from service.cluster.feeds import DeploymentFeed, PodFeed
+from service.cluster.feeds import DeploymentFeed, PodFeed, ReplicaSetFeed
 from service.model.derive import derive_workload
 from service.model.index import Index
 from service.model.labels import Keys
 from service.model.manifests import Deployment
-from service.model.pods import PodIndex
+from service.model.pod_index import PodIndex
+from service.model.pods import State
 from tests.support.kube import deployment
 
 
@@ -32,12 +33,18 @@ def raw_pod(uid: str, version: int) -> bytes:
             "namespace": "space",
             "resourceVersion": str(version),
             "creationTimestamp": "2026-01-01T00:00:00Z",
-            "labels": {"pod-template-hash": "abc"},
-            "ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc", "controller": True}],
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc", "uid": "rs", "controller": True}],
         },
         "spec": {"containers": [{"name": "application"}]},
     }
     return orjson.dumps(pod)
+
+
+def raw_replica_set(**spec: Any) -> bytes:
+    owner = {"kind": "Deployment", "name": "web", "uid": "web", "controller": True}
+    meta = {"uid": "rs", "name": "web-abc", "namespace": "space", "ownerReferences": [owner]}
+    template = {"spec": {"containers": [{"name": "application"}]}}
+    return orjson.dumps({"metadata": meta, "spec": {"template": template, **spec}})
 
 
 def test_a_list_does_not_undo_an_answer_that_is_ahead_of_it() -> None:
@@ -153,3 +160,56 @@ def test_what_the_answer_to_its_deletion_shows_goes_with_the_event_of_the_same_v
     list(deployment_feed.delete("web", 150))
     list(pod_feed.delete("web", 150))
     assert len(index.processes) == len(pods) == 0
+
+
+def test_a_pod_that_cannot_be_understood_hides_no_other() -> None:
+    pods = PodIndex()
+    pod_feed, set_feed = PodFeed(pods), ReplicaSetFeed(pods)
+    list(set_feed.upsert("rs", 1, raw_replica_set()))
+    for uid in ("good", "odd"):
+        list(pod_feed.upsert(uid, 100, raw_pod(uid, 100)))
+    assert [pod.uid for pod in pods.of("space", "web")] == ["good", "odd"]
+    odd = orjson.loads(raw_pod("odd", 110))
+    shapes: list[dict[str, Any]] = [
+        {"spec": {"containers": []}},
+        {"spec": {"containers": None}},
+        {"spec": {}},
+        {"status": {"containerStatuses": {"application": "running"}}},
+        {"status": {"phase": 7}},
+        {"status": {"conditions": [{"kind": "Ready"}]}},
+        {"metadata": {**odd["metadata"], "ownerReferences": "web-abc"}},
+        {"metadata": {**odd["metadata"], "ownerReferences": [{"uid": 7}]}},
+        {"metadata": {**odd["metadata"], "creationTimestamp": "yesterday"}},
+    ]
+    for version, shape in enumerate(shapes, start=110):
+        list(pod_feed.upsert("odd", version, orjson.dumps({**odd, **shape})))
+        assert [pod.uid for pod in pods.of("space", "web")] == ["good"]
+    list(pod_feed.upsert("odd", 200, raw_pod("odd", 200)))
+    assert len(pods.of("space", "web")) == 2
+
+
+def test_a_replica_set_that_cannot_be_understood_changes_nothing_of_its_pods() -> None:
+    pods = PodIndex()
+    pod_feed, set_feed = PodFeed(pods), ReplicaSetFeed(pods)
+    list(set_feed.upsert("rs", 1, orjson.dumps({"metadata": {"uid": "rs"}, "spec": None})))
+    list(pod_feed.upsert("pod", 100, raw_pod("pod", 100)))
+    assert pods.of("space", "web") == []
+    list(set_feed.upsert("rs", 2, raw_replica_set()))
+    list(set_feed.upsert("rs", 3, raw_replica_set(template={"spec": {"containers": []}})))
+    set_feed.advance(3)
+    assert len(pods.of("space", "web")) == 1
+    list(set_feed.retain(set()))
+    list(set_feed.delete("rs", 4))
+    assert len(pods.of("space", "web")) == 1
+
+
+def test_a_pod_that_is_being_deleted_is_in_the_state_that_was_chosen_for_it() -> None:
+    for state in (State.DOWN, State.STOPPING):
+        pods = PodIndex()
+        feed = PodFeed(pods, state)
+        leaving = orjson.loads(raw_pod("pod", 100))
+        leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+        list(feed.upsert("pod", 100, orjson.dumps(leaving)))
+        waiting = pods.waiting("space", "pod")
+        assert waiting is not None
+        assert waiting.state is state

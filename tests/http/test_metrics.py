@@ -102,7 +102,7 @@ async def test_the_index_is_counted_with_what_is_left_out(settings: Settings, ku
 
 async def test_watches_and_the_mirror_are_seen_at_work(api: Api) -> None:
     before = await scrape(api)
-    for watch in ("deployments", "namespaces", "pods"):
+    for watch in ("deployments", "namespaces", "pods", "replicasets"):
         assert before.value("cf_processes_watch_connected", watch=watch) == 1
         assert before.value("cf_processes_watch_age_seconds", watch=watch) == 0
     assert before.value("cf_processes_kube_requests_total", verb="watch", outcome="200") >= 3

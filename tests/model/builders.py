@@ -10,6 +10,7 @@ from service.model.index import Index
 from service.model.manifests import Deployment, Namespace, PodObject
 from service.model.pods import Pod, State
 from service.model.process import SECOND, HealthCheck, Metadata, Process, Workload
+from service.model.replica_sets import ReplicaSet
 from service.model.selection import CREATED_AT as BY_CREATION
 from service.model.selection import Filters, Selection, Slice
 from service.model.selectors import Range, Requirement
@@ -121,6 +122,32 @@ def pod_dict(
     }
 
 
+def replica_set_dict(
+    *,
+    meta: Mapping[str, Any] | None = None,
+    template: Mapping[str, Any] | None = None,
+    replicas: int | None = 1,
+    status: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """As kube-apiserver sends it: of revision 3, with one Pod wanted and there."""
+    owner = {"kind": "Deployment", "name": "app-web", "uid": "uid-1", "controller": True}
+    return {
+        "metadata": {
+            "name": "app-web-5d9c",
+            "namespace": "space-a",
+            "uid": "rs-1",
+            "annotations": {"deployment.kubernetes.io/revision": "3"},
+            "ownerReferences": [owner],
+            **(meta or {}),
+        },
+        "spec": {
+            "replicas": replicas,
+            "template": {"spec": {"containers": [{"name": "application"}]}, **(template or {})},
+        },
+        "status": {"replicas": 1, **(status or {})},
+    }
+
+
 def decode_pod(manifest: Mapping[str, Any]) -> PodObject:
     return _decode_pod(json.dumps(manifest))
 
@@ -130,7 +157,7 @@ def pod(uid: str = "pod-1", **fields: Any) -> Pod:
     defaults: dict[str, Any] = {
         "namespace": "space-a",
         "name": uid,
-        "deployment": "app-web",
+        "replica_set": "rs-1",
         "created_at": CREATED_AT,
         "index": None,
         "state": State.RUNNING,
@@ -146,6 +173,13 @@ def pod(uid: str = "pod-1", **fields: Any) -> Pod:
         "ports": (),
     }
     return Pod(uid=uid, **{**defaults, **fields})
+
+
+def replica_set(uid: str = "rs-1", deployment: str | None = "uid-1", **fields: Any) -> ReplicaSet:
+    """One that has Pods."""
+    return ReplicaSet(
+        uid=uid, deployment=deployment, **{"revision": 1, "container": "application", "spent": False, **fields}
+    )
 
 
 def workload(uid: str = "uid-1", **fields: Any) -> Workload:

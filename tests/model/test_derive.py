@@ -660,3 +660,49 @@ def test_unknown_fields_are_passed_over() -> None:
     manifest["spec"]["template"]["spec"]["containers"][0]["futureField"] = {"a": [1, 2.5, None]}
     manifest["futureField"] = "x"
     assert derive_workload(msgspec.json.decode(json.dumps(manifest), type=Deployment), KEYS) == expected
+
+
+# Rolling out
+
+
+def status_of(*conditions: Mapping[str, Any]) -> Workload:
+    return derive_workload(decode({**deployment_dict(), "status": {"conditions": list(conditions)}}), KEYS)
+
+
+def test_why_no_pod_can_be_made_is_what_the_condition_says() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    assert status_of({"type": "Available", "status": "True"}, failure).replica_failure == "exceeded quota"
+    assert status_of(failure).absence == "exceeded quota"
+    assert status_of({**failure, "status": "False"}).replica_failure is None
+    assert status_of({**failure, "message": "x" * 5000}).replica_failure == "x" * 1000
+
+
+def test_paused_before_its_first_rollout_nothing_runs_for_that_reason() -> None:
+    before = derived(paused=True)
+    assert before.absence == "The Deployment is paused, and has not been rolled out yet"
+    assert derived(paused=True, annotations={"deployment.kubernetes.io/revision": "1"}).absence is None
+    assert derived(paused=False).absence is None
+    assert derived(paused=None).absence is None
+
+
+@pytest.mark.parametrize(
+    ("text", "rollout"), [("7", 7), ("0", 0), ("", 0), ("-1", 0), ("x", 0), ("\u0663", 0), ("9" * 5000, 0)]
+)
+def test_the_rollout_is_the_revision_where_it_can_be_read(text: str, rollout: int) -> None:
+    assert derived(annotations={"deployment.kubernetes.io/revision": text}).rollout == rollout
+
+
+def test_being_deleted_is_the_timestamp() -> None:
+    manifest = deployment_dict()
+    assert not derive_workload(decode(manifest), KEYS).deleting
+    manifest["metadata"]["deletionTimestamp"] = "2024-01-02T03:05:00Z"
+    assert derive_workload(decode(manifest), KEYS).deleting
+
+
+def test_limits_of_the_whole_pod_are_the_apps_where_its_container_has_none() -> None:
+    whole = {"resources": {"limits": {"memory": "64Mi", "ephemeral-storage": "1Gi"}}}
+    found = derived(pod=whole)
+    assert (found.memory_in_mb, found.disk_in_mb) == (64, 1024)
+    found = derived(pod=whole, container={"resources": {"limits": {"memory": "16Mi"}}})
+    assert (found.memory_in_mb, found.disk_in_mb) == (16, 1024)
+    assert derived(pod={"resources": {"limits": None}}).memory_in_mb is None

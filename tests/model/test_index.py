@@ -611,6 +611,26 @@ def test_a_loser_takes_over_when_the_winner_claims_another_guid() -> None:
     assert not index.conflicts
 
 
+def test_one_that_is_being_deleted_gives_way_to_one_that_is_not_whichever_comes_first() -> None:
+    leaving = workload("old", app_guid="app", guid="g", created_at=1, deleting=True)
+    successor = workload("young", app_guid="app", guid="g", created_at=2)
+    for pair in ((leaving, successor), (successor, leaving)):
+        index = index_of(pair)
+        assert [p.workload.uid for p in index.processes.having("app_guids", "app")] == ["young"]
+        assert set(index.conflicts) == {"old"}
+
+
+def test_it_gives_way_when_its_deletion_begins_and_is_the_process_again_without_a_successor() -> None:
+    old, young = (workload(uid, app_guid="app", guid="g", created_at=age) for age, uid in enumerate(["old", "young"]))
+    index = index_of([old, young])
+    (conflict,) = index.put_workload(msgspec.structs.replace(old, deleting=True))
+    assert (conflict.workload.uid, conflict.winner.uid) == ("old", "young")
+    assert [p.workload.uid for p in index.processes.having("app_guids", "app")] == ["young"]
+    index.remove_workload("young")
+    assert [p.workload.uid for p in index.processes.having("app_guids", "app")] == ["old"]
+    assert not index.conflicts
+
+
 def test_the_same_state_again_keeps_the_process_as_it_is() -> None:
     """Rows are encoded once for each process object: an event that changes nothing must not make another."""
     index = index_of([workload("u", app_guid="app")], [metadata("app", labels={"a": "b"})])

@@ -47,7 +47,7 @@ def _stat(stats: Stats, instance: Instance, now: int) -> dict[str, Any]:
         "routable": pod is not None and pod.ready,
         "uptime": 0 if pod is None else _seconds(pod, now),
         "isolation_segment": None,
-        "details": workload.replica_failure if pod is None else pod.details,
+        "details": workload.absence if pod is None else pod.details,
     }
     if pod is None or pod.state is State.DOWN:
         return row

@@ -11,6 +11,7 @@ from service.api.requests import actor_of, caller_of, now, raw_query
 from service.api.resources.instances.presenter import present_process_instances, present_stats
 from service.api.resources.instances.schema import ANSWERS, SCHEMAS
 from service.api.resources.processes.addresses import ADDRESSES, BY_GUID, address_of
+from service.api.resources.processes.presenter import replica_failure
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.errors import BadQueryParameter, ResourceNotFound, StatsUnavailable, UnprocessableEntity
 from service.http.replies import STATS_UNAVAILABLE, answer, base_url
@@ -23,7 +24,8 @@ async def get_stats(request: web.Request) -> web.Response:
     """GET …/stats, at both addresses"""
     caller = await caller_of(request)
     meaning, stats, freshness = await request.app[INSTANCES].stats(caller, address_of(request.match_info))
-    warnings = [of_read(meaning), STATS_UNAVAILABLE if stats.usage is None else None]
+    unavailable = STATS_UNAVAILABLE if stats.usage is None else None
+    warnings = [of_read(meaning), replica_failure(stats.process), unavailable]
     return answer(request, orjson.dumps(present_stats(stats, now())), freshness, warnings=warnings)
 
 

@@ -79,3 +79,9 @@ def _health_check(check: HealthCheck) -> dict[str, Any]:
 
 def _relationship(guid: str | None) -> dict[str, Any] | None:
     return {"data": {"guid": guid}} if guid else None
+
+
+def replica_failure(process: Process) -> str | None:
+    """What to warn of where Kubernetes cannot make the Pods of a process, though others of it may run; None: it can."""
+    reason = process.workload.replica_failure
+    return None if reason is None else f"Kubernetes cannot make Pods of this process: {reason}"

@@ -11,7 +11,7 @@ from service.api.requests import actor_of
 from service.api.resources.instances.embedded import INSTANCES_OF_PROCESSES
 from service.api.resources.processes.addresses import ADDRESSES, APP_GUID, PROCESS_GUID, address_of
 from service.api.resources.processes.bodies import parse_scale, parse_update, scale_body, update_body
-from service.api.resources.processes.presenter import present_listed, present_single
+from service.api.resources.processes.presenter import present_listed, present_single, replica_failure
 from service.api.resources.processes.schema import (
     EXAMPLE,
     HEALTH_CHECK,
@@ -54,6 +54,7 @@ READABLE = Readable(
         ),
     ),
     embed=INSTANCES_OF_PROCESSES,
+    warn=replica_failure,
 )
 
 
