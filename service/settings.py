@@ -120,9 +120,9 @@ class Settings:
     rate_limit_window_s: float = setting(60.0, "How long such a window is.", validate=_SECONDS)
     max_body_bytes: int = setting(1 << 20, "The largest request body, once decompressed.", validate=_COUNT)
     max_bytes_in_flight: int = setting(
-        32 << 20,
+        64 << 20,
         "Of what clients have begun to send and of replies they have not taken yet, all of them together; beyond, "
-        "whoever has kept us waiting longest is given up; beyond twice as many, also who goes on taking a reply.",
+        "whoever has kept us waiting longest is given up, and from half as many on whoever stands still.",
         validate=_COUNT,
     )
     max_connections: int = setting(
@@ -248,8 +248,8 @@ def _cross_check(settings: Settings) -> list[str]:
             ipaddress.ip_network(network)
         except ValueError:
             complaints.append(f"TRUSTED_PROXIES: '{network}' is not a network such as 10.0.0.0/8")
-    if settings.max_bytes_in_flight < settings.max_body_bytes:
-        complaints.append("MAX_BYTES_IN_FLIGHT: must not be less than MAX_BODY_BYTES")
+    if settings.max_bytes_in_flight < 2 * settings.max_body_bytes:
+        complaints.append("MAX_BYTES_IN_FLIGHT: must be at least twice as large as MAX_BODY_BYTES")
     if any(len(secret) < SHORTEST_SECRET for secret in settings.session_secret):
         complaints.append(f"SESSION_SECRET: each must have {SHORTEST_SECRET} characters or more")
     complaints += [

@@ -30,6 +30,8 @@ LINGER_S = 1.0
 """For so long what comes of a body nobody wanted is thrown away: to close at once might lose the client its reply."""
 LEAST_TAKEN = 256 * 1024
 """Bytes of a reply that a client takes within the time it is given, if there are as many."""
+_STANDS_STILL_S = 0.5
+"""After so long without having taken as much, a client may have to make room for others."""
 _SMALL = 4096
 """Bytes that come at once with a whole request and are not worth counting."""
 
@@ -160,11 +162,6 @@ class Connection(RequestHandler):
         """Bytes."""
         return self._received + self._unread
 
-    @property
-    def taking(self) -> bool:
-        """Whether it is a reply that is held."""
-        return self._unread_since is not None
-
     def look(self, now: float) -> None:
         """See what the client has taken of a reply, and whether what it sent is done with."""
         self._look_at_unread(now)
@@ -189,6 +186,10 @@ class Connection(RequestHandler):
         # NB: aiohttp notes for itself when the last request was over, if only as the time at which it would close.
         idle_s = now - (self._next_keepalive_close_time - self._keepalive_timeout)
         return idle_s / (limits.idle_s if self._request_count else limits.head_s)
+
+    def is_taking(self, now: float) -> bool:
+        """Whether the client is taking a reply, and has not long stood still."""
+        return self._unread_since is not None and now - self._unread_since < _STANDS_STILL_S
 
     def give_up(self, error: CloudFoundryError) -> None:
         """Wait no longer: answer with the error where a request has come in part, and close."""
@@ -253,10 +254,10 @@ class Connection(RequestHandler):
         self._count(self._received, unread)
 
     def _count(self, received: int, unread: int) -> None:
-        change = received + unread - self._received - self._unread
+        before = self.in_flight
         self._received, self._unread = received, unread
-        if change:
-            self._connections.moved(change)
+        if self.in_flight != before:
+            self._connections.moved(self.in_flight - before)
 
 
 def _complaint(error: BaseException | None) -> str:

@@ -22,13 +22,8 @@ LOOK_S = 1.0
 """Between looks at all connections: one timer for them all, so that a request costs none."""
 _BATCH = 32
 """Connections chosen at a time to make room for others: to look through all for each new one would cost too much."""
-_ROOM = 0.9
-"""Of the bytes there may be, this part is left when room is made: the same goes for them."""
-_GOING_ON = 1 / 30
-"""Who has used up less of their patience goes on taking a reply, and loses it only where there is no other way: several
-dashboards that ask for a page of all processes at once are no harm."""
-_UTMOST = 2
-"""So many times the bytes there may be are held for those who go on."""
+_CALM_S = 0.1
+"""Between looks for those who stand still, so that many bytes do not mean many looks."""
 MANAGEMENT_CONNECTIONS = 64
 
 
@@ -63,15 +58,14 @@ class Waiting(Protocol):
     def in_flight(self) -> int:
         """Bytes held for it: of what it has begun to send, and of a reply it has not taken."""
 
-    @property
-    def taking(self) -> bool:
-        """Whether it is a reply that is held for it."""
-
     def look(self, now: float) -> None:
         """Note what has been sent and taken since the last look, and drop what is not held any more."""
 
     def patience_used(self, now: float) -> float | None:
         """The part used up of the time the client is given; None while it is not the client who is waited for."""
+
+    def is_taking(self, now: float) -> bool:
+        """Whether the client is taking a reply, and has not long stood still: however large it is, it soon is gone."""
 
     def give_up(self, error: CloudFoundryError) -> None:
         """Wait no longer; where a request has come in part, it is answered with the error."""
@@ -86,6 +80,7 @@ class Connections:
         self._clock = clock
         self._open: set[Waiting] = set()
         self._in_flight = 0
+        self._relieved_at = float("-inf")
         self._to_close: list[Waiting] = []
         self._given_up: Counter[str] = Counter()
 
@@ -94,8 +89,13 @@ class Connections:
 
     @property
     def full(self) -> bool:
-        """Whether more bytes are held than may be, none of which anybody can be asked to give up."""
+        """Whether as many bytes are held as may be."""
         return self._in_flight > self.limits.bytes_in_flight
+
+    @property
+    def crowded(self) -> bool:
+        """Whether half as many are, so that nobody can be waited for who stands still."""
+        return self._in_flight > self.limits.bytes_in_flight // 2
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -130,17 +130,18 @@ class Connections:
         self._in_flight += change
 
     def relieve(self) -> None:
-        """Give up whom we have waited for longest, where more bytes are held than may be.
-
-        Replies that clients go on taking may be twice as many.
-        """
-        if self.full:
-            self._make_room()
+        """Give up who stands still, where it is crowded; and whom we have waited for longest, where it is full."""
+        if not self.crowded:
+            return
+        now = self._clock()
+        if self.full or now >= self._relieved_at + _CALM_S:
+            self._relieved_at = now
+            self._make_room(now)
 
     def _close_one(self) -> bool:
         now = self._clock()
         if not self._to_close:
-            self._to_close = [connection for _, connection in self._by_patience(now)[-_BATCH:]]
+            self._to_close = self._by_patience(now)[-_BATCH:]
         while self._to_close:
             chosen = self._to_close.pop()
             # It may have gone on, or have been closed, since it was chosen.
@@ -150,36 +151,28 @@ class Connections:
                 return True
         return False
 
-    def _make_room(self) -> None:
-        now, most = self._clock(), self.limits.bytes_in_flight * _ROOM
+    def _make_room(self, now: float) -> None:
         for connection in self._open:
             connection.look(now)
-        going_on: list[Waiting] = []
-        for used, connection in reversed(self._by_patience(now)):
-            if connection.taking and used < _GOING_ON:
-                going_on.append(connection)
-            else:
-                self._give_up_for_bytes(connection, most)
-        for connection in going_on:
-            self._give_up_for_bytes(connection, most * _UTMOST)
+        for connection in reversed(self._by_patience(now)):
+            if not self.crowded:
+                break
+            if connection.in_flight and (self.full or not connection.is_taking(now)):
+                self._give_up(connection, "for bytes", _too_much())
 
-    def _give_up_for_bytes(self, connection: Waiting, most: float) -> None:
-        if self._in_flight > most and connection.in_flight:
-            self._give_up(connection, "for bytes", _too_much())
-
-    def _by_patience(self, now: float) -> list[tuple[float, Waiting]]:
-        """Those that are waited for and the part of their patience they have used, the most last."""
+    def _by_patience(self, now: float) -> list[Waiting]:
+        """Those that are waited for, the most patience used last."""
         used = [(part, each) for each in self._open if (part := each.patience_used(now)) is not None]
-        return sorted(used, key=lambda entry: entry[0])
+        return [each for _, each in sorted(used, key=lambda entry: entry[0])]
 
     def _look(self) -> None:
+        self.relieve()
         now = self._clock()
         for connection in list(self._open):
             connection.look(now)
             used = connection.patience_used(now)
             if used is not None and used > 1:
                 self._give_up(connection, "too slow", RequestTimeout())
-        self.relieve()
         if self._given_up:
             log.info("clients given up", **{why.replace(" ", "_"): count for why, count in self._given_up.items()})
             self._given_up.clear()

@@ -11,7 +11,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from service.errors import BodyTooLarge, InvalidRequest, MessageParseError, ServiceUnavailable
-from service.http.connection import Connection
+from service.http.connection import READ_AHEAD, Connection
 from service.http.keys import WORK
 
 LARGEST_FORM = 16 * 1024
@@ -60,7 +60,8 @@ async def _collect(request: web.Request, most: int) -> bytes:
     content, connection = request.content, cast(Connection, request.protocol)
     if content.is_eof():
         return await _gather(request, connection, most)
-    if connection.full:
+    if connection.full and (request.content_length or most) > READ_AHEAD:
+        # What is small is held by then anyway.
         raise ServiceUnavailable("Too much is being received at the moment", retry_after_s=1)
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
