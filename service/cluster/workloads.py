@@ -150,17 +150,19 @@ class Workloads:
         return listed.items, version_number(listed.metadata.resourceVersion)
 
     async def _change(self, method: str, path: str, query: Any, body: object, **options: Any) -> Answer:
+        """Send a change. Raises Refused, WebhookFailed, and ServiceUnavailable, after which it may yet be made."""
         try:
-            return await self._callers.send(method, path, query, body, timeout_s=self._write_timeout_s, **options)
+            answer = await self._callers.send(method, path, query, body, timeout_s=self._write_timeout_s, **options)
         except ClusterUnreachable as error:
-            # It is kube-apiserver that answers, with a 500 or with the status that the webhook itself gave.
-            if error.said is not None and 'webhook "' in error.said:
-                raise WebhookFailed(error.said) from error
-            if error.said is not None and error.http_status == 504:
-                raise ServiceUnavailable(
-                    f"Kubernetes has not finished the change, and may yet: {error.said}"
-                ) from error
+            if error.said is None:
+                raise
+            _check_webhooks(error.said)
+            if error.http_status == 504:
+                raise ServiceUnavailable(f"Kubernetes did not finish in time, and may yet: {error.said}") from error
             raise
+        if answer.status >= 400:
+            _check_webhooks(status_message(answer.body))
+        return answer
 
     def _changed(self, answer: Answer, workload: Workload) -> Changed:
         _check(answer)
@@ -198,6 +200,14 @@ def _path(workload: Workload) -> str:
 
 def _same_process(one: Workload, other: Workload) -> bool:
     return (one.guid, one.key) == (other.guid, other.key)
+
+
+def _check_webhooks(words: str) -> None:
+    """Raises what Kubernetes says of a webhook. Its status says nothing: a webhook refuses with any that it likes."""
+    if words.startswith('admission webhook "'):
+        raise Refused(words)
+    if 'webhook "' in words:
+        raise WebhookFailed(words)
 
 
 def _check(answer: Answer) -> None:

@@ -46,7 +46,9 @@ class Scale:
     def patch(self, snapshot: Snapshot) -> Patch:
         """What is to change of the Deployment. Raises UnprocessableEntity with every complaint."""
         limits = self.changed_limits(snapshot.workload)
-        spec: dict[str, Any] = {} if self.instances is None else {"replicas": self.instances}
+        spec: dict[str, Any] = {}
+        if self.instances not in (None, snapshot.workload.instances):
+            spec["replicas"] = self.instances
         if limits:
             amounts = {_RESOURCES[name]: f"{limit}Mi" for name, limit in limits.items()}
             spec |= snapshot.in_container({"resources": {"limits": amounts, "requests": amounts}})

@@ -124,7 +124,7 @@ def test_a_scaled_process_reads_back_as_scaled(instances: int | None, memory: in
     assert found.instances == (1 if instances is None else instances)
     assert found.memory_in_mb == (memory or 77)
     assert found.disk_in_mb == (disk or 88)
-    asks = instances is not None or memory not in (None, 77) or disk not in (None, 88)
+    asks = instances not in (None, 1) or memory not in (None, 77) or disk not in (None, 88)
     assert bool(change.patch(snapshot_of(manifest))) == asks
 
 
