@@ -11,7 +11,7 @@ from aiohttp import web
 from service import garbage
 from service.access import Access, Unrestricted
 from service.api.document import Document
-from service.api.keys import DOCUMENT, INSTANCES, PAGES, WRITING
+from service.api.keys import DOCUMENT, INSTANCES, PAGES, WRITES
 from service.api.pages import Pages
 from service.api.readable import READS
 from service.api.resources.processes.resource import READABLE as PROCESSES
@@ -40,7 +40,7 @@ from service.operations.overview import Overview
 from service.operations.problems import Problems
 from service.operations.pruning import Pruning
 from service.operations.reads import Reads
-from service.operations.writes import Writing
+from service.operations.writes import Writes
 from service.settings import Settings
 from service.store.database import Pool
 from service.store.orphans import Orphans
@@ -142,7 +142,13 @@ def _measure(metrics: Metrics, memory: Memory) -> None:
 def _provide(app: web.Application, stores: Stores, access: Access, memory: Memory) -> Pruning:
     """Give the handlers their operations. What is returned is to be run."""
     settings, health = app[SETTINGS], app[HEALTH]
-    workloads = Workloads(stores.client, stores.callers, memory.deployments.recent, settings.keys)
+    workloads = Workloads(
+        client=stores.client,
+        callers=stores.callers,
+        cache=memory.deployments.cache,
+        keys=settings.keys,
+        write_timeout_s=settings.kube_write_timeout_s,
+    )
     records = Records(stores.pool)
     barrier = _barrier(memory, workloads, health)
     app[READS] = {
@@ -154,7 +160,7 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     app[INSTANCES] = instances
     app[OVERVIEW] = Overview(processes, memory.pods)
     app[PROBLEMS] = Problems(memory.index, access, memory.deployments)
-    app[WRITING] = Writing(
+    app[WRITES] = Writes(
         access=access,
         reads=processes,
         instances=instances,

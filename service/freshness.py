@@ -85,7 +85,7 @@ class ReadBarrier:
         self._asking = asyncio.Lock()
         self._ask_again_at = 0.0
 
-    def take(self, record: Record) -> bool:
+    def accept_row(self, record: Record) -> bool:
         """Take in a row that a write of ours has left, unless the mirror has brought it, or a later one, already.
 
         The mirror brings every row, but not while Postgres is away from it. Whether the row was news.

@@ -74,6 +74,9 @@ class Settings:
     )
     review_concurrency: int = setting(16, "Reviews asked of kube-apiserver at a time.", validate=_COUNT)
     kube_timeout_s: float = setting(10.0, "For one request to kube-apiserver, watches apart.", validate=_SECONDS)
+    kube_write_timeout_s: float = setting(
+        35.0, "For one that changes something: in less than 34 none tells which webhook kept it.", validate=_SECONDS
+    )
     watch_inactivity_s: float = setting(
         90.0,
         "A watch that is silent for so long is opened anew where it was: its connection may be dead. kube-apiserver "
@@ -105,6 +108,7 @@ class Settings:
     user_ids: tuple[str, ...] = setting(
         ("vcap=2000",), "Names of users that processes may be given, and the uids they stand for (comma-separated)."
     )
+    fds_quota: int = setting(16384, "Open files that stats say an instance may have.", validate=_COUNT)
     instance_stopping_state: bool = setting(
         False,
         "`true`: an instance whose Pod is being deleted is STOPPING, which not every client knows; else it is DOWN.",
@@ -165,15 +169,10 @@ class Settings:
     @property
     def keys(self) -> Keys:
         """The preset's label keys with those replaced that are set by name."""
-        preset = PRESETS[self.label_preset]
-        return replace(
-            preset,
-            app_guid=self.app_guid_label or preset.app_guid,
-            process_type=self.process_type_label or preset.process_type,
-            process_guid=self.process_guid_label or preset.process_guid,
-            space_guid=self.space_guid_label or preset.space_guid,
-            organization_guid=self.organization_guid_label or preset.organization_guid,
-        )
+        named = {
+            name.removesuffix("_label"): key for name, key in vars(self).items() if name.endswith("_label") and key
+        }
+        return replace(PRESETS[self.label_preset], **named)
 
 
 class _MappingEnv(Env):

@@ -14,8 +14,7 @@ from service.http.receiving import receive
 from service.model.selectors import Malformed, check_label_key, check_label_value
 
 INT32, INT64 = (1 << 31) - 1, (1 << 63) - 1
-LONGEST_COMMAND, LONGEST_ENDPOINT, LONGEST_ANNOTATION = 4096, 255, 5000
-LONGEST_TIMEOUT_S = 180
+LONGEST_ANNOTATION = 5000
 MAXIMUM_COMPLAINTS = 50
 LARGEST_SCALE = 16 * 1024
 """Bytes of a body of four numbers, however it is written."""
@@ -46,8 +45,8 @@ async def read_document(request: web.Request, most: int | None = None) -> object
 class Integer(fields.Field[int]):
     """A JSON integer; not a text, a fraction or a truth value."""
 
-    def __init__(self, least: int, most: int) -> None:
-        shown = {"type": ["integer", "null"], "minimum": least, "maximum": most}
+    def __init__(self, least: int, most: int, *, shown: Mapping[str, Any] | None = None) -> None:
+        shown = {"type": ["integer", "null"], "minimum": least, "maximum": most, **(shown or {})}
         super().__init__(allow_none=True, metadata={"json_schema": shown})
         self.least, self.most = least, most
 
@@ -57,11 +56,32 @@ class Integer(fields.Field[int]):
         return value
 
 
+class Amount(Integer):
+    """The same, or a text of ASCII digits, as the original takes it: `"3"`, but not `"3.0"`, `"3 "` or `""`."""
+
+    def __init__(self, least: int, most: int) -> None:
+        # To JSON Schema a pattern is of texts alone, and limits are of numbers.
+        super().__init__(
+            least, most, shown={"type": ["integer", "string", "null"], "pattern": patterns.digits_to(most)}
+        )
+        self._longest = len(str(most))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        # The length is checked first: a number of a million digits takes its time.
+        if isinstance(value, str) and len(value) <= self._longest and value.isascii() and value.isdigit():
+            value = int(value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class Text(fields.Field[str]):
     """A JSON string without NUL, of so many characters."""
 
-    def __init__(self, least: int, most: int, *, pattern: str = patterns.NO_NUL, **kwargs: Any) -> None:
-        shown = {"type": ["string", "null"], "minLength": least, "maxLength": most, "pattern": pattern}
+    def __init__(
+        self, least: int, most: int, *, pattern: str = patterns.NO_NUL, description: str = "", **kwargs: Any
+    ) -> None:
+        shown: dict[str, Any] = {"type": ["string", "null"], "minLength": least, "maxLength": most, "pattern": pattern}
+        if description:
+            shown["description"] = description
         super().__init__(allow_none=True, metadata={"json_schema": shown}, **kwargs)
         self.least, self.most = least, most
 
@@ -130,8 +150,9 @@ class BodySchema(Schema):
         return data
 
 
-def nested(schema: type[Schema]) -> fields.Nested:
-    return fields.Nested(schema, error_messages={"null": "must be an object", "type": "must be an object"})
+def nested(schema: type[Schema], *, allow_none: bool = False) -> fields.Nested:
+    messages: dict[str, Any] = {"null": "must be an object", "type": "must be an object"}
+    return fields.Nested(schema, allow_none=allow_none, error_messages=messages)
 
 
 class MetadataBody(BodySchema):

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import orjson
 import yaml
+from aiohttp import hdrs
 from kubernetes_asyncio.client import ApiClient, Configuration
 from kubernetes_asyncio.config import ConfigException, load_kube_config
 from kubernetes_asyncio.config.incluster_config import (
@@ -24,6 +25,7 @@ from kubernetes_asyncio.config.incluster_config import (
     InClusterConfigLoader,
 )
 
+from service.cluster.answers import Answer, status_message, warning_texts, words_of
 from service.cluster.paths import verb_and_resource
 from service.errors import ServiceUnavailable
 from service.telemetry import get_logger
@@ -44,10 +46,14 @@ Observer = Callable[[str, str, str, float], None]
 class ClusterUnreachable(ServiceUnavailable):
     """kube-apiserver did not answer, or answered that it cannot now."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, status: int | None = None, said: str | None = None) -> None:
         super().__init__("The Kubernetes API server is not available")
         self.reason = reason
         """The method, the path and what went wrong: for the log, not for callers."""
+        self.http_status = status
+        """kube-apiserver's; None: there was no answer."""
+        self.said = said
+        """kube-apiserver's own words; None: it was not itself that answered."""
 
 
 class UnexpectedStatus(Exception):
@@ -60,17 +66,6 @@ class UnexpectedStatus(Exception):
 
 class NoCluster(Exception):
     """No configuration that can be used says where the cluster is; the message says what was looked for."""
-
-
-def status_message(body: bytes) -> str:
-    """The message of a Kubernetes Status; what else came (a proxy's page, say) is not repeated."""
-    try:
-        status = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return "not a Kubernetes Status"
-    if isinstance(status, dict) and status.get("kind") == "Status":
-        return str(status.get("message"))[:500]
-    return "not a Kubernetes Status"
 
 
 async def load_configuration(kubeconfig: str, context: str) -> Configuration:
@@ -148,7 +143,7 @@ class Client:
         )
         self._proxy = configuration.proxy or _proxy_of_environment(str(configuration.host))
         self._timeout_s = timeout_s
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+        self._timeout = _timeout(timeout_s)
 
     @property
     def address(self) -> str:
@@ -187,8 +182,9 @@ class Client:
         *,
         content_type: str = "application/json",
         token: str | None = None,
-    ) -> tuple[int, bytes]:
-        """Send any request, with the token where one is given. Returns the status and the body, whatever they are.
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """Send any request, with the token where one is given, and within `timeout_s` where that is given.
 
         Raises ClusterUnreachable, which says nothing of whether the request was carried out.
         """
@@ -196,17 +192,20 @@ class Client:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         data = None if body is None else orjson.dumps(body)
-        async with self._open(method, path, query, data, self._timeout, headers) as response:
+        timeout = self._timeout if timeout_s is None else _timeout(timeout_s)
+        async with self._open(method, path, query, data, timeout, headers) as response:
             try:
-                return response.status, await response.read()
+                answer = await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
+            _require_available(response, method, path, answer)
+            return Answer(response.status, answer, warning_texts(response.headers.getall(hdrs.WARNING, ())))
 
     async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: object) -> bytes:
-        status, answer = await self.send(method, path, query, body)
-        if status not in (200, 201):
-            raise UnexpectedStatus(status, method, path, answer)
-        return answer
+        answer = await self.send(method, path, query, body)
+        if answer.status not in (200, 201):
+            raise UnexpectedStatus(answer.status, method, path, answer.body)
+        return answer.body
 
     @asynccontextmanager
     async def stream(
@@ -218,6 +217,7 @@ class Client:
         """
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_read=inactivity_s)
         async with self._open("GET", path, query, None, timeout, {}) as response:
+            _require_available(response, "GET", path, b"")
             if response.status != 200:
                 raise UnexpectedStatus(response.status, "GET", path, await response.read())
             yield response
@@ -257,8 +257,6 @@ class Client:
         finally:
             self._on_answer(*verb_and_resource(method, path, query), outcome, time.monotonic() - started)
         async with response:
-            if response.status == 429 or response.status >= 500:
-                raise ClusterUnreachable(f"{method} {path}: HTTP {response.status}")
             yield response
 
     async def _credentials(self) -> dict[str, str]:
@@ -274,3 +272,14 @@ class Client:
         settings = (await self._configuration.auth_settings()).values()
         # A newline at the end of a token's file is no part of the token, and would make every request invalid.
         return {setting["key"]: setting["value"].strip() for setting in settings}
+
+
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, connect=min(seconds, CONNECT_TIMEOUT_S))
+
+
+def _require_available(response: aiohttp.ClientResponse, method: str, path: str, body: bytes) -> None:
+    """Raises ClusterUnreachable for a status that says that nothing can be had now."""
+    status = response.status
+    if status == 429 or status >= 500:
+        raise ClusterUnreachable(f"{method} {path}: HTTP {status}", status=status, said=words_of(body))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from service.cluster.recent import Recent
+from service.cluster.deployment_cache import DeploymentCache
 from service.cluster.versions import Versions, version_number
 from service.model.derive import Unparsable, derive_space, derive_workload
 from service.model.index import Index
@@ -55,7 +55,7 @@ class DeploymentFeed:
         self._skipped: dict[str, Skipped] = {}
         self.versions: Versions[Key] = Versions()
         """By the key of the process that was written."""
-        self.recent = Recent()
+        self.cache = DeploymentCache()
 
     @property
     def skipped(self) -> Mapping[str, Skipped]:
@@ -89,7 +89,7 @@ class DeploymentFeed:
             self._skip(uid, raw, str(error))
         else:
             self._apply_workload(workload)
-            self.recent.refresh(workload, version, raw)
+            self.cache.refresh(workload, version, raw)
 
     def _apply_workload(self, workload: Workload) -> None:
         self._skipped.pop(workload.uid, None)
@@ -113,7 +113,7 @@ class DeploymentFeed:
     def advance(self, version: int, *, listed: bool = False) -> None:
         if self.versions.advance(version, listed=listed):
             # The list is of another history: what is kept may never have been.
-            self.recent.clear()
+            self.cache.clear()
 
     def retain(self, uids: set[str]) -> Iterator[None]:
         uids = uids | self.versions.ahead

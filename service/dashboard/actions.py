@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from service.api.keys import INSTANCES, WRITING
+from service.api.keys import INSTANCES, WRITES
 from service.api.resources.processes.bodies import parse_scale
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
@@ -25,7 +25,7 @@ async def ask_scale(request: web.Request, user: User) -> web.StreamResponse:
     process = await _process(request, user)
     asked = _asked(request.query, process)
     try:
-        parse_scale(asked)
+        parse_scale(asked).changed_limits(process.workload)
     except CloudFoundryError as error:
         return await _confirm_scale(request, user, process, asked, error)
     return await _confirm_scale(request, user, process, asked)
@@ -36,7 +36,7 @@ async def scale(request: web.Request, user: User) -> web.StreamResponse:
     process = await _process(request, user)
     asked = _asked(await read_form(request), process)
     try:
-        async with request.app[WRITING].begin(user.actor, by_guid(process.guid), "scale") as write:
+        async with request.app[WRITES].begin(user.actor, by_guid(process.guid), "scale") as write:
             result = await write.apply(parse_scale(asked))
     except InvalidAuthToken:
         raise
@@ -54,7 +54,7 @@ async def terminate(request: web.Request, user: User) -> web.StreamResponse:
     """POST /ui/processes/{guid}/instances/{index}/terminate"""
     process = await _process(request, user)
     try:
-        await request.app[WRITING].terminate(user.actor, by_guid(process.guid), request.match_info["index"])
+        await request.app[WRITES].terminate(user.actor, by_guid(process.guid), request.match_info["index"])
     except InvalidAuthToken:
         raise
     except CloudFoundryError as error:
@@ -94,7 +94,7 @@ def _at(instances: "list[Instance] | Any", index: str) -> Instance | None:
     return next((instance for instance in instances if str(instance.index) == index), None)
 
 
-def _present(process: Process) -> dict[str, int | None]:
+def _present(process: Process) -> dict[str, int]:
     return {
         "instances": process.workload.instances,
         "memory_in_mb": process.workload.memory_in_mb,

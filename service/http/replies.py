@@ -48,6 +48,8 @@ def _base(scheme: str, host: str) -> str | None:
     return f"{scheme}://{host}" if scheme in ("http", "https") and _HOST.fullmatch(host) else None
 
 
+LONGEST_WARNINGS = 4096
+"""Characters of the header that holds warnings, form-encoded: proxies and clients refuse heads of a few KiB."""
 STATS_UNAVAILABLE = "Stats server temporarily unavailable."
 LAGGING = "The metadata store cannot be reached: other replicas may show this change later"
 
@@ -117,8 +119,12 @@ def _is_worth_compressing(request: web.Request, body: bytes) -> bool:
 
 
 def _cf_warnings(warnings: Iterable[str | None]) -> dict[str, str]:
-    given = [quote_plus(text) for text in warnings if text is not None]
-    return {"X-Cf-Warnings": ",".join(given)} if given else {}
+    header = ""
+    for text in warnings:
+        # What has no room is left out as a whole: clients fail on an escape that is cut in two.
+        if text is not None and len(longer := f"{header},{quote_plus(text)}".lstrip(",")) <= LONGEST_WARNINGS:
+            header = longer
+    return {"X-Cf-Warnings": header} if header else {}
 
 
 def _matches(if_none_match: str | None, tag: str) -> bool:

@@ -99,7 +99,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
     liveness = visible_check(container.livenessProbe, container.startupProbe)
     readiness = visible_check(container.readinessProbe, None)
     return {
-        "command": _command(container),
+        "command": command_text(container.command, container.args),
         "user": _user(container, template.spec, annotations.get(keys.user)),
         "memory_in_mb": memory_in_mb,
         "disk_in_mb": disk_in_mb,
@@ -169,8 +169,9 @@ def _changed_at(meta: ObjectMeta) -> int:
     return microseconds(max(moments)) if moments else 0
 
 
-def _command(container: Container) -> str:
-    words: Sequence[str] = [*(container.command or ()), *(container.args or ())]
+def command_text(command: Sequence[str] | None, args: Sequence[str] | None) -> str:
+    """A container's command and arguments as one text; empty: it has none of its own."""
+    words = [*(command or ()), *(args or ())]
     if len(words) == 3 and words[0].rpartition("/")[2] == "sh" and words[1] == "-c":
         return words[2]
     return shlex.join(words)
@@ -185,9 +186,10 @@ def _user(container: Container, pod: PodSpec, written: str | None) -> str | None
     return None
 
 
-def _limit(container: Container, pod: PodSpec, resource: str) -> int | None:
+def _limit(container: Container, pod: PodSpec, resource: str) -> int:
+    """In MiB, rounded up; 0: there is none. Raises ValueError."""
     amount = limit(container.resources, pod, resource)
-    return None if amount is None else mebibytes(amount)
+    return 0 if amount is None else mebibytes(amount)
 
 
 def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:

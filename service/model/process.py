@@ -59,8 +59,10 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     command: str
     user: str | None
     instances: int
-    memory_in_mb: int | None
-    disk_in_mb: int | None
+    memory_in_mb: int
+    """The limit; 0: there is none."""
+    disk_in_mb: int
+    """The same of its ephemeral storage."""
     health_check: HealthCheck
     readiness_health_check: HealthCheck
     revision_guid: str | None

@@ -230,4 +230,4 @@ class Instances:
 
     async def _decide(self, unsettled: Mapping[Key, Process], decide: Callable[[Record, int], Record]) -> None:
         for record in await self._records.change_all(unsettled.keys(), decide):
-            self._barrier.take(record)
+            self._barrier.accept_row(record)

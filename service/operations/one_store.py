@@ -1,4 +1,4 @@
-"""A change that one store alone has a part in: Kubernetes, which decides by itself, or Postgres."""
+"""How to carry out a change of one store only: of the Deployment in Kubernetes, or of the row in Postgres."""
 
 from contextlib import suppress
 
@@ -19,37 +19,40 @@ class OneStore:
         self._outcomes = outcomes
 
     async def change_deployment(self, token: str, process: Process, change: Change) -> Written:
-        """Change the Deployment, unless nothing of it is to be changed.
+        """Change the Deployment, unless it is as asked for already.
 
-        Raises Denied, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
+        Raises Denied, WebhookFailed, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
         """
         plans = Plans(self._workloads, token, process, change)
         done = await self._without_reading(token, process, change, plans)
         while done is None:
             plan = await plans.read()
             if not plan.patch:
-                return await self._outcomes.unchanged(process, plan.live.workload)
+                return await self._outcomes.unchanged(process, plan.snapshot.workload)
             with suppress(Conflict):
-                done = await self._workloads.patch(token, plan.live, plan.live.guarded(plan.patch, None))
+                done = await self._apply(token, plan)
         return await self._outcomes.deployment_changed(process, done)
 
     async def _without_reading(self, token: str, process: Process, change: Change, plans: Plans) -> Changed | None:
-        """The change made in one request; None, and nothing is changed, where the Deployment has to be read for it."""
+        """Make the change in one request. None, and nothing is changed: the Deployment has to be read for it."""
         with suppress(*REFUSALS):
-            if plan := plans.remembered():
-                return await self._workloads.patch(token, plan.live, plan.live.guarded(plan.patch, None))
-        return await self._workloads.scale_at_once(token, process.workload, change)
+            if plan := plans.cached():
+                return await self._apply(token, plan)
+        return await self._workloads.scale_blind(token, process.workload, change)
+
+    async def _apply(self, token: str, plan: Plan) -> Changed:
+        return await self._workloads.patch(token, plan.snapshot, plan.snapshot.guarded(plan.patch, None))
 
     async def change_row(self, process: Process, plan: Plan, change: MetadataChange) -> Written | None:
-        """Change the row. The plan has the Deployment as it is, of which nothing is to be changed.
+        """Change the row. The plan has the Deployment as it was just read, of which nothing is to be changed.
 
-        None, and nothing is changed: others are between their two halves, and the change must have its place among
-        them. Raises LabelLimitExceeded, AnnotationLimitExceeded, DatabaseUnavailable.
+        None, and nothing is changed: writes of both stores are under way, and this one has to be ordered among them.
+        Raises LabelLimitExceeded, AnnotationLimitExceeded, DatabaseUnavailable.
         """
-        live = plan.live
+        snapshot = plan.snapshot
 
         def decide(row: Record, now: int) -> Record:
-            row = rules.seen(row, live.workload.write_id, live.version, now)
+            row = rules.reconciled(row, snapshot.workload.write_id, snapshot.version, now)
             if row.metadata.pending:
                 raise _UnderWay
             return rules.changed(row, change, now)
@@ -58,7 +61,7 @@ class OneStore:
             row = await self._records.change(process.key, decide)
         except _UnderWay:
             return None
-        return self._outcomes.row_changed(live.workload, row)
+        return self._outcomes.row_changed(snapshot.workload, row)
 
 
 class _UnderWay(Exception):

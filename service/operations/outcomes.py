@@ -1,4 +1,4 @@
-"""What a write leaves behind: the process as the caller is shown it, and what other replicas are told."""
+"""The end of a write: other replicas are told of it, and the caller is shown the process as it has become."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +26,11 @@ class Written:
 
     process: Process
     lagging: bool = False
-    """Other replicas could not be told: they show it when their watches do."""
+    """Whether other replicas could not be told: they show it when their watches bring it."""
     is_change: bool = True
-    """False: nothing was left to be changed, and neither store was asked to."""
+    """False: all was as asked for already, and neither store was asked to change anything."""
+    warnings: tuple[str, ...] = ()
+    """Kubernetes', of the change."""
 
 
 class Outcomes:
@@ -39,38 +41,38 @@ class Outcomes:
         self._barrier = barrier
 
     async def unchanged(self, process: Process, workload: Workload) -> Written:
-        """Of a request that changes nothing: the process as all writes before it have left it."""
+        """The end of a request that changes nothing: the process as all writes before it have left it."""
         await self._barrier.catch_up()
         return Written(self._merged(workload, (self._index.find(process.key) or process).metadata), is_change=False)
 
-    def row_changed(self, workload: Workload, row: Record) -> Written:
-        """Postgres has taken the change, and is all that had to."""
-        self._barrier.take(row)
-        return Written(self._merged(workload, row.metadata))
+    def row_changed(self, workload: Workload, row: Record, warnings: tuple[str, ...] = ()) -> Written:
+        """The end of a change whose row is saved; `workload` is the Deployment's part of the process."""
+        self._barrier.accept_row(row)
+        return Written(self._merged(workload, row.metadata), warnings=warnings)
 
     async def deployment_changed(self, process: Process, done: Changed) -> Written:
-        """Kubernetes has taken the change, and is all that had to: tell the other replicas."""
+        """The end of a change of the Deployment alone: save its version in the row, for other replicas to look for."""
         self._deployments.accept_workload(done.workload, done.version)
         try:
             row = await self._records.note(process.key, deployment_version=done.version)
         except DatabaseUnavailable as error:
             return self._untold(process, done, lambda metadata: metadata, error)
-        return self.row_changed(done.workload, row)
+        return self.row_changed(done.workload, row, done.warnings)
 
     async def both_changed(self, process: Process, done: Changed, change: MetadataChange) -> Written:
-        """Kubernetes has taken its half of the change: make the other one lasting, and tell the other replicas."""
+        """The end of a change that Kubernetes has committed: fold the row's half, and save the Deployment's version."""
         self._deployments.accept_workload(done.workload, done.version)
 
         def fold(row: Record, now: int) -> Record:
-            row = rules.seen(row, done.workload.write_id, done.version, now)
+            row = rules.reconciled(row, done.workload.write_id, done.version, now)
             return msgspec.structs.replace(row, deployment_version=max(row.deployment_version, done.version))
 
         try:
             row = await self._records.change(process.key, fold)
         except DatabaseUnavailable as error:
-            # It is prepared and committed, so it counts; whoever writes next folds it.
+            # It is prepared and committed, and so it shows. The next writer folds it.
             return self._untold(process, done, lambda metadata: metadata.changed(change), error)
-        return self.row_changed(done.workload, row)
+        return self.row_changed(done.workload, row, done.warnings)
 
     def _untold(
         self,
@@ -81,7 +83,7 @@ class Outcomes:
     ) -> Written:
         log.warning("other replicas not told", reason=error.reason)
         known = self._index.find(process.key) or process
-        return Written(self._merged(done.workload, changed(known.metadata)), lagging=True)
+        return Written(self._merged(done.workload, changed(known.metadata)), lagging=True, warnings=done.warnings)
 
     def _merged(self, workload: Workload, metadata: Metadata) -> Process:
         return merge(workload, metadata, self._index.space(workload.namespace))

@@ -1,7 +1,7 @@
-"""How a change of a Deployment is planned: of which state of it, and again when that has passed.
+"""The plans of a change: what is to change of a Deployment, and which version of it that is for.
 
-A plan is made of the Deployment either as a change has lately left it, which saves a request, or as it is read now.
-Kubernetes refuses a plan that is made of any other than the present state.
+A plan is made for the version in the cache, which saves a request, or for the one that is read now. Kubernetes refuses
+a plan for any other than the present version, and then the next plan is made.
 """
 
 import asyncio
@@ -11,25 +11,25 @@ from dataclasses import dataclass
 
 from service.cluster.workloads import Conflict, Denied, Workloads
 from service.errors import ServiceUnavailable, UnprocessableEntity
-from service.model.changes import Change, Live, Patch
+from service.model.changes import Change
 from service.model.process import Process
+from service.model.snapshots import Patch, Snapshot
 
 ATTEMPTS = 12
-"""How often a plan is made anew. In a rollout the status of a Deployment alone changes a few times."""
+"""How often the Deployment is read for one change. In a rollout its status alone changes a few times."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.5
 
 REFUSALS = (Conflict, Denied, UnprocessableEntity)
-"""Where the plan was made of a remembered state, each of these only says that the Deployment has to be read."""
+"""For a plan from the cache, each of these says no more than that the Deployment has to be read."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to change of a Deployment, and of which state of it."""
-
-    live: Live
+    snapshot: Snapshot
+    """The Deployment that the patch is for."""
     patch: Patch
     is_read: bool
-    """The state was read for this plan, and is not one that was remembered."""
+    """Whether the snapshot was read for this plan; else it is from the cache."""
 
 
 class Overtaken(ServiceUnavailable):
@@ -40,7 +40,7 @@ class Overtaken(ServiceUnavailable):
 
 
 class Plans:
-    """The plans of one change, one after the other: whoever asks for the next says that the last one was refused."""
+    """The plans of one change. A request for the next one means that the last one was refused."""
 
     def __init__(self, workloads: Workloads, token: str, process: Process, change: Change) -> None:
         self._workloads = workloads
@@ -50,20 +50,21 @@ class Plans:
         self._attempts = 0
         self._pause = FIRST_PAUSE_S
 
-    def remembered(self) -> Plan | None:
-        """A plan of the remembered state; None: nothing is remembered, or that is not enough to make a plan of."""
-        live = self._workloads.recall(self._process.workload)
-        if live is None:
+    def cached(self) -> Plan | None:
+        """A plan for the version in the cache. None: there is none, or it is such that it has to be read anew."""
+        snapshot = self._workloads.cached(self._process.workload)
+        if snapshot is None:
             return None
         with suppress(UnprocessableEntity):
-            if patch := self._change.patch(live):
-                return Plan(live, patch, is_read=False)
+            if patch := self._change.patch(snapshot):
+                return Plan(snapshot, patch, is_read=False)
         return None
 
     async def read(self) -> Plan:
-        """A plan of the state as it is read now, with the caller's token; after a pause, but for the first.
+        """A plan for the version that is read now, with the caller's token; after a pause, but for the first.
 
-        Raises what reading does, UnprocessableEntity where the change cannot be made of what is read, and Overtaken.
+        Raises what Workloads.read does, UnprocessableEntity where the change cannot be made of that version, and
+        Overtaken.
         """
         if self._attempts == ATTEMPTS:
             raise Overtaken
@@ -71,5 +72,5 @@ class Plans:
             await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
             self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
         self._attempts += 1
-        live = await self._workloads.read(self._token, self._process.workload)
-        return Plan(live, self._change.patch(live), is_read=True)
+        snapshot = await self._workloads.read(self._token, self._process.workload)
+        return Plan(snapshot, self._change.patch(snapshot), is_read=True)

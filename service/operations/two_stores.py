@@ -1,8 +1,8 @@
-"""A change that both stores have a part in, and that is made wholly or not at all: service.model.record says how."""
+"""How to carry out a change of both stores, wholly or not at all: the three steps of service.model.record."""
 
 import secrets
 
-from service.cluster.workloads import Conflict, Denied, Workloads
+from service.cluster.workloads import Conflict, Denied, WebhookFailed, Workloads
 from service.errors import CloudFoundryError, ServiceUnavailable
 from service.model import record as rules
 from service.model.changes import Change
@@ -26,19 +26,18 @@ class TwoStores:
         self._one_store = one_store
 
     async def change(self, token: str, process: Process, change: Change) -> Written:
-        """Change the row, and the Deployment where it has a part in the change.
+        """Change the row, and the Deployment unless it is as asked for already.
 
-        Raises Denied, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
+        Raises Denied, WebhookFailed, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
         """
         pending = _Pending(self._records, process, change.metadata)
         try:
             return await self._change(token, process, change, pending)
-        except (Denied, Overtaken):
+        except (Denied, WebhookFailed, Overtaken):
             await pending.discard()
             raise
         except ServiceUnavailable:
-            # The patch may yet be carried out: what is pending counts if it is, and is dropped by the next writer if
-            # it is not.
+            # Kubernetes may yet apply the patch. What is pending then shows; if not, the next writer drops it.
             raise
         except CloudFoundryError:
             await pending.discard()
@@ -46,14 +45,15 @@ class TwoStores:
 
     async def _change(self, token: str, process: Process, change: Change, pending: "_Pending") -> Written:
         plans = Plans(self._workloads, token, process, change)
-        remembered = plans.remembered()
+        cached = plans.cached()
         while True:
-            plan, remembered = remembered or await plans.read(), None
+            plan, cached = cached or await plans.read(), None
             if not plan.patch and (written := await self._one_store.change_row(process, plan, change.metadata)):
                 return written
             try:
                 await pending.prepare(plan)
-                done = await self._workloads.patch(token, plan.live, plan.live.guarded(plan.patch, pending.write_id))
+                body = plan.snapshot.guarded(plan.patch, pending.write_id)
+                done = await self._workloads.patch(token, plan.snapshot, body)
             except REFUSALS as error:
                 if plan.is_read and not isinstance(error, Conflict):
                     raise
@@ -62,7 +62,7 @@ class TwoStores:
 
 
 class _Pending:
-    """The row's half of a change, stored as pending under the id of the write."""
+    """The row's half of a change, which is stored as pending under the id of the write."""
 
     def __init__(self, records: Records, process: Process, change: MetadataChange) -> None:
         self._records = records
@@ -72,26 +72,26 @@ class _Pending:
         self.write_id = secrets.token_urlsafe(8)
 
     async def prepare(self, plan: Plan) -> None:
-        """Store it, to be committed on the state that the plan is made of.
+        """Store it, to be committed on the version that the plan is for.
 
         Raises LabelLimitExceeded, AnnotationLimitExceeded, DatabaseUnavailable.
         """
-        live = plan.live
-        take_in = rules.seen if plan.is_read else rules.folded
+        snapshot = plan.snapshot
+        reconcile = rules.reconciled if plan.is_read else rules.folded
 
         def decide(row: Record, now: int) -> Record:
-            row = take_in(row, live.workload.write_id, live.version, now)
-            return rules.prepared(row, self.write_id, self._change, live.version)
+            row = reconcile(row, snapshot.workload.write_id, snapshot.version, now)
+            return rules.prepared(row, self.write_id, self._change, snapshot.version)
 
         await self._records.change(self._process.key, decide)
         self._is_stored = True
 
     async def discard(self) -> None:
-        """Take it away again, if it was stored: it will not be committed."""
+        """Remove it, if it was stored: it will not be committed."""
         if not self._is_stored:
             return
         try:
             await self._records.change(self._process.key, lambda row, _now: rules.discarded(row, self.write_id))
         except DatabaseUnavailable as error:
-            # It shows nowhere, and the next writer drops it.
+            # It does not show, and the next writer drops it.
             log.warning("prepared change left behind", reason=error.reason)

@@ -1,6 +1,7 @@
-"""Changes of processes, with the caller's own token: Kubernetes decides whether they may, and its audit log names them.
+"""Writes of processes. They go out with the caller's own token: Kubernetes decides, and its audit log names the caller.
 
-service.model.record says how one request changes Kubernetes and Postgres, or neither.
+A write finds its process, makes sure of who may change it, and carries the change out in one store
+(service.operations.one_store) or in both (two_stores), by plans (plans) that Kubernetes takes or refuses.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import orjson
 from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
 from service.cluster.feeds import PodFeed
 from service.cluster.versions import version_number
-from service.cluster.workloads import Denied, Workloads
+from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
 from service.errors import CloudFoundryError, NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
 from service.health import Health
 from service.model.changes import Change
@@ -32,7 +33,7 @@ from service.telemetry import get_logger
 log = get_logger(__name__)
 
 WRITE_S = 60.0
-"""For everything one write does."""
+"""Time for all that one write does."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Actor:
     token: str | None = field(repr=False)
 
 
-class Writing:
+class Writes:
     def __init__(
         self,
         *,
@@ -68,9 +69,10 @@ class Writing:
 
     @asynccontextmanager
     async def begin(self, actor: Actor, address: Address, action: str) -> AsyncIterator["Write"]:
-        """A write of one process, audited as `action`. What is wrong with the body is raised inside of the block.
+        """Begin a write of the process at an address. The audit log shows it as `action`, with what becomes of it.
 
-        Raises ResourceNotFound, NotAuthorized, UnprocessableEntity, ServiceUnavailable.
+        The body is to be parsed inside of the block, so that a caller who may not write learns that first. Raises
+        ResourceNotFound, NotAuthorized, UnprocessableEntity, ServiceUnavailable.
         """
         with audited(action, actor.caller.name) as entry:
             self._health.require_loaded()
@@ -80,6 +82,9 @@ class Writing:
             try:
                 async with asyncio.timeout(WRITE_S):
                     yield Write(self, actor, process, entry)
+            except Refused:
+                # Kubernetes looks at what is asked for only after it has let the caller ask.
+                raise
             except UnprocessableEntity:
                 # Who may not write is told so, and nothing else.
                 await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
@@ -88,7 +93,7 @@ class Writing:
                 raise ServiceUnavailable("The change took too long; it may have been made") from error
 
     async def terminate(self, actor: Actor, address: Address, index: str) -> None:
-        """Delete the Pod that is the instance, if there is one. Raises as `begin`; no such index: ResourceNotFound."""
+        """Delete the Pod of an instance, if it has one. Raises as `begin` does; no such index: ResourceNotFound."""
         with audited("terminate", actor.caller.name) as entry:
             meaning, freshness = await self._reads.get(actor.caller, address, pods=True)
             process = entry.process = meaning.item
@@ -104,6 +109,8 @@ class Writing:
                 deleted = await self._workloads.delete_pod(actor.token, pod)
             except Denied as error:
                 raise await self.refusal(actor, process, DELETE_PODS, pod.name, error) from error
+            except WebhookFailed as error:
+                raise Refused(error) from error
             if deleted is None:
                 return
             self._pods.accept_answer(deleted)
@@ -129,6 +136,8 @@ class Writing:
             return written
         except Denied as error:
             raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, process.workload.name, error) from error
+        except WebhookFailed as error:
+            raise Refused(error) from error
 
     async def _require_one(self, actor: Actor, meaning: Meaning[Process], permission: Permission) -> None:
         """Raises UnprocessableEntity where an address means several processes, to whoever may change any of them."""
@@ -148,9 +157,9 @@ class Writing:
     async def refusal(
         self, actor: Actor, process: Process, permission: Permission, name: str, denied: Denied
     ) -> CloudFoundryError:
-        """What a 403 of Kubernetes was about: the caller, or, if they may do such things, what they wanted."""
+        """What a 403 of Kubernetes means: NotAuthorized, or Refused where the caller may do such things."""
         if await self._access.may_change(actor.caller, permission, process.workload.namespace, name):
-            return UnprocessableEntity(f"Kubernetes refuses this: {denied}")
+            return Refused(denied)
         return NotAuthorized()
 
 
@@ -158,7 +167,7 @@ class Writing:
 class Write:
     """One write under way."""
 
-    _writing: Writing
+    _writes: Writes
     _actor: Actor
     _process: Process
     _entry: Entry
@@ -166,7 +175,7 @@ class Write:
     async def apply(self, change: Change) -> Written:
         """Make the change, all or nothing."""
         self._entry.changes.extend(change.names())
-        return await self._writing.apply(self._actor, self._process, change)
+        return await self._writes.apply(self._actor, self._process, change)
 
 
 def _index(text: str, process: Process) -> int:

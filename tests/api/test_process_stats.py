@@ -104,7 +104,7 @@ async def test_running_instances_are_described(
             "mem_quota": 64 << 20,
             "disk_quota": 128 << 20,
             "log_rate_limit": -1,
-            "fds_quota": None,
+            "fds_quota": 16384,
             "instance_ports": [
                 {
                     "external": port,

@@ -117,18 +117,18 @@ def test_an_answer_slow_to_come_does_not_take_away_what_a_list_has_shown_meanwhi
 def test_a_deployment_kept_for_its_next_change_is_the_latest_known() -> None:
     feed = DeploymentFeed(Index(), Keys())
     feed.advance(100, listed=True)
-    recent, workload = feed.recent, derive_workload(decode(raw_deployment("web", 110), type=Deployment), Keys())
-    recent.put(workload, 110, raw_deployment("web", 110))
+    cache, workload = feed.cache, derive_workload(decode(raw_deployment("web", 110), type=Deployment), Keys())
+    cache.put(workload, 110, raw_deployment("web", 110))
     list(feed.upsert("web", 120, raw_deployment("web", 120)))
     feed.advance(120)
     # What an earlier change has left is heard of late.
-    recent.put(workload, 115, raw_deployment("web", 115))
-    kept = recent.get("web")
+    cache.put(workload, 115, raw_deployment("web", 115))
+    kept = cache.get("web")
     assert kept is not None
     assert (kept.version, orjson.loads(kept.raw)["metadata"]["resourceVersion"]) == (120, "120")
     # A list of a cluster restored from a backup: that version may never come.
     feed.advance(50, listed=True)
-    assert recent.get("web") is None
+    assert cache.get("web") is None
 
 
 def test_a_label_taken_off_and_put_back_before_an_answer_showed_it_takes_nothing_away() -> None:

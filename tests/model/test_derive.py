@@ -345,28 +345,28 @@ def test_instances_are_one_where_replicas_are_absent() -> None:
     ("limits", "memory", "disk"),
     [
         ({"memory": "64Mi", "ephemeral-storage": "1Gi"}, 64, 1024),
-        ({"memory": "1"}, 1, None),
-        ({"ephemeral-storage": "1025Ki"}, None, 2),
-        ({"memory": "1G"}, 954, None),
+        ({"memory": "1"}, 1, 0),
+        ({"ephemeral-storage": "1025Ki"}, 0, 2),
+        ({"memory": "1G"}, 954, 0),
         ({"memory": 1048577, "ephemeral-storage": 1e9}, 2, 954),
-        ({"memory": 2.5}, 1, None),
-        ({"cpu": "500m"}, None, None),
-        ({}, None, None),
-        (None, None, None),
+        ({"memory": 2.5}, 1, 0),
+        ({"cpu": "500m"}, 0, 0),
+        ({}, 0, 0),
+        (None, 0, 0),
     ],
 )
-def test_limits_are_mebibytes_rounded_up(
-    limits: Mapping[str, Any] | None, memory: int | None, disk: int | None
+def test_limits_are_mebibytes_rounded_up_and_none_is_zero(
+    limits: Mapping[str, Any] | None, memory: int, disk: int
 ) -> None:
     found = derived(container={"resources": {"limits": limits, "requests": {"memory": "7Mi"}}})
     assert (found.memory_in_mb, found.disk_in_mb) == (memory, disk)
-    assert {type(found.memory_in_mb), type(found.disk_in_mb)} <= {int, type(None)}
+    assert {type(found.memory_in_mb), type(found.disk_in_mb)} == {int}
 
 
 @pytest.mark.parametrize("container", [{}, {"resources": None}, {"resources": {}}])
-def test_without_limits_memory_and_disk_are_null(container: Mapping[str, Any]) -> None:
+def test_without_resources_memory_and_disk_are_zero(container: Mapping[str, Any]) -> None:
     found = derived(container=container)
-    assert (found.memory_in_mb, found.disk_in_mb) == (None, None)
+    assert (found.memory_in_mb, found.disk_in_mb) == (0, 0)
 
 
 @pytest.mark.parametrize("resource", ["memory", "ephemeral-storage"])
@@ -705,4 +705,4 @@ def test_limits_of_the_whole_pod_are_the_apps_where_its_container_has_none() -> 
     assert (found.memory_in_mb, found.disk_in_mb) == (64, 1024)
     found = derived(pod=whole, container={"resources": {"limits": {"memory": "16Mi"}}})
     assert (found.memory_in_mb, found.disk_in_mb) == (16, 1024)
-    assert derived(pod={"resources": {"limits": None}}).memory_in_mb is None
+    assert derived(pod={"resources": {"limits": None}}).memory_in_mb == 0

@@ -33,12 +33,12 @@ def present_process_instances(process: Process, found: Sequence[Instance], base:
     }
 
 
-def present_stats(stats: Stats, now: int) -> dict[str, Any]:
-    """The body of stats."""
-    return {"resources": [_stat(stats, instance, now) for instance in stats.instances]}
+def present_stats(stats: Stats, now: int, fds_quota: int) -> dict[str, Any]:
+    """The body of stats. `fds_quota` is the setting of that name."""
+    return {"resources": [_stat(stats, instance, now, fds_quota) for instance in stats.instances]}
 
 
-def _stat(stats: Stats, instance: Instance, now: int) -> dict[str, Any]:
+def _stat(stats: Stats, instance: Instance, now: int, fds_quota: int) -> dict[str, Any]:
     workload, pod = stats.process.workload, instance.pod
     row: dict[str, Any] = {
         "type": workload.type,
@@ -59,7 +59,7 @@ def _stat(stats: Stats, instance: Instance, now: int) -> dict[str, Any]:
         "mem_quota": pod.memory,
         "disk_quota": pod.disk,
         "log_rate_limit": stats.process.metadata.log_rate_limit_in_bytes_per_second,
-        "fds_quota": None,
+        "fds_quota": fds_quota,
         "instance_ports": [
             {
                 "external": external,

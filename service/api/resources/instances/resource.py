@@ -3,7 +3,7 @@
 import orjson
 from aiohttp import web
 
-from service.api.keys import INSTANCES, WRITING
+from service.api.keys import INSTANCES, WRITES
 from service.api.operation import Documented, Operation
 from service.api.queries import SingleQuery
 from service.api.readable import At
@@ -14,6 +14,7 @@ from service.api.resources.processes.addresses import ADDRESSES, BY_GUID, addres
 from service.api.resources.processes.presenter import replica_failure
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.errors import BadQueryParameter, ResourceNotFound, StatsUnavailable, UnprocessableEntity
+from service.http.keys import SETTINGS
 from service.http.replies import STATS_UNAVAILABLE, answer, base_url
 from service.operations.ambiguity import of_read
 
@@ -26,7 +27,8 @@ async def get_stats(request: web.Request) -> web.Response:
     meaning, stats, freshness = await request.app[INSTANCES].stats(caller, address_of(request.match_info))
     unavailable = STATS_UNAVAILABLE if stats.usage is None else None
     warnings = [of_read(meaning), replica_failure(stats.process), unavailable]
-    return answer(request, orjson.dumps(present_stats(stats, now())), freshness, warnings=warnings)
+    body = present_stats(stats, now(), request.app[SETTINGS].fds_quota)
+    return answer(request, orjson.dumps(body), freshness, warnings=warnings)
 
 
 async def list_instances(request: web.Request) -> web.Response:
@@ -44,7 +46,7 @@ async def list_instances(request: web.Request) -> web.Response:
 async def terminate(request: web.Request) -> web.Response:
     """DELETE …/instances/{index}, at both addresses"""
     actor = await actor_of(request)
-    await request.app[WRITING].terminate(actor, address_of(request.match_info), request.match_info["index"])
+    await request.app[WRITES].terminate(actor, address_of(request.match_info), request.match_info["index"])
     return web.Response(status=204)
 
 

@@ -59,7 +59,7 @@ SCHEMAS: Mapping[str, JSONSchema] = {
             "mem_quota": or_null(_BYTES),
             "disk_quota": or_null(_BYTES),
             "log_rate_limit": integer(-1, description="In bytes per second; -1: no limit."),
-            "fds_quota": NULL,
+            "fds_quota": integer(0, description="Open files that an instance may have: a setting of the service."),
             "instance_ports": array(
                 obj(
                     {
@@ -102,5 +102,5 @@ _USAGE = {(_RUNNING.name, _RUNNING.container): Usage(NOW - 15 * SECOND, cpu_nano
 
 ANSWERS: Mapping[str, Any] = {
     "ProcessInstances": present_process_instances(EXAMPLE, _INSTANCES, "https://api.example.org", NOW),
-    "Stats": present_stats(Stats(EXAMPLE, _INSTANCES, _USAGE), NOW),
+    "Stats": present_stats(Stats(EXAMPLE, _INSTANCES, _USAGE), NOW, 16384),
 }

@@ -6,16 +6,17 @@ from functools import lru_cache
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from service.api import patterns
-from service.api.bodies import INT32, INT64, BodySchema, Integer, MetadataBody, Text, load, nested
-from service.model.changes import Scale, Update, User
-from service.model.probes import TYPES, CheckChange
+from service.api.bodies import INT32, INT64, Amount, BodySchema, Integer, MetadataBody, Text, load, nested
+from service.api.resources.processes.presenter import HIDDEN_COMMAND
+from service.model.changes import Scale, Update
+from service.model.edits import User
+from service.model.probes import LONGEST_TIMEOUT_S, TYPES, CheckChange
 from service.model.process import MetadataChange
 
 LONGEST_COMMAND, LONGEST_ENDPOINT = 4096, 255
-LONGEST_TIMEOUT_S = 180
 
 
 def parse_scale(document: object) -> Scale:
@@ -35,17 +36,21 @@ def parse_update(document: object, user_ids: Mapping[str, int]) -> Update:
     """`user_ids` are the uids that stand for names of users. Raises UnprocessableEntity with every complaint."""
     values = load(update_body(user_ids), document)
     metadata = values.get("metadata", {})
+    command = values.get("command", UNSET)
     return Update(
-        command=values.get("command", UNSET),
+        # What a list has shown in place of the command, sent back with the rest of it.
+        command=UNSET if command == HIDDEN_COMMAND else command,
         user=values.get("user", UNSET),
-        health_check=_check_change(values.get("health_check")),
-        readiness_health_check=_check_change(values.get("readiness_health_check")),
+        health_check=_check_change(values.get("health_check", {})),
+        readiness_health_check=_check_change(values.get("readiness_health_check", {})),
         metadata=MetadataChange(labels=metadata.get("labels", {}), annotations=metadata.get("annotations", {})),
     )
 
 
-def _check_change(check: Mapping[str, Any] | None) -> CheckChange | None:
-    return CheckChange(check.get("type"), check.get("data", {})) if check else None
+def _check_change(check: Mapping[str, Any] | None) -> CheckChange | UnsetType | None:
+    if check is None:
+        return None
+    return CheckChange(check.get("type"), check.get("data", {})) if check else UNSET
 
 
 class _User(fields.Field[User]):
@@ -69,10 +74,12 @@ class _User(fields.Field[User]):
 
 
 class ScaleBody(BodySchema):
-    instances = Integer(0, INT32)
-    memory_in_mb = Integer(1, INT32)
-    disk_in_mb = Integer(1, INT32)
-    log_rate_limit_in_bytes_per_second = Integer(-1, INT64)
+    """0 MiB is how no limit shows: where there is none it may be sent back, and elsewhere it is refused later."""
+
+    instances = Amount(0, INT32)
+    memory_in_mb = Amount(0, INT32)
+    disk_in_mb = Amount(0, INT32)
+    log_rate_limit_in_bytes_per_second = Amount(-1, INT64)
 
 
 class ReadinessHealthCheckData(BodySchema):
@@ -92,7 +99,11 @@ class ReadinessHealthCheckData(BodySchema):
 
 
 class HealthCheckData(ReadinessHealthCheckData):
-    timeout = Integer(1, LONGEST_TIMEOUT_S)
+    timeout = Integer(
+        1,
+        INT32,
+        shown={"description": f"Above {LONGEST_TIMEOUT_S} only what is shown already can be sent back."},
+    )
 
 
 class HealthCheckBody(BodySchema):
@@ -110,10 +121,12 @@ class ReadinessHealthCheckBody(HealthCheckBody):
 class UpdateBody(BodySchema):
     """`user` needs the names that settings know: `update_body` adds them."""
 
-    command = Text(1, LONGEST_COMMAND)
+    command = Text(
+        0, LONGEST_COMMAND, description="Null: back to what the app came with. Empty: only where it is shown so."
+    )
     user = _User({})
-    health_check = nested(HealthCheckBody)
-    readiness_health_check = nested(ReadinessHealthCheckBody)
+    health_check = nested(HealthCheckBody, allow_none=True)
+    readiness_health_check = nested(ReadinessHealthCheckBody, allow_none=True)
     metadata = nested(MetadataBody)
 
 

@@ -4,7 +4,7 @@ import orjson
 from aiohttp import web
 
 from service.api.bodies import LARGEST_SCALE, read_document
-from service.api.keys import WRITING
+from service.api.keys import WRITES
 from service.api.operation import Documented, Errors, Operation
 from service.api.readable import At, Parent, Readable
 from service.api.requests import actor_of
@@ -62,7 +62,7 @@ async def update(request: web.Request) -> web.Response:
     """PATCH, at both addresses"""
     actor, base = await actor_of(request), base_url(request)
     document = await read_document(request)
-    async with request.app[WRITING].begin(actor, address_of(request.match_info), "update") as write:
+    async with request.app[WRITES].begin(actor, address_of(request.match_info), "update") as write:
         result = await write.apply(parse_update(document, request.app[SETTINGS].uids))
     return _present_written(base, result, 200)
 
@@ -71,17 +71,17 @@ async def scale(request: web.Request) -> web.Response:
     """POST …/actions/scale, at both addresses"""
     actor, base = await actor_of(request), base_url(request)
     document = await read_document(request, LARGEST_SCALE)
-    async with request.app[WRITING].begin(actor, address_of(request.match_info), "scale") as write:
+    async with request.app[WRITES].begin(actor, address_of(request.match_info), "scale") as write:
         result = await write.apply(parse_scale(document))
     return _present_written(base, result, 202)
 
 
 def _present_written(base: str, result: Written, status: int) -> web.Response:
     body = orjson.dumps(present_single(result.process, base))
-    return written(body, status, warnings=[LAGGING if result.lagging else None])
+    return written(body, status, warnings=[LAGGING if result.lagging else None, *result.warnings])
 
 
-_WRITING: Errors = (MessageParseError, ResourceNotFound, RequestTimeout, BodyTooLarge, UnprocessableEntity)
+_WRITE_ERRORS: Errors = (MessageParseError, ResourceNotFound, RequestTimeout, BodyTooLarge, UnprocessableEntity)
 
 
 def _operations(at: At) -> tuple[Operation, ...]:
@@ -97,7 +97,7 @@ def _operations(at: At) -> tuple[Operation, ...]:
             answer="Process",
             body=update_body,
             example=at.example,
-            errors=(*_WRITING, LabelLimitExceeded, AnnotationLimitExceeded),
+            errors=(*_WRITE_ERRORS, LabelLimitExceeded, AnnotationLimitExceeded),
         ),
         Operation(
             "POST",
@@ -110,7 +110,7 @@ def _operations(at: At) -> tuple[Operation, ...]:
             status=202,
             body=scale_body,
             example=at.example,
-            errors=_WRITING,
+            errors=_WRITE_ERRORS,
         ),
     )
 
