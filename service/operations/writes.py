@@ -145,7 +145,9 @@ class Writes:
             return
         for process in meaning.items:
             workload = process.workload
-            if await self._access.may_change(actor.caller, permission, workload.namespace, workload.name):
+            # Of Pods it is not known yet which.
+            name = "" if permission == DELETE_PODS else workload.name
+            if await self._access.may_change(actor.caller, permission, workload.namespace, name):
                 raise UnprocessableEntity(reason)
         raise NotAuthorized
 
