@@ -51,7 +51,7 @@ local requests, turn = {}, 0
 function init(args)
   local method, headers, hosts = "%s", {%s}, %d
   for i, path in ipairs(paths) do
-    if hosts > 1 then headers["Host"] = "host-" .. i %% hosts end
+    if hosts > 1 then headers["Host"] = "localhost:" .. 1000 + i %% hosts end
     requests[i] = wrk.format(method, path, headers, bodies[i])
   end
 end

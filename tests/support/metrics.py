@@ -25,6 +25,23 @@ class Scrape:
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
+    def asked(self) -> float:
+        """How many reviews and Deployments the service has asked kube-apiserver for, watches apart.
+
+        kube-apiserver's own count has also what controllers list as they clear away what earlier tests have made.
+        """
+        name, resources = (
+            "cf_processes_kube_requests_total",
+            (
+                "tokenreviews.authentication.k8s.io",
+                "subjectaccessreviews.authorization.k8s.io",
+                "deployments.apps",
+            ),
+        )
+        return sum(
+            self.value(name, resource=each) - self.value(name, resource=each, verb="watch") for each in resources
+        )
+
     def labels(self) -> dict[str, set[str]]:
         """The label names of each sample's name."""
         found: dict[str, set[str]] = defaultdict(set)
