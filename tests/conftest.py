@@ -13,7 +13,7 @@ from deploy.local.stack import Stack, local_stack
 from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.api import Api, running
-from tests.support.apps import MakeApp, Users
+from tests.support.apps import MakeApp, PathTo, Users
 from tests.support.kube import Kube, deployment, eventually
 
 
@@ -134,11 +134,15 @@ def make_app(api: Api, kube: Kube, space: str) -> MakeApp:
 
 
 @pytest.fixture(params=["by guid", "by app and type"])
-def path_to(request: pytest.FixtureRequest) -> Callable[[str, str], str]:
+def path_to(request: pytest.FixtureRequest, space: str) -> PathTo:
     """The path of a process, at either of its addresses."""
-    if request.param == "by guid":
-        return lambda app_guid, process_type: f"/v3/processes/{process_guid(app_guid, process_type)}"
-    return lambda app_guid, process_type: f"/v3/apps/{app_guid}/processes/{process_type}"
+
+    def path(app_guid: str, process_type: str, namespace: str | None = None) -> str:
+        if request.param == "by guid":
+            return f"/v3/processes/{process_guid(namespace or space, app_guid, process_type)}"
+        return f"/v3/apps/{app_guid}/processes/{process_type}"
+
+    return path
 
 
 @pytest.fixture(params=["all processes", "processes of an app"])

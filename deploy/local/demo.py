@@ -34,6 +34,7 @@ _SPACES = {
 
 METADATA = [
     Metadata(
+        namespace=STOREFRONT,
         app_guid=SHOP,
         type="web",
         labels={"tier": "frontend", "environment": "production"},
@@ -41,26 +42,36 @@ METADATA = [
         log_rate_limit_in_bytes_per_second=1_048_576,
     ),
     Metadata(
+        namespace=STOREFRONT,
         app_guid=SHOP,
         type="worker",
         labels={"tier": "backend", "environment": "production"},
         annotations={"contact": "shop@acme.example"},
     ),
-    Metadata(app_guid=SEARCH, type="web", labels={"tier": "backend", "environment": "production"}),
     Metadata(
+        namespace=STOREFRONT, app_guid=SEARCH, type="web", labels={"tier": "backend", "environment": "production"}
+    ),
+    Metadata(
+        namespace=BACK_OFFICE,
         app_guid=INVOICES,
         type="web",
         labels={"tier": "frontend", "environment": "staging"},
         annotations={"runbook": "https://wiki.acme.example/bills"},
     ),
     Metadata(
+        namespace=BACK_OFFICE,
         app_guid=REPORTS,
         type="web",
         labels={"tier": "backend", "deprecated": "true"},
         annotations={"contact": "nobody"},
         log_rate_limit_in_bytes_per_second=65_536,
     ),
-    Metadata(app_guid=COLLECTOR, type="worker", labels={"tier": "backend", "team.globex.example/owner": "ingest"}),
+    Metadata(
+        namespace=TELEMETRY,
+        app_guid=COLLECTOR,
+        type="worker",
+        labels={"tier": "backend", "team.globex.example/owner": "ingest"},
+    ),
 ]
 """What Kubernetes does not hold."""
 

@@ -18,26 +18,28 @@ ListPath = Callable[[str], str]
 
 
 async def test_viewer_sees_their_space_and_nothing_else(
-    api: Api, make_app: MakeApp, kube: Kube, users: Users, path_to: PathTo
+    api: Api, make_app: MakeApp, kube: Kube, users: Users, path_to: PathTo, space: str
 ) -> None:
     elsewhere = await kube.create_namespace()
     mine, hidden = await make_app("web", "worker"), await make_app("web", namespace=elsewhere)
     viewer = api.as_user(users.viewer)
     assert set(await viewer.all_guids("/v3/processes?per_page=1")) == {
-        process_guid(mine, "web"),
-        process_guid(mine, "worker"),
+        process_guid(space, mine, "web"),
+        process_guid(space, mine, "worker"),
     }
     assert await viewer.guids(f"/v3/processes?app_guids={hidden}") == []
     assert (await viewer.get(path_to(mine, "web"))).status == 200
-    assert (await viewer.get(path_to(hidden, "web"))).status == 404
+    assert (await viewer.get(path_to(hidden, "web", namespace=elsewhere))).status == 404
     await kube.delete_namespace(elsewhere)
 
 
-async def test_invisible_answers_exactly_like_what_does_not_exist(api: Api, make_app: MakeApp, users: Users) -> None:
+async def test_invisible_answers_exactly_like_what_does_not_exist(
+    api: Api, make_app: MakeApp, users: Users, space: str
+) -> None:
     app = await make_app("web")
     stranger = api.as_user(users.stranger)
     for hidden, missing in (
-        (f"/v3/processes/{process_guid(app, 'web')}", "/v3/processes/no-such"),
+        (f"/v3/processes/{process_guid(space, app, 'web')}", "/v3/processes/no-such"),
         (f"/v3/apps/{app}/processes/web", "/v3/apps/no-such/processes/web"),
         (f"/v3/apps/{app}/processes/worker", "/v3/apps/no-such/processes/worker"),
         (f"/v3/apps/{app}/processes", "/v3/apps/no-such/processes"),
@@ -73,7 +75,7 @@ async def test_each_verb_gives_what_it_says_and_no_more(
     assert (await user.get(f"/v3/apps/{app}/processes")).status == listed
     assert len(await user.guids(f"/v3/processes?app_guids={app}")) == (listed == 200)
     assert (await user.get(f"/v3/apps/{app}/processes/web")).status == got
-    assert (await user.get(f"/v3/processes/{process_guid(app, 'web')}")).status == got
+    assert (await user.get(f"/v3/processes/{process_guid(space, app, 'web')}")).status == got
     await kube.request("DELETE", f"{roles}/{role}")
 
 
@@ -147,13 +149,13 @@ async def test_permission_given_and_taken_shows_within_the_time_answers_are_kept
     )
 
     async def sees() -> bool:
-        return await user.guids("/v3/processes") == [process_guid(app, "web")]
+        return await user.guids("/v3/processes") == [process_guid(space, app, "web")]
 
     await eventually(sees)
     await kube.request("DELETE", f"{bindings}/late")
 
     async def blind() -> bool:
-        return (await user.get(f"/v3/processes/{process_guid(app, 'web')}")).status == 404
+        return (await user.get(f"/v3/processes/{process_guid(space, app, 'web')}")).status == 404
 
     await eventually(blind)
 

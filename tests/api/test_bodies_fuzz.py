@@ -54,7 +54,7 @@ class Target:
     database: asyncpg.Connection
 
     def paths(self) -> list[str]:
-        return [f"/v3/processes/{process_guid(self.app, 'web')}", f"/v3/apps/{self.app}/processes/web"]
+        return [f"/v3/processes/{process_guid(self.namespace, self.app, 'web')}", f"/v3/apps/{self.app}/processes/web"]
 
     async def state(self) -> tuple[Any, ...]:
         """All that requests may change, in both stores.

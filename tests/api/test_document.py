@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -136,20 +136,32 @@ class Asker:
         return replies
 
 
-def at_both_addresses(app: str, guid: str | None = None) -> list[str]:
-    return [f"/v3/processes/{guid or process_guid(app, 'web')}", f"/v3/apps/{app}/processes/web"]
+@dataclass(frozen=True)
+class Web:
+    """The web process of an app."""
+
+    app: str
+    guid: str
+
+    @classmethod
+    def of(cls, space: str, app: str) -> "Web":
+        return cls(app, process_guid(space, app, "web"))
+
+    @property
+    def addresses(self) -> list[str]:
+        return [f"/v3/processes/{self.guid}", f"/v3/apps/{self.app}/processes/web"]
 
 
-def everything(app: str, guid: str | None = None) -> list[Request]:
+def everything(web: Web) -> list[Request]:
     """Each operation once, in an order in which all succeed."""
     requests: list[Request] = [
         ("GET", "/", None),
         ("GET", "/v3/openapi.json", None),
         ("GET", "/v3/processes", None),
-        ("GET", f"/v3/apps/{app}/processes", None),
-        ("GET", f"{at_both_addresses(app, guid)[0]}/process_instances", None),
+        ("GET", f"/v3/apps/{web.app}/processes", None),
+        ("GET", f"{web.addresses[0]}/process_instances", None),
     ]
-    for path in at_both_addresses(app, guid):
+    for path in web.addresses:
         requests += [
             ("GET", path, None),
             ("GET", f"{path}/stats", None),
@@ -173,68 +185,69 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     make_app: MakeApp,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    app, seen = await make_app("web", replicas=1, ports=[{"containerPort": 8080}]), set[tuple[str, Kind]]()
+    web = Web.of(space, await make_app("web", replicas=1, ports=[{"containerPort": 8080}]))
+    seen = set[tuple[str, Kind]]()
     asker = Asker(api, seen)
-    await successes(asker, app)
-    await refused_callers(asker, app, kube)
-    await refused_requests(asker, app)
+    await successes(asker, web)
+    await refused_callers(asker, web, kube)
+    await refused_requests(asker, web)
     await unknown_pods(asker, kube, space)
-    await one_with_too_many_of(asker, app)
+    await one_with_too_many_of(asker, web)
     # NB: a kubelet that may not delete would leave a Pod going for ever, whose deletion nobody refuses any more.
     other = f"!request.userInfo.username.startsWith('{SERVICE_ACCOUNTS}')"
     async with refusing(kube, space, PODS, {"expression": other, "reason": "Forbidden"}):
-        await refused_by_kubernetes(asker, app)
+        await refused_by_kubernetes(asker, web)
     with broken(monkeypatch):
-        await asker.ask(*everything(app))
+        await asker.ask(*everything(web))
     with loading_pods(monkeypatch, api.application[HEALTH]):
-        await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(app)))
+        await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(web)))
     async with running(replace(settings, max_concurrent_requests=0), token=operator_token) as served:
-        await asker.at(served).ask(*everything(app))
+        await asker.at(served).ask(*everything(web))
     async with running(replace(settings, max_body_bytes=10), token=operator_token) as served:
-        await asker.at(served).ask(*only(everything(app), "PATCH", "POST"))
+        await asker.at(served).ask(*only(everything(web), "PATCH", "POST"))
     for token in (operator_token, "nonsense"):
         async with running(replace(settings, rate_limit_requests=1), token=token) as served:
-            await asker.at(served).ask(("GET", "/v3/processes", None), *everything(app))
+            await asker.at(served).ask(("GET", "/v3/processes", None), *everything(web))
     assert seen == CONTRACT.documented()
 
 
-def embeddable(app: str) -> list[tuple[str, str]]:
-    return [("GET", path) for path in ("/v3/processes", f"/v3/apps/{app}/processes", *at_both_addresses(app))]
+def embeddable(web: Web) -> list[tuple[str, str]]:
+    return [("GET", path) for path in ("/v3/processes", f"/v3/apps/{web.app}/processes", *web.addresses)]
 
 
-async def successes(asker: Asker, app: str) -> None:
+async def successes(asker: Asker, web: Web) -> None:
     async def running_somewhere() -> bool:
-        (reply,) = await asker.ask(("GET", f"{at_both_addresses(app)[0]}/stats", None))
+        (reply,) = await asker.ask(("GET", f"{web.addresses[0]}/stats", None))
         return [each["state"] for each in reply.json["resources"]] == ["RUNNING"]
 
     await eventually(running_somewhere, 20)
-    for reply in await asker.ask(*everything(app)):
+    for reply in await asker.ask(*everything(web)):
         assert reply.status < 300, reply
-    await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(app)))
-    for request in only(everything(app), "GET"):
+    await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(web)))
+    for request in only(everything(web), "GET"):
         await asker.ask(request, headers={"If-None-Match": "*"})
 
 
-async def refused_callers(asker: Asker, app: str, kube: Kube) -> None:
+async def refused_callers(asker: Asker, web: Web, kube: Kube) -> None:
     viewer = await kube.token_of_new_user(cluster_roles=("processes-reader",))
     stranger = await kube.token_of_new_user()
     for token in (None, "nonsense", stranger, viewer):
-        await asker.at(asker.api.as_user(token)).ask(*everything(app))
+        await asker.at(asker.api.as_user(token)).ask(*everything(web))
 
 
-async def refused_requests(asker: Asker, app: str) -> None:
+async def refused_requests(asker: Asker, web: Web) -> None:
     for nobody in ("no-such-guid", "%zz"):
-        await asker.ask(*everything(nobody, nobody))
-    await asker.ask(*only(everything(app), "GET", "PATCH", "POST"), headers={"Host": "no host"})
-    await asker.ask(*((method, f"{path}?page=0", body) for method, path, body in everything(app)))
-    writes = only(everything(app), "PATCH", "POST")
+        await asker.ask(*everything(Web(nobody, nobody)))
+    await asker.ask(*only(everything(web), "GET", "PATCH", "POST"), headers={"Host": "no host"})
+    await asker.ask(*((method, f"{path}?page=0", body) for method, path, body in everything(web)))
+    writes = only(everything(web), "PATCH", "POST")
     for bad in (b"{", b'{"nonsense": 1}'):
         await asker.ask(*((method, path, bad) for method, path, _ in writes))
 
 
-async def refused_by_kubernetes(asker: Asker, app: str) -> None:
+async def refused_by_kubernetes(asker: Asker, web: Web) -> None:
     async def refused() -> bool:
-        replies = await asker.ask(*only(everything(app), "DELETE"))
+        replies = await asker.ask(*only(everything(web), "DELETE"))
         return {reply.status for reply in replies} == {422}
 
     await eventually(refused, 20)
@@ -251,13 +264,13 @@ async def unknown_pods(asker: Asker, kube: Kube, space: str) -> None:
         return (await asker.api.get(f"/v3/apps/{app}/processes")).status == 200
 
     await eventually(is_shown)
-    await asker.ask(*only(everything(app), "GET", "DELETE"))
+    await asker.ask(*only(everything(Web.of(space, app)), "GET", "DELETE"))
 
 
-async def one_with_too_many_of(asker: Asker, app: str) -> None:
+async def one_with_too_many_of(asker: Asker, web: Web) -> None:
     for kind, most in (("labels", 50), ("annotations", 200)):
         body = {"metadata": {kind: {f"key-{n}": "x" for n in range(most + 1)}}}
-        await asker.ask(*(("PATCH", path, body) for path in at_both_addresses(app)))
+        await asker.ask(*(("PATCH", path, body) for path in web.addresses))
 
 
 @contextmanager

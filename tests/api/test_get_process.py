@@ -1,6 +1,5 @@
 """GET /v3/processes/{guid} and GET /v3/apps/{guid}/processes/{type}."""
 
-from collections.abc import Callable
 from uuid import uuid4
 
 from service.model.derive import process_guid
@@ -9,10 +8,8 @@ from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load
 from tests.support.api import Api, assert_cf_error
-from tests.support.apps import MakeApp
+from tests.support.apps import MakeApp, PathTo
 from tests.support.kube import Kube, deployment, eventually
-
-PathTo = Callable[[str, str], str]
 
 
 async def test_shows_every_field_of_a_real_deployment(
@@ -20,7 +17,7 @@ async def test_shows_every_field_of_a_real_deployment(
 ) -> None:
     app, guid, revision, credential = (str(uuid4()) for _ in range(4))
     if "/apps/" not in path_to(app, "web"):
-        guid = process_guid(app, "web")
+        guid = process_guid(space, app, "web")
     await kube.create(
         deployment(
             "full",
@@ -45,6 +42,7 @@ async def test_shows_every_field_of_a_real_deployment(
     )
     async with connected(settings.database_url, 5) as connection:
         row = Metadata(
+            namespace=space,
             app_guid=app,
             type="web",
             labels={"team": "a"},

@@ -12,7 +12,7 @@ from deploy.local.stack import Stack
 from service.api.keys import INSTANCES, PROCESSES
 from service.http.keys import ACCESS
 from service.model.derive import process_guid
-from service.operations.reads import ByApp
+from service.operations.processes import by_app
 from service.settings import Settings
 from service.store.database import connected
 from tests.support.api import Api, assert_cf_error, running
@@ -64,7 +64,7 @@ async def test_a_page_that_was_chosen_before_a_scale_moves_no_instance(
     path = f"/v3/apps/{app}/processes/web"
     await rows_of(api, path, *["RUNNING"] * 2)
     caller = await api.application[ACCESS].authenticate(f"Bearer {api.token}")
-    chosen, freshness = await api.application[PROCESSES].get(caller, ByApp(app, "web"), pods=True)
+    chosen, freshness = await api.application[PROCESSES].get(caller, by_app(app, "web"), pods=True)
     assert (await api.post(f"{path}/actions/scale", {"instances": 4})).status == 202
     first, *others = await rows_of(api, path, *["RUNNING"] * 4)
     # An index is free below others, as a new Pod is not let in.
@@ -73,7 +73,7 @@ async def test_a_page_that_was_chosen_before_a_scale_moves_no_instance(
     (ended,) = [pod for pod in await kube.pods(space) if pod["metadata"]["uid"] == first["instance_guid"]]
     await kube.delete_pod(space, ended["metadata"]["name"])
     await rows_of(api, path, "DOWN", *["RUNNING"] * 3)
-    await api.application[INSTANCES].of([chosen], freshness)
+    await api.application[INSTANCES].of([chosen.item], freshness)
     _, *after = await rows_of(api, path, "DOWN", *["RUNNING"] * 3)
     assert [row["instance_guid"] for row in after] == [row["instance_guid"] for row in others]
 
@@ -237,7 +237,7 @@ async def test_pods_that_do_not_carry_the_label_cannot_be_known(
     # What is wrong with the request itself is told first.
     odd = await api.delete(f"{path_to(app, 'web')}/instances/abc")
     assert_cf_error(odd, 404, 10010, "CF-ResourceNotFound", "Instance not found")
-    asked = await api.get(f"/v3/processes/{process_guid(app, 'web')}/process_instances?x=1")
+    asked = await api.get(f"/v3/processes/{process_guid(space, app, 'web')}/process_instances?x=1")
     assert_cf_error(asked, 400, 10005, "CF-BadQueryParameter")
     # A list is not broken by one of its processes.
     listed = await api.get(f"/v3/apps/{app}/processes?embed=process_instances")
@@ -285,7 +285,7 @@ async def test_stats_go_on_without_the_metrics_api(api: Api, stack: Stack, make_
 
 
 async def test_stats_ask_kubernetes_once_whatever_the_number_of_pods(
-    settings: Settings, operator_token: str, kube: Kube, make_app: MakeApp
+    settings: Settings, operator_token: str, kube: Kube, make_app: MakeApp, space: str
 ) -> None:
     app = await make_app("web", replicas=3)
     async with running(replace(settings, review_ttl_s=600), token=operator_token) as served:
@@ -294,7 +294,7 @@ async def test_stats_ask_kubernetes_once_whatever_the_number_of_pods(
         before = await kube.requests_counted()
         for _ in range(5):
             await served.get(f"{path}/stats")
-            await served.get(f"/v3/processes/{process_guid(app, 'web')}/process_instances")
+            await served.get(f"/v3/processes/{process_guid(space, app, 'web')}/process_instances")
         assert await kube.requests_counted() == before
         scraped = (await served.manage("/metrics")).body.decode()
         asked = [line for line in scraped.splitlines() if line.startswith("cf_processes_kube_requests_total{")]
@@ -306,8 +306,8 @@ async def test_query_parameters_are_passed_over(api: Api, make_app: MakeApp, pat
     assert (await api.get(f"{path_to(app, 'web')}/stats?page=0&nonsense=1")).status == 200
 
 
-async def test_instances_are_listed_with_links(api: Api, make_app: MakeApp) -> None:
-    guid = process_guid(await make_app("web", replicas=1), "web")
+async def test_instances_are_listed_with_links(api: Api, make_app: MakeApp, space: str) -> None:
+    guid = process_guid(space, await make_app("web", replicas=1), "web")
     await rows_of(api, f"/v3/processes/{guid}", "RUNNING")
     reply = await api.get(f"/v3/processes/{guid}/process_instances")
     (instance,) = reply.json["resources"]
@@ -349,9 +349,9 @@ async def test_nothing_else_can_be_embedded(
         assert "'embed'" in detail
 
 
-async def test_rights_decide(api: Api, make_app: MakeApp, path_to: PathTo, users: Users) -> None:
+async def test_rights_decide(api: Api, make_app: MakeApp, path_to: PathTo, users: Users, space: str) -> None:
     app = await make_app("web", replicas=1)
-    guid = process_guid(app, "web")
+    guid = process_guid(space, app, "web")
     for path in (f"{path_to(app, 'web')}/stats", f"/v3/processes/{guid}/process_instances"):
         assert (await api.as_user(users.viewer).get(path)).status == 200
         assert_cf_error(await api.as_user(users.stranger).get(path), 404, 10010, "CF-ResourceNotFound")

@@ -9,7 +9,6 @@ import aiohttp
 import orjson
 
 from deploy.local.stack import Stack
-from service.model.derive import process_guid
 from tests.bench import instances, population, programs, stalls
 from tests.bench.load import CONNECTIONS, Target, in_turns, wrk
 from tests.bench.programs import Service, get, serving
@@ -152,7 +151,7 @@ async def _freshness(bench: Sides, service: Service) -> Row:
     async with aiohttp.ClientSession(service.url, headers=headers) as session:
         for n in random.Random(2).sample(range(COUNT), _CHANGES):
             meta = population.manifest(n, NAMESPACES)["metadata"]
-            guid = process_guid(population.app_guid(n), population.process_type(n))
+            guid = population.process_guid(n, NAMESPACES)
             await bench.kube.patch(meta["namespace"], meta["name"], {"spec": {"replicas": 1}})
             patched = time.perf_counter()
             while True:

@@ -58,7 +58,7 @@ async def counted(bench: Sides, service: Service) -> AsyncIterator[Row]:
     apps = [f"{n:08x}-c0de-4000-8000-000000000000" for n in range(_TIMES + 1)]
     for n, app in enumerate(apps):
         await bench.kube.create(_long_lived(f"counted-{n}", app))
-    guids = [process_guid(app, "web") for app in apps]
+    guids = [process_guid(_SPACE, app, "web") for app in apps]
     headers = {"Authorization": f"Bearer {bench.token}"}
     async with aiohttp.ClientSession(service.url, headers=headers) as session:
 

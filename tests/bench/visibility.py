@@ -4,7 +4,8 @@ import random
 import statistics
 import time
 
-from service.model.index import Index, Order
+from service.model.collection import Slice
+from service.model.index import Index
 from service.model.views import Visible
 from tests.bench import population
 from tests.bench.report import Row
@@ -18,7 +19,7 @@ _SIZE = 50
 
 def measure() -> list[Row]:
     index = _index()
-    names = sorted(index.namespaces())
+    names = sorted(index.processes.namespaces())
     random.Random(1).shuffle(names)
     everything = " / ".join(f"{us:,.0f}" for us in _cost_us(index, None))
     return [Row("a page of the index, first / middle / last page: all namespaces", f"{everything} µs")] + [
@@ -42,14 +43,14 @@ def _index() -> Index:
 
 
 def _cost_us(index: Index, visible: Visible) -> list[float]:
-    total = index.page(visible, Order.CREATED_AT, descending=False, start=0, size=1).total_results
+    total = index.processes.page(visible, Slice()).total_results
     return [_page_cost_us(index, visible, start) for start in (0, total // 2, max(0, total - _SIZE))]
 
 
 def _page_cost_us(index: Index, visible: Visible, start: int) -> float:
-    took = []
+    took, part = [], Slice(start=start, size=_SIZE)
     for _ in range(_REPEATS):
         began = time.perf_counter()
-        index.page(visible, Order.CREATED_AT, descending=False, start=start, size=_SIZE)
+        index.processes.page(visible, part)
         took.append((time.perf_counter() - began) * 1e6)
     return statistics.median(took)

@@ -17,7 +17,7 @@ from deploy.local.stack import Stack
 from service.api.bodies import parse_scale, parse_update
 from service.cluster.workloads import PATCH_QUERY, STRATEGIC_MERGE
 from service.model.changes import Change, Live
-from service.model.derive import derive_workload, process_guid
+from service.model.derive import derive_workload
 from service.model.manifests import Deployment
 from tests.bench import population, requests
 from tests.bench.load import CONNECTIONS, Sample, Target, in_turns, wrk
@@ -97,7 +97,7 @@ def paused(n: int) -> dict[str, Any]:
 
 
 def guid(n: int) -> str:
-    return process_guid(population.app_guid(n), population.process_type(n))
+    return population.process_guid(n, NAMESPACES)
 
 
 async def _live(bench: Sides) -> Live:

@@ -48,13 +48,13 @@ def test_a_list_does_not_undo_an_answer_that_is_ahead_of_it() -> None:
     for feed in (deployment_feed, pod_feed):
         feed.reach(140, listed=True)
         list(feed.retain(set()))
-    assert len(index) == len(pods) == 1
+    assert len(index.processes) == len(pods) == 1
     # Its own event is older than the answer, and no loss; what is behind that counts again.
     deployment_feed.put("late", 150, raw_deployment("late", 150))
     pod_feed.put("late", 150, raw_pod("late", 150))
     for feed in (deployment_feed, pod_feed):
         feed.reach(300)
-    assert len(index) == len(pods) == 1
+    assert len(index.processes) == len(pods) == 1
 
 
 def test_what_a_later_list_does_not_have_is_gone_whatever_an_answer_said() -> None:
@@ -63,7 +63,7 @@ def test_what_a_later_list_does_not_have_is_gone_whatever_an_answer_said() -> No
     feed.take(raw_deployment("gone", 150), as_of=200)
     feed.reach(250, listed=True)
     list(feed.retain(set()))
-    assert len(index) == 0
+    assert len(index.processes) == 0
 
 
 def test_an_answer_slow_to_come_does_not_undo_what_a_list_has_shown_meanwhile() -> None:
@@ -76,7 +76,7 @@ def test_an_answer_slow_to_come_does_not_undo_what_a_list_has_shown_meanwhile() 
     feed.take(raw_deployment("web", 140))
     feed.reach(200, listed=True)
     list(feed.retain({"web"}))
-    process = index.find("app-web", "web")
+    process = index.find(("space", "app-web", "web"))
     assert process is not None
     assert process.workload.instances == 7
 
@@ -136,10 +136,10 @@ def test_a_label_taken_off_and_put_back_before_an_answer_showed_it_takes_nothing
     list(pod_feed.delete("web", 150))
     list(deployment_feed.put("web", 180, raw_deployment("web", 180)))
     list(pod_feed.put("web", 180, raw_pod("web", 180)))
-    assert len(index) == len(pods) == 1
+    assert len(index.processes) == len(pods) == 1
     list(deployment_feed.delete("web", 210))
     list(pod_feed.delete("web", 210))
-    assert len(index) == len(pods) == 0
+    assert len(index.processes) == len(pods) == 0
 
 
 def test_what_the_answer_to_its_deletion_shows_goes_with_the_event_of_the_same_version() -> None:
@@ -152,4 +152,4 @@ def test_what_the_answer_to_its_deletion_shows_goes_with_the_event_of_the_same_v
     pod_feed.take(raw_pod("web", 150))
     list(deployment_feed.delete("web", 150))
     list(pod_feed.delete("web", 150))
-    assert len(index) == len(pods) == 0
+    assert len(index.processes) == len(pods) == 0

@@ -50,7 +50,7 @@ async def test_scales_whatever_the_labels_that_make_it_the_process(
     after = await kube.get(space, "one")
     assert (done.workload.instances, after["spec"]["replicas"]) == (3, 3)
     assert done.version <= int(after["metadata"]["resourceVersion"])
-    assert done.workload.guid == (labels.get(KEYS.process_guid) or process_guid("app", process_type or "web"))
+    assert done.workload.guid == (labels.get(KEYS.process_guid) or process_guid(space, "app", process_type or "web"))
 
 
 @pytest.mark.parametrize(

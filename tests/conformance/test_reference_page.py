@@ -79,6 +79,7 @@ async def full_app(api: Api, kube: Kube, space: str, settings: Settings) -> str:
             connection,
             [
                 Metadata(
+                    namespace=space,
                     app_guid=app,
                     type=process_type,
                     labels={"team": "blue"},

@@ -146,9 +146,9 @@ async def test_static_files_are_kept_by_what_is_in_them(api: Api, visitor: Visit
     ids=str,
 )
 async def test_forms_of_other_pages_are_refused(
-    api: Api, make_app: MakeApp, user: Visitor, headers: dict[str, str]
+    api: Api, make_app: MakeApp, user: Visitor, headers: dict[str, str], space: str
 ) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = process_guid(space, await make_app("web"), "web")
     fields = {"instances": "3", "form_token": await user.form_token()}
     reply = await user.post(f"/ui/processes/{guid}/scale", fields, headers)
     assert reply.status == 403
@@ -159,9 +159,9 @@ async def test_forms_of_other_pages_are_refused(
 
 
 async def test_forms_without_the_sessions_own_token_are_refused(
-    api: Api, make_app: MakeApp, user: Visitor, operator_token: str
+    api: Api, make_app: MakeApp, user: Visitor, operator_token: str, space: str
 ) -> None:
-    guid = process_guid(await make_app("web"), "web")
+    guid = process_guid(space, await make_app("web"), "web")
     other = Visitor(api)
     await other.sign_in(operator_token)
     foreign = await other.form_token()
@@ -265,7 +265,7 @@ async def test_pods_without_the_label_are_said_to_be_unknown(api: Api, kube: Kub
     manifest = deployment("bare", space, app, replicas=2)
     del manifest["spec"]["template"]["metadata"]["labels"]["cloudfoundry.org/app-guid"]
     await kube.create(manifest)
-    guid = process_guid(app, "web")
+    guid = process_guid(space, app, "web")
 
     async def shown() -> bool:
         return (await user.get(f"/ui/processes/{guid}")).status == 200
@@ -277,9 +277,9 @@ async def test_pods_without_the_label_are_said_to_be_unknown(api: Api, kube: Kub
     assert b"not known" in (await user.get(f"/?app_guids={app}")).body
 
 
-async def test_json_is_what_the_api_says(api: Api, make_app: MakeApp, user: Visitor) -> None:
+async def test_json_is_what_the_api_says(api: Api, make_app: MakeApp, user: Visitor, space: str) -> None:
     app = await make_app("web", "worker")
-    guid = process_guid(app, "web")
+    guid = process_guid(space, app, "web")
     for page, path in (
         (f"/ui/json/processes?app_guids={app}&page=1&per_page=50", f"/v3/processes?app_guids={app}&page=1&per_page=50"),
         (f"/ui/json/processes/{guid}", f"/v3/processes/{guid}"),
@@ -299,7 +299,7 @@ async def test_whatever_is_named_is_shown_as_text(
     await api.patch(
         f"/v3/apps/{app}/processes/web", {"metadata": {"annotations": {"note": "<img src=x onerror=alert(1)>"}}}
     )
-    page = (await user.get(f"/ui/processes/{process_guid(app, 'web')}")).body
+    page = (await user.get(f"/ui/processes/{process_guid(space, app, 'web')}")).body
     assert b"&lt;script&gt;" in page
     assert b"&lt;img" in page
     assert b"<img" not in page
@@ -318,8 +318,10 @@ async def test_a_defect_is_a_page_that_tells_nothing(user: Visitor, monkeypatch:
     assert b"secret" not in reply.body
 
 
-async def test_without_authentication_everybody_looks_and_nobody_changes(settings: Settings, make_app: MakeApp) -> None:
-    guid = process_guid(await make_app("web"), "web")
+async def test_without_authentication_everybody_looks_and_nobody_changes(
+    settings: Settings, make_app: MakeApp, space: str
+) -> None:
+    guid = process_guid(space, await make_app("web"), "web")
     async with running(replace(settings, authentication="none")) as served:
         visitor = Visitor(served)
         assert (await visitor.get(f"/ui/processes/{guid}")).status == 200

@@ -224,7 +224,7 @@ async def test_process_of_the_pod_serves_reads(pod: Pod, kube: Kube, space: str,
                 assert response.status == 200
                 return [each["guid"] for each in (await response.json())["resources"]]
 
-        assert await eventually(shown) == [process_guid(app, "web")]
+        assert await eventually(shown) == [process_guid(space, app, "web")]
     async with aiohttp.ClientSession() as session, session.get(url) as response:
         assert response.status == 401
 

@@ -130,6 +130,6 @@ async def test_built_in_roles_lack_only_the_way_into_the_api(api: Api, kube: Kub
     user = api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
 
     async def seen() -> bool:
-        return await user.guids("/v3/processes") == [process_guid(app, "web")]
+        return await user.guids("/v3/processes") == [process_guid(space, app, "web")]
 
     await eventually(seen)

@@ -196,7 +196,7 @@ async def test_what_a_dead_writer_has_left_is_in_nobodys_way_though_the_watch_is
     left = MetadataChange({f"left-{n}": "x" for n in range(30)})
     version = int((await kube.get(space, "web"))["metadata"]["resourceVersion"])
     pool = await Pool.open(settings.database_url, size=1, timeout_s=5)
-    await Records(pool).change((app, "web"), lambda row, _now: prepared(row, "of the dead", left, version))
+    await Records(pool).change((space, app, "web"), lambda row, _now: prepared(row, "of the dead", left, version))
     await pool.close()
     # Its patch would be refused by now. Who only remembers the Deployment cannot know, and 60 labels are too many.
     await kube.patch_json(space, "web", [{"op": "add", "path": "/metadata/labels/by", "value": "hand"}])

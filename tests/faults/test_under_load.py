@@ -15,7 +15,7 @@ async def test_nothing_is_lost_doubled_or_left_over(api: Api, kube: Kube, space:
     lasting = [str(uuid4()) for _ in range(20)]
     for n, app in enumerate(lasting):
         await kube.create(deployment(f"lasting-{n}", space, app))
-    expected = {process_guid(app, "web") for app in lasting}
+    expected = {process_guid(space, app, "web") for app in lasting}
     query = f"/v3/processes?space_guids={space}&per_page=3"
 
     async def all_there() -> bool:
@@ -36,7 +36,7 @@ async def test_nothing_is_lost_doubled_or_left_over(api: Api, kube: Kube, space:
             if source.random() < 0.7:
                 await kube.delete(space, name)
             else:
-                kept.add(process_guid(app, "web"))
+                kept.add(process_guid(space, app, "web"))
 
     async def read(order: str) -> int:
         walks = 0

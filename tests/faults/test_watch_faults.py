@@ -19,7 +19,8 @@ from kubernetes_asyncio.client import Configuration
 from service.cluster.client import Client
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.watch import INITIAL_EVENTS_END, Reflector
-from service.model.index import Index, Order
+from service.model.collection import Slice
+from service.model.index import Index
 from service.model.labels import Keys
 from tests.cluster.test_reflector import Objects
 from tests.support.kube import deployment, eventually
@@ -283,8 +284,7 @@ async def test_lines_longer_than_any_buffer_come_through() -> None:
 
 
 def served(index: Index) -> list[str]:
-    selection = index.page(None, Order.CREATED_AT, descending=False, start=0, size=100)
-    return [process.workload.name for process in selection.processes]
+    return [process.workload.name for process in index.processes.page(None, Slice()).items]
 
 
 async def test_deployment_that_cannot_be_understood_is_skipped_and_its_old_state_not_shown() -> None:

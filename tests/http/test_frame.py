@@ -91,8 +91,8 @@ async def test_host_that_is_no_host_makes_no_links(api: Api, make_app: MakeApp) 
         assert_cf_error(reply, 400, 10004, "CF-InvalidRequest")
 
 
-async def test_write_at_a_host_that_is_no_host_changes_nothing(api: Api, make_app: MakeApp) -> None:
-    path = f"/v3/processes/{process_guid(await make_app('web'), 'web')}"
+async def test_write_at_a_host_that_is_no_host_changes_nothing(api: Api, make_app: MakeApp, space: str) -> None:
+    path = f"/v3/processes/{process_guid(space, await make_app('web'), 'web')}"
     reply = await api.patch(path, {"metadata": {"labels": {"a": "b"}}}, headers={"Host": "a b"})
     assert_cf_error(reply, 400, 10004, "CF-InvalidRequest")
     reply = await api.post(f"{path}/actions/scale", {"instances": 3}, headers={"Host": "a b"})
@@ -137,8 +137,10 @@ async def test_too_many_requests_at_once_are_turned_away_for_later(settings: Set
         assert (await served.get("/v3/processes")).status == 200
 
 
-async def test_a_defect_answers_with_fixed_text(api: Api, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    guid = process_guid(await make_app("web"), "web")
+async def test_a_defect_answers_with_fixed_text(
+    api: Api, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, space: str
+) -> None:
+    guid = process_guid(space, await make_app("web"), "web")
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("postgresql://user:secret@host")

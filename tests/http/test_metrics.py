@@ -222,7 +222,7 @@ async def test_nobody_and_nothing_is_named(api: Api, make_app: MakeApp, operator
     pasted = f"/v3/processes/{operator_token}"
     for path in (
         f"/v3/apps/{app}/processes",
-        f"/v3/processes/{process_guid(app, 'web')}",
+        f"/v3/processes/{process_guid(space, app, 'web')}",
         pasted,
         f"/{operator_token}",
     ):
@@ -230,7 +230,15 @@ async def test_nobody_and_nothing_is_named(api: Api, make_app: MakeApp, operator
     await api.get(f"/v3/processes?label_selector={app}")
     await api.as_user("not-a-token-but-secret").get("/v3/processes")
     found = await scrape(api)
-    for name in (app, process_guid(app, "web"), space, operator_token, operator_token[-40:], "secret", "system:"):
+    for name in (
+        app,
+        process_guid(space, app, "web"),
+        space,
+        operator_token,
+        operator_token[-40:],
+        "secret",
+        "system:",
+    ):
         assert name not in found.text
 
 

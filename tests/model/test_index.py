@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import msgspec
@@ -11,17 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.model.index import NO_FILTERS, Filters, Index, Order
-from service.model.process import Metadata, Process, Space, Workload
+from service.model.claims import Conflict
+from service.model.collection import CREATED_AT, GUIDS, NO_FILTERS, UPDATED_AT, Filters, Slice
+from service.model.facets import Facet
+from service.model.index import APP_GUIDS, ORGANIZATION_GUIDS, SPACE_GUIDS, TYPES, Index
+from service.model.process import Key, Metadata, Process, Space, Workload
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible
-from tests.model.builders import exhaust, finish, index_of, metadata, select, workload
+from tests.model.builders import exhaust, filters, finish, index_of, metadata, workload
 
 NAMESPACES = ["n0", "n1", "n2", "n3"]
 APPS = ["a0", "a1", "a2", "a3"]
-TYPES = ["web", "worker"]
-GUIDS = [f"g{number}" for number in range(9)]
+KINDS = ["web", "worker"]
+NAMES = [f"g{number}" for number in range(9)]
 UIDS = [f"u{number:02}" for number in range(12)]
+ORDERS = [CREATED_AT, UPDATED_AT]
 SPACES = ["s0", "s1", *NAMESPACES[:2]]
 ORGANIZATIONS = ["o0", "o1"]
 LABEL_KEYS = ["tier", "team"]
@@ -40,8 +44,19 @@ class Seen:
     updated_at: int
     labels: Mapping[str, str]
 
-    def position(self, order: Order) -> tuple[int, str]:
-        return (self.workload.created_at if order is Order.CREATED_AT else self.updated_at), self.workload.guid
+    def position(self, order: str) -> tuple[int, str, str]:
+        w = self.workload
+        return (w.created_at if order == CREATED_AT else self.updated_at), w.guid, w.namespace
+
+    def values(self, facet: str) -> tuple[str | None, ...]:
+        w = self.workload
+        return {
+            GUIDS: (w.guid,),
+            TYPES: (w.type,),
+            APP_GUIDS: (w.app_guid,),
+            SPACE_GUIDS: (self.space_guid,),
+            ORGANIZATION_GUIDS: (self.organization_guid,),
+        }[facet]
 
 
 @dataclass
@@ -50,13 +65,14 @@ class World:
 
     workloads: dict[str, Workload] = field(default_factory=dict)
     spaces: dict[str, Space] = field(default_factory=dict)
-    rows: dict[tuple[str, str], Metadata] = field(default_factory=dict)
+    rows: dict[Key, Metadata] = field(default_factory=dict)
 
     def winner(self, claimant: Workload) -> Workload:
         rivals = [
             w
             for w in self.workloads.values()
-            if (w.app_guid, w.type) == (claimant.app_guid, claimant.type) or w.guid == claimant.guid
+            if w.namespace == claimant.namespace
+            and ((w.app_guid, w.type) == (claimant.app_guid, claimant.type) or w.guid == claimant.guid)
         ]
         return sorted(rivals, key=lambda w: (w.created_at, w.uid))[0]
 
@@ -68,7 +84,7 @@ class World:
         found = []
         for w in self.workloads.values():
             if self.winner(w).uid == w.uid:
-                row = self.rows.get((w.app_guid, w.type))
+                row = self.rows.get((w.namespace, w.app_guid, w.type))
                 space = self.spaces.get(w.namespace)
                 found.append(
                     Seen(
@@ -94,30 +110,18 @@ def holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
             return requirement.key not in labels or labels[requirement.key] not in requirement.values
 
 
-def among(values: frozenset[str] | None, value: str | None) -> bool:
-    return values is None or value in values
+def falls(ranges: Iterable[Range], moment: int) -> bool:
+    return any((r.start is None or r.start <= moment) and (r.end is None or moment < r.end) for r in ranges)
 
 
-def falls(conditions: Iterable[Iterable[Range]], moment: int) -> bool:
-    return all(
-        any((r.start is None or r.start <= moment) and (r.end is None or moment < r.end) for r in ranges)
-        for ranges in conditions
-    )
-
-
-def matches(seen: Seen, filters: Filters, visible: Visible) -> bool:
+def matches(seen: Seen, wanted: Filters, visible: Visible) -> bool:
     w = seen.workload
     return (
         (visible is None or w.namespace in visible)
-        and among(filters.guids, w.guid)
-        and among(filters.types, w.type)
-        and among(filters.app_guids, w.app_guid)
-        and among(filters.space_guids, seen.space_guid)
-        and among(filters.organization_guids, seen.organization_guid)
-        and all(holds(requirement, seen.labels) for requirement in filters.labels)
-        and falls(filters.created_at, w.created_at)
-        and falls(filters.updated_at, seen.updated_at)
-        and all(mentions(w, word) for word in filters.words)
+        and all(values.intersection(seen.values(facet)) for facet, values in wanted.facets)
+        and all(holds(requirement, seen.labels) for requirement in wanted.labels)
+        and all(falls(ranges, seen.position(order)[0]) for order, ranges in wanted.times)
+        and all(mentions(w, word) for word in wanted.words)
     )
 
 
@@ -128,29 +132,27 @@ def mentions(w: Workload, word: str) -> bool:
 def check_selection(
     index: Index,
     seen: Iterable[Seen],
-    filters: Filters,
+    wanted: Filters,
     visible: Visible,
-    order: Order,
-    descending: bool,
-    start: int,
-    size: int,
+    part: Slice,
 ) -> None:
     expected = sorted(
-        (one for one in seen if matches(one, filters, visible)),
-        key=lambda one: one.position(order),
-        reverse=descending,
+        (one for one in seen if matches(one, wanted, visible)),
+        key=lambda one: one.position(part.order),
+        reverse=part.descending,
     )
-    answers = [select(index, filters, visible, order, descending=descending, start=start, size=size)]
-    if filters == NO_FILTERS:
-        answers.append(index.page(visible, order, descending=descending, start=start, size=size))
-    for app_guid in filters.app_guids or ():
-        if filters == Filters(app_guids=frozenset({app_guid})):
-            answers.append(index.page_of(app_guid, visible, order, descending=descending, start=start, size=size))
+    answers = [finish(index.processes.search(wanted, visible, part))]
+    if wanted == NO_FILTERS:
+        answers.append(index.processes.page(visible, part))
+    for facet, values in wanted.facets:
+        for value in values:
+            if wanted == Filters(((facet, frozenset({value})),)):
+                answers.append(index.processes.page_having(facet, value, visible, part))
     for found in answers:
         assert found.total_results == len(expected)
-        assert [facts(process) for process in found.processes] == [
+        assert [facts(process) for process in found.items] == [
             (one.workload, one.space_guid, one.organization_guid, one.updated_at, dict(one.labels))
-            for one in expected[start : start + size]
+            for one in expected[part.start : part.start + part.size]
         ]
 
 
@@ -164,8 +166,8 @@ def facts(process: Process) -> tuple[Workload, str, str | None, int, dict[str, s
     )
 
 
-def some_of(values: Iterable[str]) -> st.SearchStrategy[frozenset[str] | None]:
-    return st.none() | st.frozensets(st.sampled_from([*values, UNKNOWN]), max_size=4)
+def some_of(values: Iterable[str]) -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.sampled_from([*values, UNKNOWN]), max_size=4)
 
 
 ranges = st.builds(Range, st.none() | TIMES, st.none() | TIMES)
@@ -185,46 +187,53 @@ requirements = st.one_of(
 )
 label_filters = st.lists(requirements, max_size=3).map(tuple)
 words = st.lists(st.sampled_from(["a", "1", "web", "g2", "n", UNKNOWN]), max_size=2).map(tuple)
+
+
+def some_filters(several: dict[str, Any]) -> Filters:
+    return filters(**several)
+
+
+values_of_facets = {
+    GUIDS: NAMES,
+    TYPES: KINDS,
+    APP_GUIDS: APPS,
+    SPACE_GUIDS: SPACES,
+    ORGANIZATION_GUIDS: ORGANIZATIONS,
+}
 filterings = st.one_of(
     st.just(NO_FILTERS),
     # One condition at a time: several at once soon match nothing.
-    st.builds(Filters, guids=some_of(GUIDS)),
-    st.builds(Filters, types=some_of(TYPES)),
-    st.builds(Filters, app_guids=some_of(APPS)),
-    st.builds(Filters, app_guids=st.sampled_from(APPS).map(lambda app: frozenset({app}))),
-    st.builds(Filters, space_guids=some_of(SPACES)),
-    st.builds(Filters, organization_guids=some_of(ORGANIZATIONS)),
-    st.builds(Filters, labels=label_filters),
-    st.builds(Filters, created_at=conditions),
-    st.builds(Filters, updated_at=conditions),
-    st.builds(Filters, words=words),
-    st.builds(
-        Filters,
-        guids=some_of(GUIDS),
-        types=some_of(TYPES),
-        app_guids=some_of(APPS),
-        space_guids=some_of(SPACES),
-        organization_guids=some_of(ORGANIZATIONS),
-        labels=label_filters,
-        created_at=conditions,
-        updated_at=conditions,
-        words=words,
-    ),
+    *(st.builds(filters, **{facet: some_of(values)}) for facet, values in values_of_facets.items()),
+    st.builds(filters, app_guids=st.sampled_from(APPS).map(lambda app: {app})),
+    st.builds(filters, labels=label_filters),
+    st.builds(filters, created_at=conditions),
+    st.builds(filters, updated_at=conditions),
+    st.builds(filters, words=words),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            **{facet: some_of(values) for facet, values in values_of_facets.items()},
+            "labels": label_filters,
+            "created_at": conditions,
+            "updated_at": conditions,
+            "words": words,
+        },
+    ).map(some_filters),
 )
 BATTERY = [
-    Filters(guids=frozenset(GUIDS[:5])),
-    Filters(types=frozenset({"web"})),
-    Filters(app_guids=frozenset({"a0", "a1", UNKNOWN})),
-    Filters(space_guids=frozenset({"s0", "n0"})),
-    Filters(organization_guids=frozenset({"o0"})),
-    Filters(labels=(Requirement("tier", Operator.EXISTS),)),
-    Filters(labels=(Requirement("tier", Operator.NOT_EXISTS),)),
-    Filters(labels=(Requirement("tier", Operator.IN, frozenset({"x", ""})),)),
-    Filters(labels=(Requirement("tier", Operator.NOT_IN, frozenset({"x"})),)),
-    Filters(words=("we", "a1")),
-    Filters(types=frozenset({"web"}), labels=(Requirement("tier", Operator.NOT_EXISTS),)),
-    Filters(created_at=((Range(2, 5),),)),
-    Filters(updated_at=((Range(None, 2), Range(4, None)),)),
+    filters(guids=frozenset(NAMES[:5])),
+    filters(types={"web"}),
+    filters(app_guids={"a0", "a1", UNKNOWN}),
+    filters(space_guids={"s0", "n0"}),
+    filters(organization_guids={"o0"}),
+    filters(labels=(Requirement("tier", Operator.EXISTS),)),
+    filters(labels=(Requirement("tier", Operator.NOT_EXISTS),)),
+    filters(labels=(Requirement("tier", Operator.IN, frozenset({"x", ""})),)),
+    filters(labels=(Requirement("tier", Operator.NOT_IN, frozenset({"x"})),)),
+    filters(words=("we", "a1")),
+    filters(types={"web"}, labels=(Requirement("tier", Operator.NOT_EXISTS),)),
+    filters(created_at=((Range(2, 5),),)),
+    filters(updated_at=((Range(None, 2), Range(4, None)),)),
 ]
 """Asked in turn after every event: what rules draw at random is asked too seldom to be relied upon."""
 
@@ -234,9 +243,9 @@ changes = st.fixed_dictionaries(
     {},
     optional={
         "namespace": st.sampled_from(NAMESPACES),
-        "guid": st.sampled_from(GUIDS),
+        "guid": st.sampled_from(NAMES),
         "app_guid": st.sampled_from(APPS),
-        "type": st.sampled_from(TYPES),
+        "type": st.sampled_from(KINDS),
         "space_guid": st.none() | st.sampled_from(SPACES),
         "created_at": TIMES,
         "changed_at": TIMES,
@@ -247,18 +256,20 @@ workloads = st.builds(
     workload,
     uid=st.sampled_from(UIDS),
     namespace=st.sampled_from(NAMESPACES),
-    guid=st.sampled_from(GUIDS),
+    guid=st.sampled_from(NAMES),
     app_guid=st.sampled_from(APPS),
-    type=st.sampled_from(TYPES),
+    type=st.sampled_from(KINDS),
     space_guid=st.none() | st.sampled_from(SPACES),
     created_at=TIMES,
     changed_at=TIMES,
 )
 labels = st.dictionaries(st.sampled_from(LABEL_KEYS), st.sampled_from(LABEL_VALUES))
+keys = st.tuples(st.sampled_from(NAMESPACES), st.sampled_from([*APPS, UNKNOWN]), st.sampled_from(KINDS))
 rows = st.builds(
     metadata,
     app_guid=st.sampled_from(APPS),
-    process_type=st.sampled_from(TYPES),
+    process_type=st.sampled_from(KINDS),
+    namespace=st.sampled_from(NAMESPACES),
     labels=labels,
     updated_at=TIMES,
 )
@@ -318,56 +329,71 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule(row=rows)
     def put_metadata(self, row: Metadata) -> None:
-        self.world.rows[row.app_guid, row.type] = row
+        self.world.rows[row.key] = row
         self.index.put_metadata(row)
 
-    @rule(keys=st.frozensets(st.tuples(st.sampled_from([*APPS, UNKNOWN]), st.sampled_from(TYPES))))
-    def retain_metadata(self, keys: frozenset[tuple[str, str]]) -> None:
+    @rule(keys=st.frozensets(keys))
+    def retain_metadata(self, keys: frozenset[Key]) -> None:
         self.world.rows = {key: row for key, row in self.world.rows.items() if key in keys}
         exhaust(self.index.retain_metadata(keys))
 
     @rule(
-        filters=filterings,
+        wanted=filterings,
         visible=visibles,
-        order=st.sampled_from(Order),
-        descending=st.booleans(),
-        start=st.integers(0, 4),
-        size=st.sampled_from([0, 1, 2, 50]),
+        part=st.builds(
+            Slice, st.sampled_from(ORDERS), st.booleans(), st.integers(0, 4), st.sampled_from([0, 1, 2, 50])
+        ),
     )
-    def select(self, filters: Filters, visible: Visible, order: Order, descending: bool, start: int, size: int) -> None:
-        check_selection(self.index, self.world.processes(), filters, visible, order, descending, start, size)
+    def select(self, wanted: Filters, visible: Visible, part: Slice) -> None:
+        check_selection(self.index, self.world.processes(), wanted, visible, part)
 
     @invariant()
     def lists_everything_in_every_order(self) -> None:
         seen = self.world.processes()
-        for order in Order:
-            check_selection(self.index, seen, NO_FILTERS, None, order, False, 0, 100)
-            check_selection(self.index, seen, NO_FILTERS, frozenset(NAMESPACES[1:]), order, True, 0, 100)
+        for order in ORDERS:
+            check_selection(self.index, seen, NO_FILTERS, None, Slice(order, False, 0, 100))
+            check_selection(self.index, seen, NO_FILTERS, frozenset(NAMESPACES[1:]), Slice(order, True, 0, 100))
 
     @invariant()
     def answers_the_battery(self) -> None:
         seen = self.world.processes()
         for visible in (None, frozenset({"n0", "n1"}), frozenset({"n2", UNKNOWN})):
             self.turn += 1
-            filters = BATTERY[self.turn % len(BATTERY)]
-            check_selection(self.index, seen, filters, visible, Order.UPDATED_AT, bool(self.turn % 2), 0, 100)
+            wanted = BATTERY[self.turn % len(BATTERY)]
+            check_selection(self.index, seen, wanted, visible, Slice(UPDATED_AT, bool(self.turn % 2), 0, 100))
 
     @invariant()
     def finds_by_every_name(self) -> None:
         seen = self.world.processes()
-        assert len(self.index) == len(seen)
-        assert {guid: p.workload for guid in GUIDS if (p := self.index.get(guid))} == {
-            one.workload.guid: one.workload for one in seen
-        }
-        by_place = {(one.workload.app_guid, one.workload.type): one.workload for one in seen}
-        for app in APPS:
-            assert sorted(p.workload.type for p in self.index.processes_of(app)) == sorted(
-                kind for a, kind in by_place if a == app
-            )
-            for kind in TYPES:
-                found = self.index.find(app, kind)
-                assert (found and found.workload) == by_place.get((app, kind))
-        assert set(self.index.namespaces()) == {one.workload.namespace for one in seen}
+        processes = self.index.processes
+        assert len(processes) == len(seen)
+        for facet, values in values_of_facets.items():
+            for value in values:
+                assert {process.workload.uid for process in processes.having(facet, value)} == {
+                    one.workload.uid for one in seen if value in one.values(facet)
+                }
+        by_key = {one.workload.key: one.workload for one in seen}
+        for key in product(NAMESPACES, APPS, KINDS):
+            found = self.index.find(key)
+            assert (found and found.workload) == by_key.get(key)
+        assert set(processes.namespaces()) == {one.workload.namespace for one in seen}
+
+    @invariant()
+    def serves_each_namespace_as_if_there_were_no_other(self) -> None:
+        for namespace in NAMESPACES:
+            alone = Index()
+            for row in self.world.rows.values():
+                if row.namespace == namespace:
+                    alone.put_metadata(row)
+            for each in self.world.workloads.values():
+                if each.namespace == namespace:
+                    alone.put_workload(each)
+            for space in self.world.spaces.values():
+                if space.namespace == namespace:
+                    exhaust(alone.put_space(space))
+            for order in ORDERS:
+                assert everything_of(self.index, namespace, order) == everything_of(alone, namespace, order)
+            assert conflicts_of(self.index, namespace) == conflicts_of(alone, namespace)
 
     @invariant()
     def knows_the_conflicts(self) -> None:
@@ -391,8 +417,29 @@ class IndexMachine(RuleBasedStateMachine):
         assert_empty(self.index)
 
 
+def everything_of(index: Index, namespace: str, order: str) -> list[dict[str, Any]]:
+    """All facts of all processes of a namespace, in order."""
+    found = index.processes.page(frozenset({namespace}), Slice(order, size=100))
+    assert found.total_results == len(found.items) == len(index.processes.of_namespace(namespace))
+    return [msgspec.structs.asdict(process) for process in found.items]
+
+
+def conflicts_of(index: Index, namespace: str) -> dict[str, Conflict]:
+    """What lost in a namespace, and to what, by uid."""
+    found = {}
+    for uid, loser in index.conflicts.items():
+        if loser.namespace == namespace:
+            rival = index.rival(loser)
+            assert rival is not None
+            found[uid] = Conflict(loser, rival)
+    return found
+
+
 def owners(index: Index) -> list[object]:
-    return [index, index._claims, *index._views.values()]
+    """All that holds something."""
+    processes, labels = index.processes, index.processes._labels
+    facets: list[Facet] = [*processes._facets.values(), labels._labelled, *labels._values.values()]
+    return [index, index._claims, processes, *processes._views.values(), labels, *facets]
 
 
 def empties(held: object) -> Iterator[object]:
@@ -407,7 +454,7 @@ def empties(held: object) -> Iterator[object]:
 def assert_empty(index: Index) -> None:
     for owner in owners(index):
         for name, held in vars(owner).items():
-            assert name == "_views" or not isinstance(held, Sized) or not held, name
+            assert name in ("_views", "_facets") or not isinstance(held, Sized) or not held, name
 
 
 TestIndexMachine = IndexMachine.TestCase
@@ -418,15 +465,15 @@ TestIndexMachine.settings = settings(max_examples=150, stateful_step_count=30)
 @given(
     random=st.randoms(use_true_random=False),
     count=st.integers(40, 130),
-    filters=st.sampled_from(BATTERY) | filterings,
+    wanted=st.sampled_from(BATTERY) | filterings,
     step=st.sampled_from([7, 5000]),
     visible=visibles,
-    order=st.sampled_from(Order),
+    order=st.sampled_from(ORDERS),
     descending=st.booleans(),
     start=st.sampled_from([0, 1, 40, 60, 200]),
 )
 def test_selects_from_many_as_from_few(
-    random: Any, count: int, filters: Filters, step: int, visible: Visible, order: Order, descending: bool, start: int
+    random: Any, count: int, wanted: Filters, step: int, visible: Visible, order: str, descending: bool, start: int
 ) -> None:
     """More matches than are sorted by themselves: those are picked from the whole in one pass."""
     world = World()
@@ -436,44 +483,45 @@ def test_selects_from_many_as_from_few(
         put = workload(
             f"u{number}",
             namespace=random.choice(NAMESPACES),
-            guid=f"g{number}",
+            guid=random.choice([f"g{number}", random.choice(NAMES)]),
             app_guid=random.choice([f"{random.choice(APPS)}", f"own-{number}"]),
-            type=random.choice([*TYPES, f"type-{number}"]),
+            type=random.choice([*KINDS, f"type-{number}"]),
             created_at=created_at,
             changed_at=created_at + random.randrange(3),
         )
-        row = metadata(put.app_guid, put.type, labels={"tier": random.choice(LABEL_VALUES)})
+        row = metadata(put.app_guid, put.type, put.namespace, labels={"tier": random.choice(LABEL_VALUES)})
         world.workloads[put.uid] = put
-        world.rows[put.app_guid, put.type] = row
+        world.rows[row.key] = row
         index.put_workload(put)
         index.put_metadata(row)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.model.index.STEP", step)
-        check_selection(index, world.processes(), filters, visible, order, descending, start, 30)
+        patch.setattr("service.model.collection.STEP", step)
+        check_selection(index, world.processes(), wanted, visible, Slice(order, descending, start, 30))
 
 
 @settings(max_examples=100)
 @given(
     before=st.lists(workloads, max_size=12),
     events=st.lists(workloads | st.sampled_from(UIDS), max_size=10),
-    filters=filterings,
+    wanted=filterings,
     visible=visibles,
-    order=st.sampled_from(Order),
+    order=st.sampled_from(ORDERS),
     descending=st.booleans(),
     pace=st.integers(1, 3),
 )
 def test_a_search_survives_what_happens_between_its_steps(
     before: list[Workload],
     events: list[Workload | str],
-    filters: Filters,
+    wanted: Filters,
     visible: Visible,
-    order: Order,
+    order: str,
     descending: bool,
     pace: int,
 ) -> None:
     index = index_of(before)
-    steady = {p.guid: p for guid in GUIDS if (p := index.get(guid))}
-    search = index.search(filters, visible, order, descending=descending, start=0, size=100)
+    processes = index.processes
+    steady = {uid: process for uid in UIDS if (process := processes.get(uid))}
+    search = processes.search(wanted, visible, Slice(order, descending, 0, 100))
     pending = iter(events)
 
     def happen() -> None:
@@ -482,23 +530,21 @@ def test_a_search_survives_what_happens_between_its_steps(
                 index.remove_workload(event)
             else:
                 index.put_workload(event)
-            for guid in [guid for guid, p in steady.items() if index.get(guid) is not p]:
-                del steady[guid]
+            for uid in [uid for uid, process in steady.items() if processes.get(uid) is not process]:
+                del steady[uid]
 
     found = finish(search, happen)
-    guids = [process.guid for process in found.processes]
-    assert found.total_results == len(guids) == len(set(guids))
-    assert all(index.get(process.guid) is process for process in found.processes)
-    matching = {one.workload.guid for one in world_of(steady.values()) if matches(one, filters, visible)}
-    assert {guid for guid in guids if guid in steady} == matching
+    uids = [process.workload.uid for process in found.items]
+    assert found.total_results == len(uids) == len(set(uids))
+    assert all(processes.get(process.workload.uid) is process for process in found.items)
+    matching = {one.workload.uid for one in world_of(steady.values()) if matches(one, wanted, visible)}
+    assert {uid for uid in uids if uid in steady} == matching
 
 
 def test_a_long_search_survives_the_removal_of_what_it_has_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.model.index.STEP", 10)
+    monkeypatch.setattr("service.model.collection.STEP", 10)
     index = index_of(workload(f"u{number:02}", created_at=number) for number in range(90))
-    search = index.search(
-        Filters(types=frozenset({"web"})), None, Order.CREATED_AT, descending=False, start=0, size=100
-    )
+    search = index.processes.search(filters(types={"web"}), None, Slice(size=100))
     gone = 0
 
     def remove_one() -> None:
@@ -509,7 +555,7 @@ def test_a_long_search_survives_the_removal_of_what_it_has_found(monkeypatch: py
     found = finish(search, remove_one)
     assert gone > 9
     assert 90 - gone <= found.total_results <= 90
-    assert [process.workload.uid for process in found.processes] == [f"u{number:02}" for number in range(gone, 90)]
+    assert [process.workload.uid for process in found.items] == [f"u{number:02}" for number in range(gone, 90)]
 
 
 def world_of(processes: Iterable[Process]) -> list[Seen]:
@@ -517,11 +563,9 @@ def world_of(processes: Iterable[Process]) -> list[Seen]:
 
 
 def test_a_search_never_shows_what_entered_a_hidden_namespace_meanwhile() -> None:
-    """One app moved: its GUID, derived from app and type, is the same in the namespace it moved to."""
+    """One app moved: its GUID, which a label says, is the same in the namespace it moved to."""
     index = index_of([workload("u1", app_guid="app", guid="g", namespace="mine")])
-    search = index.search(
-        Filters(types=frozenset({"web"})), frozenset({"mine"}), Order.CREATED_AT, descending=False, start=0, size=9
-    )
+    search = index.processes.search(filters(types={"web"}), frozenset({"mine"}), Slice(size=9))
     steps = 0
 
     def move_late() -> None:
@@ -532,7 +576,11 @@ def test_a_search_never_shows_what_entered_a_hidden_namespace_meanwhile() -> Non
             index.put_workload(workload("u2", app_guid="app", guid="g", namespace="theirs"))
 
     found = finish(search, move_late)
-    assert [process.workload.namespace for process in found.processes] in ([], ["mine"])
+    assert [process.workload.namespace for process in found.items] in ([], ["mine"])
+
+
+def of_app(index: Index, app_guid: str) -> list[Process]:
+    return index.processes.having(APP_GUIDS, app_guid)
 
 
 def test_the_oldest_deployment_is_the_process_and_the_others_are_conflicts() -> None:
@@ -542,27 +590,27 @@ def test_the_oldest_deployment_is_the_process_and_the_others_are_conflicts() -> 
     assert index.put_workload(young) == []
     (conflict,) = index.put_workload(old)
     assert (conflict.workload, conflict.winner) == (young, old)
-    assert index.find("app", "web") is index.get("g")
-    assert [process.workload for process in index.processes_of("app")] == [old]
-    assert len(index) == 1
+    assert index.find(("space-a", "app", "web")) is index.processes.get("old")
+    assert [process.workload for process in of_app(index, "app")] == [old]
+    assert len(index.processes) == 1
 
 
 def test_of_two_equally_old_the_uid_decides_whichever_comes_first() -> None:
     a, b = (workload(uid, app_guid="app", guid="g", created_at=1) for uid in "ab")
     for pair in ((a, b), (b, a)):
-        assert [p.workload.uid for p in index_of(pair).processes_of("app")] == ["a"]
+        assert [p.workload.uid for p in of_app(index_of(pair), "app")] == ["a"]
 
 
 def test_one_guid_claimed_for_two_apps_belongs_to_the_older() -> None:
     index = index_of([workload("old", guid="g", created_at=1), workload("young", guid="g", created_at=2)])
-    assert [p.workload.uid for app in ("app-old", "app-young") for p in index.processes_of(app)] == ["old"]
+    assert [p.workload.uid for app in ("app-old", "app-young") for p in of_app(index, app)] == ["old"]
     assert set(index.conflicts) == {"young"}
 
 
 def test_a_loser_takes_over_when_the_winner_goes() -> None:
     index = index_of([workload("old", guid="g", created_at=1), workload("young", guid="g", created_at=2)])
     index.remove_workload("old")
-    assert [p.workload.uid for p in index.processes_of("app-young")] == ["young"]
+    assert [p.workload.uid for p in of_app(index, "app-young")] == ["young"]
     assert not index.conflicts
 
 
@@ -570,10 +618,8 @@ def test_a_loser_takes_over_when_the_winner_claims_another_guid() -> None:
     old, young = (workload(uid, guid="g", created_at=age) for age, uid in enumerate(["old", "young"]))
     index = index_of([old, young])
     assert index.put_workload(msgspec.structs.replace(old, guid="another")) == []
-    assert {guid: p.workload.uid for guid in ("g", "another") if (p := index.get(guid))} == {
-        "g": "young",
-        "another": "old",
-    }
+    for guid, uid in (("g", "young"), ("another", "old")):
+        assert [process.workload.uid for process in index.processes.having(GUIDS, guid)] == [uid]
     assert not index.conflicts
 
 
@@ -581,35 +627,35 @@ def test_the_same_state_again_keeps_the_process_as_it_is() -> None:
     """Rows are encoded once for each process object: an event that changes nothing must not make another."""
     index = index_of([workload("u", app_guid="app")], [metadata("app", labels={"a": "b"})])
     exhaust(index.put_space(Space("space-a", "s", "o")))
-    process = index.find("app", "web")
+    process = index.find(("space-a", "app", "web"))
     index.put_workload(workload("u", app_guid="app"))
     index.put_metadata(metadata("app", labels={"a": "b"}))
     exhaust(index.put_space(Space("space-a", "s", "o")))
     assert process is not None
-    assert index.find("app", "web") is process
+    assert index.find(("space-a", "app", "web")) is process
 
 
 @pytest.mark.parametrize("kind", ["workload", "metadata", "space"])
 def test_a_change_makes_another_process(kind: str) -> None:
     index = index_of([workload("u", app_guid="app")])
-    process = index.find("app", "web")
+    process = index.find(("space-a", "app", "web"))
     if kind == "workload":
         index.put_workload(workload("u", app_guid="app", instances=7))
     elif kind == "metadata":
         index.put_metadata(metadata("app", log_rate_limit_in_bytes_per_second=7))
     else:
         exhaust(index.put_space(Space("space-a", "s", "o")))
-    assert index.find("app", "web") is not process
+    assert index.find(("space-a", "app", "web")) is not process
 
 
 def test_metadata_waits_for_its_deployment_and_outlives_it() -> None:
     index = index_of([], [metadata("app", labels={"a": "b"})])
     for _ in range(2):
         index.put_workload(workload("u", app_guid="app"))
-        (process,) = index.processes_of("app")
+        (process,) = of_app(index, "app")
         assert process.metadata.labels == {"a": "b"}
         index.remove_workload("u")
-        assert index.processes_of("app") == []
+        assert of_app(index, "app") == []
 
 
 def test_conflicts_are_told_once_each() -> None:

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from service.model.instances import SHOWN, Instance, Numbered, Numbering, Slots, assign, instances
 from service.model.pods import Pod, State
+from service.model.process import Key
 from tests.model.builders import pod
 
 
@@ -271,31 +272,33 @@ def test_the_order_in_which_pods_go_does_not_matter_to_who_stays(order: list[int
 # What has been agreed
 
 
-def numbering(known: Iterable[tuple[str, str]]) -> Numbering:
+def numbering(known: Iterable[Key]) -> Numbering:
     made = Numbering()
     for key in known:
         made.put(key, Numbered(("uid",), 1))
     return made
 
 
-def test_what_is_agreed_is_of_an_app_and_type() -> None:
-    made = numbering([("a", "web")])
-    assert made.of(("a", "web")) == Numbered(("uid",), 1)
-    assert made.of(("a", "worker")) == made.of(("b", "web")) == Numbered((), 0)
+def test_what_is_agreed_is_of_a_namespace_app_and_type() -> None:
+    made = numbering([("n", "a", "web")])
+    assert made.of(("n", "a", "web")) == Numbered(("uid",), 1)
+    assert (
+        made.of(("n", "a", "worker")) == made.of(("n", "b", "web")) == made.of(("other", "a", "web")) == Numbered((), 0)
+    )
 
 
 @pytest.mark.parametrize("nothing", [Numbered(), Numbered((), 0)])
 def test_nothing_agreed_is_as_never_agreed(nothing: Numbered) -> None:
-    made = numbering([("a", "web")])
-    made.put(("a", "web"), nothing)
-    made.put(("b", "web"), nothing)
-    assert made.of(("a", "web")) == Numbered()
+    made = numbering([("n", "a", "web")])
+    made.put(("n", "a", "web"), nothing)
+    made.put(("n", "b", "web"), nothing)
+    assert made.of(("n", "a", "web")) == Numbered()
 
 
 def test_all_but_some_are_forgotten() -> None:
-    made = numbering([("a", "web"), ("b", "web"), ("c", "web")])
-    made.retain({("b", "web"), ("d", "web")})
-    assert [made.of((app, "web")).slots for app in "abcd"] == [(), ("uid",), (), ()]
+    made = numbering([("n", "a", "web"), ("n", "b", "web"), ("n", "c", "web")])
+    made.retain({("n", "b", "web"), ("n", "d", "web")})
+    assert [made.of(("n", app, "web")).slots for app in "abcd"] == [(), ("uid",), (), ()]
 
 
 def test_no_more_rows_than_asked_for_but_where_something_runs() -> None:

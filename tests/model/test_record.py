@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.derive import merge
-from service.model.process import SECOND, Metadata, MetadataChange, Pending
+from service.model.process import SECOND, MetadataChange, Pending
 from service.model.record import MAXIMUM_ANNOTATIONS, MAXIMUM_LABELS, Record, changed, discarded, folded, prepared, seen
 from tests.model.builders import metadata, workload
 
@@ -166,9 +166,8 @@ def test_a_clock_turned_back_does_not_turn_updated_at_back() -> None:
 
 def test_the_rest_of_the_row_stays() -> None:
     row = Record(
-        metadata=Metadata(
-            app_guid="app",
-            type="web",
+        metadata=metadata(
+            "app",
             revision_guid="r",
             registry_credential_guid="c",
             registry_credential_last_synced_at=5,
@@ -181,4 +180,4 @@ def test_the_rest_of_the_row_stays() -> None:
     after = seen(prepared(row, "w1", SET, 5), "w1", 6, START)
     assert msgspec.structs.replace(after, metadata=row.metadata) == row
     assert (after.metadata.revision_guid, after.metadata.registry_credential_guid) == ("r", "c")
-    assert after.key == ("app", "web")
+    assert after.key == ("space-a", "app", "web")

@@ -2,12 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 Address = Literal["by guid", "by app and type"]
 
 MakeApp = Callable[..., Awaitable[str]]
-PathTo = Callable[[str, str], str]
+
+
+class PathTo(Protocol):
+    def __call__(self, app_guid: str, process_type: str, namespace: str | None = None) -> str:
+        """The path of a process of the test's own space, unless another namespace is given."""
 
 
 @dataclass
