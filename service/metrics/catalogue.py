@@ -16,7 +16,8 @@ from service.health import Health
 from service.metrics.lag import LoopLag
 from service.metrics.numbers import Labels, Requests, Timings
 from service.metrics.registry import Metrics
-from service.model.index import Index
+from service.model.collection import GUIDS
+from service.model.index import APP_GUIDS, Index
 from service.model.pods import PodIndex
 from service.store.database import Pool
 from service.store.mirror import MirrorState
@@ -96,6 +97,12 @@ def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: D
         "index_conflicts",
         "Deployments that are no process because an older one claims the same.",
         lambda: len(index.conflicts),
+    )
+    metrics.gauge(
+        "index_shared_guids",
+        "GUIDs of processes and of apps that several namespaces use: an address of theirs means several.",
+        lambda: {(of,): len(index.shared[facet]) for of, facet in (("process", GUIDS), ("app", APP_GUIDS))},
+        "of",
     )
     metrics.gauge(
         "index_skipped",

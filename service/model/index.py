@@ -13,6 +13,7 @@ from service.model.claims import Claims, Conflict
 from service.model.collection import CREATED_AT, GUIDS, UPDATED_AT, Collection, Shape
 from service.model.derive import merge
 from service.model.process import Key, Metadata, Process, Space, Workload
+from service.model.shared import Shared
 
 TYPES, APP_GUIDS, SPACE_GUIDS, ORGANIZATION_GUIDS = "types", "app_guids", "space_guids", "organization_guids"
 
@@ -40,6 +41,10 @@ class Index:
     def __init__(self) -> None:
         self.processes: Collection[Process] = Collection(PROCESSES)
         """What is served, by the uid of the Deployment."""
+        self.shared: Mapping[str, Shared[Process]] = {
+            facet: Shared(self.processes, facet) for facet in (GUIDS, APP_GUIDS)
+        }
+        """Which of the values that stand in addresses several namespaces use."""
         self._claims = Claims()
         self._spaces: dict[str, Space] = {}
         """By namespace."""
@@ -115,7 +120,10 @@ class Index:
 
     def _apply(self, losers: Iterable[Workload], winners: Iterable[Workload]) -> None:
         for workload in losers:
-            self.processes.remove(workload.uid)
+            if (process := self.processes.get(workload.uid)) is not None:
+                self.processes.remove(workload.uid)
+                for shared in self.shared.values():
+                    shared.leave(process)
         for workload in winners:
             self._serve(workload)
 
@@ -132,7 +140,13 @@ class Index:
 
     def _serve(self, workload: Workload) -> None:
         """Show the workload's process, merged as of now."""
-        self.processes.put(merge(workload, self._metadata.get(workload.key), self._spaces.get(workload.namespace)))
+        enters = self.processes.get(workload.uid) is None
+        process = merge(workload, self._metadata.get(workload.key), self._spaces.get(workload.namespace))
+        self.processes.put(process)
+        if enters:
+            # A Deployment that takes another GUID or namespace leaves first: nothing else here is of interest.
+            for shared in self.shared.values():
+                shared.enter(process)
 
 
 def _mentioned(process: Process) -> str:

