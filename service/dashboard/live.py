@@ -99,4 +99,4 @@ async def _check(app: web.Application, user: User) -> Caller:
     """The user, who may still look. Raises InvalidAuthToken, NotAuthorized, ServiceUnavailable."""
     if user.session.expires_at <= time.time():
         raise InvalidAuthToken
-    return await app[ACCESS].authenticate(user.session.authorization)
+    return await app[ACCESS].authenticate(user.session.token)
