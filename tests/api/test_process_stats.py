@@ -63,7 +63,7 @@ async def test_a_page_that_was_chosen_before_a_scale_moves_no_instance(
     app = await make_app("web", replicas=2)
     path = f"/v3/apps/{app}/processes/web"
     await rows_of(api, path, *["RUNNING"] * 2)
-    caller = await api.application[ACCESS].authenticate(f"Bearer {api.token}")
+    caller = await api.application[ACCESS].authenticate(api.token)
     chosen, freshness = await api.application[PROCESSES].get(caller, by_app(app, "web"), pods=True)
     assert (await api.post(f"{path}/actions/scale", {"instances": 4})).status == 202
     first, *others = await rows_of(api, path, *["RUNNING"] * 4)

@@ -25,12 +25,12 @@ class Cluster:
 async def test_who_leaves_a_group_loses_what_it_gave_though_a_former_self_goes_on_asking() -> None:
     cluster, now = Cluster(), 0.0
     access = ClusterAccess(cast(Client, cluster), ttl_s=60, grace_s=900, timeout_s=5, concurrency=4, clock=lambda: now)
-    former = await access.authenticate("Bearer token")
+    former = await access.authenticate("token")
     assert await access.visible(former, {"space"}, verb="get") is None
     cluster.groups = ()
     now = 61.0
     assert await access.visible(former, {"space"}, verb="get") is None
-    jane = await access.authenticate("Bearer token")
+    jane = await access.authenticate("token")
     assert await access.visible(jane, {"space"}, verb="get") == frozenset()
     assert await access.visible(jane, {"space"}) == frozenset()
     await access.close()
