@@ -1,13 +1,15 @@
 # Everything a newcomer types. `make` alone explains itself.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FUZZ_VENV := .venv-fuzz
 FUZZ_INSTALLED := $(FUZZ_VENV)/.installed
 
+QUICK_API := $(addprefix tests/api/test_,bodies.py metadata_body.py presenters.py document_limits.py resource_frame.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz format clean
+.PHONY: help run test quick lint bench fuzz format clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,9 +18,13 @@ run: $(INSTALLED) ## serve the API over a real local control plane and Postgres,
 	@exec $(BIN)/python -m deploy.local run
 
 test: lint ## run the whole suite against the real parts
+	@bash .ci/tools
 	@# Before the tests, which have time limits: the first build takes minutes.
 	$(BIN)/python -m deploy.local build
 	$(BIN)/python -m pytest
+
+quick: lint ## run the tests that need neither a cluster nor a database
+	$(BIN)/python -m pytest tests/model tests/metrics tests/test_settings.py tests/test_docs.py tests/test_structure.py $(QUICK_API)
 
 lint: $(INSTALLED) ## check style, types and the direction of imports
 	$(BIN)/ruff format --check .
@@ -37,13 +43,13 @@ format: $(INSTALLED) ## put the code into the style that lint checks
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what the other targets made here (caches of the control plane's programs stay)
-	rm -rf $(VENV) $(FUZZ_VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-newest $(FUZZ_VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 $(INSTALLED): pyproject.toml deploy/constraints.txt
 	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "Python 3.11 or newer with its venv module is needed: install it (Debian: apt-get install python3-venv), or name it with PYTHON=…" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the Python packages into $(VENV)"
+	@echo "installing the Python packages into $(VENV): once, about a minute"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable '.[dev]'
 	@touch $@
 

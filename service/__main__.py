@@ -1,4 +1,4 @@
-"""`python -m service VERB`: serve the API, migrate the database, check the configuration, or print the document."""
+"""`python -m service VERB`: serve the API, look after the database, check the configuration, or print the document."""
 
 import argparse
 import asyncio
@@ -8,11 +8,13 @@ import sys
 
 from service import app, settings, telemetry
 from service.api.document import Document
-from service.api.routes import ROUTES
+from service.api.routes import RESOURCES
 from service.check import check
 from service.cluster.client import NoCluster
+from service.http.connections import MANAGEMENT_CONNECTIONS, Limits
 from service.http.keys import HEALTH
 from service.http.server import listening
+from service.prune import PruneFailed, prune
 from service.settings import InvalidSettings, Settings
 from service.store.database import DatabaseUnavailable, SchemaMismatch, connected, migrate
 
@@ -32,10 +34,18 @@ async def serve(configured: Settings) -> int:
     # Probes first in and last out: they tell of loading, and of stopping for as long as that takes.
     async with (
         listening(
-            management, configured.management_host, configured.management_port, shutdown_timeout_s=PROBE_S
+            management,
+            configured.management_host,
+            configured.management_port,
+            limits=Limits.of(configured, connections=MANAGEMENT_CONNECTIONS),
+            shutdown_timeout_s=PROBE_S,
         ) as management_addresses,
         listening(
-            api, configured.host, configured.port, shutdown_timeout_s=configured.shutdown_timeout_s
+            api,
+            configured.host,
+            configured.port,
+            limits=Limits.of(configured),
+            shutdown_timeout_s=configured.shutdown_timeout_s,
         ) as api_addresses,
     ):
         telemetry.get_logger(__name__).info("listening", api=api_addresses, management=management_addresses)
@@ -63,39 +73,51 @@ async def check_configuration(configured: Settings) -> int:
 
 def print_document() -> int:
     """Print the API's document, which needs neither a cluster nor a database."""
-    print(Document(ROUTES, Settings().uids).encode("/").decode())
+    print(Document(RESOURCES, Settings().uids).encode("/").decode())
     return 0
 
 
-def main() -> int:
-    """The exit status: 0, 1 when something is away or in the way, 2 when the settings are wrong."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("serve", help="answer requests until SIGTERM or Ctrl-C")
     verbs.add_parser("migrate", help="bring the database schema up to date, and exit")
+    pruning = verbs.add_parser("prune", help="remove the metadata of processes that have been gone for long, and exit")
+    pruning.add_argument("--dry-run", action="store_true", help="only say what would be removed, and change nothing")
     verbs.add_parser("check", help="say whether these settings can work, change nothing, and exit")
     verbs.add_parser("openapi", help="print the API's OpenAPI document, as it is with the default settings")
-    verb = parser.parse_args().verb
-    if verb == "openapi":
+    return parser
+
+
+def main() -> int:
+    """The exit status: 0, 1 when something is away or in the way, 2 when the settings are wrong."""
+    arguments = _parser().parse_args()
+    if arguments.verb == "openapi":
         return print_document()
     try:
         configured = settings.load(os.environ)
     except InvalidSettings as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION
-    # What the parts would log at a check is in its report.
-    telemetry.configure_logging("error" if verb == "check" else configured.log_level)
-    work = {"serve": serve, "migrate": migrate_database, "check": check_configuration}[verb]
+    # What the parts would log while they are looked at is in the report.
+    quiet = arguments.verb in ("check", "prune")
+    telemetry.configure_logging("error" if quiet else configured.log_level)
     try:
-        return _run(work(configured))
+        return _run(_work(arguments, configured))
     except NoCluster as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION
     except DatabaseUnavailable as error:
         print(f"DATABASE_URL: the database cannot be used now: {error.reason}", file=sys.stderr)
-    except (SchemaMismatch, OSError) as error:
+    except (SchemaMismatch, PruneFailed, OSError) as error:
         print(error, file=sys.stderr)
     return 1
+
+
+def _work(arguments: argparse.Namespace, configured: Settings) -> "asyncio._CoroutineLike[int]":
+    if arguments.verb == "prune":
+        return prune(configured, lambda line: print(line, flush=True), dry_run=arguments.dry_run)
+    return {"serve": serve, "migrate": migrate_database, "check": check_configuration}[arguments.verb](configured)
 
 
 def _run(work: "asyncio._CoroutineLike[int]") -> int:

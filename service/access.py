@@ -3,6 +3,7 @@
 service.cluster.access has the implementation that asks Kubernetes.
 """
 
+import hashlib
 from collections.abc import Set
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -10,24 +11,31 @@ from typing import Literal, Protocol
 from service.model.views import Visible
 
 Verb = Literal["get", "list"]
+"""The two ways to read Deployments in Kubernetes' RBAC: `get` one by its name, `list` those of a namespace."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone the cluster knows. `key` stands for their token and for who they are by it: a SHA-256 of both."""
+    """Someone the cluster knows."""
 
     name: str
     key: bytes
+    """A SHA-256 of their token and of who they are by it."""
     uid: str = ""
     groups: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     expires_at: float = float("inf")
     """The token's own expiry, seconds since the epoch."""
 
+    @property
+    def person(self) -> bytes:
+        """Stands for whoever it is, whichever of their tokens they show; short, however long the name."""
+        return hashlib.blake2b(f"{self.uid}\0{self.name}".encode(), digest_size=16).digest()
+
 
 @dataclass(frozen=True)
 class Permission:
-    """To do something to a kind of object."""
+    """A permission to change objects of a kind, in the words of Kubernetes' RBAC."""
 
     verb: str
     group: str
@@ -37,12 +45,11 @@ class Permission:
 PATCH_DEPLOYMENTS = Permission("patch", "apps", "deployments")
 DELETE_PODS = Permission("delete", "", "pods")
 
-
 ANYONE = Caller(name="anyone", key=b"")
 
 
 class Access(Protocol):
-    """What operations ask of whoever decides about access."""
+    """Decides who callers are and what they may do."""
 
     needs_token: bool
     """False: everybody is let in, whether or not they show a token."""
@@ -55,16 +62,19 @@ class Access(Protocol):
         """
 
     def knows(self, token: str) -> bool:
-        """Whether this token was accepted before, as far as is remembered. A guessed one never was."""
+        """Whether this token was accepted lately, without asking anybody. A guessed one never was."""
 
     async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
-        """The namespaces whose Deployments the caller may list, or get: all of these that are, and maybe more such.
+        """The namespaces in whose Deployments the caller may read by this verb; None: in all there are.
 
-        Raises ServiceUnavailable.
+        All of `namespaces` that are such, and maybe some more. Raises ServiceUnavailable.
         """
 
-    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
-        """Whether the caller may do this there now: asked anew each time. Raises ServiceUnavailable."""
+    async def may_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
+        """Whether the caller may do this now to the object of this name; with none (""), to any of the namespace.
+
+        Asked anew each time. Raises ServiceUnavailable.
+        """
 
 
 class Unrestricted:
@@ -81,5 +91,5 @@ class Unrestricted:
     async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         return None
 
-    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
+    async def may_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
         return False

@@ -1,46 +1,49 @@
 """The composition root: makes the catalogue, joins them, starts them in order and stops them in the reverse."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
+from service import garbage
 from service.access import Access, Unrestricted
 from service.api.document import Document
-from service.api.keys import DOCUMENT, INSTANCES, PAGES, PROCESSES, WRITING
+from service.api.keys import DOCUMENT, INSTANCES, PAGES, WRITES
 from service.api.pages import Pages
-from service.api.routes import ROUTES
+from service.api.readable import READS
+from service.api.resources.processes.resource import READABLE as PROCESSES
+from service.api.routes import OPERATIONS, READABLE, RESOURCES
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
-from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, DeploymentFeed, NamespaceFeed, PodFeed
 from service.cluster.usage import UsageReader
-from service.cluster.watch import Reflector
 from service.cluster.workloads import Workloads
 from service.dashboard.keys import OVERVIEW, PROBLEMS, STREAMS
 from service.dashboard.routes import add_dashboard
-from service.freshness import ReadBarrier, RowIntake
-from service.health import POD_WATCH, Health
+from service.freshness import ReadBarrier
+from service.health import Health
 from service.http import management
-from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS
-from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure
+from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS, WORK
+from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure, only_loopback_names
 from service.http.rate_limits import RateLimits
 from service.http.routing import add_routes
+from service.http.work import Work
+from service.memory import Memory
 from service.metrics import catalogue
 from service.metrics.registry import Metrics
-from service.model.index import Index
-from service.model.instances import Numbering
-from service.model.pods import PodIndex
+from service.model.process import Process
 from service.operations.instances import Instances
+from service.operations.outcomes import Outcomes
 from service.operations.overview import Overview
 from service.operations.problems import Problems
+from service.operations.pruning import Pruning
 from service.operations.reads import Reads
-from service.operations.writes import Writing
+from service.operations.writes import Writes
 from service.settings import Settings
 from service.store.database import Pool
-from service.store.mirror import Mirror
+from service.store.orphans import Orphans
 from service.store.records import Records
 from service.telemetry import get_logger
 
@@ -48,23 +51,25 @@ log = get_logger(__name__)
 
 
 def build(settings: Settings) -> web.Application:
-    """The API's application; its catalogue start with it."""
+    """The API's application. What it is made of starts with it."""
     health, metrics = Health(), Metrics()
     catalogue.measure_process(metrics, health)
+    work = Work(settings.max_concurrent_requests)
     app = web.Application(
         middlewares=[
             measure(catalogue.measure_requests(metrics)),
             identify(log_all=settings.log_level == "debug"),
             envelop_errors,
-            limit_concurrency(settings.max_concurrent_requests),
+            *((only_loopback_names,) if settings.authentication == "none" else ()),
+            limit_concurrency(work),
         ],
-        client_max_size=settings.max_body_bytes,
     )
     app[SETTINGS] = settings
+    app[WORK] = work
     app[HEALTH] = health
     app[METRICS] = metrics
     app[PAGES] = Pages()
-    app[DOCUMENT] = Document(ROUTES, settings.uids)
+    app[DOCUMENT] = Document(RESOURCES, settings.uids)
     if settings.rate_limit_requests:
         limits = app[RATE_LIMITS] = RateLimits(
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
@@ -72,7 +77,7 @@ def build(settings: Settings) -> web.Application:
         app.on_response_prepare.append(limits.tell)
     add_dashboard(app)
     catalogue.measure_streams(metrics, app[STREAMS])
-    add_routes(app, ROUTES)
+    add_routes(app, OPERATIONS)
     app.cleanup_ctx.append(_parts)
     return app
 
@@ -85,92 +90,32 @@ def build_management(app: web.Application) -> web.Application:
 async def _parts(app: web.Application) -> AsyncIterator[None]:
     settings, health, metrics = app[SETTINGS], app[HEALTH], app[METRICS]
     async with AsyncExitStack() as stack:
-        client, callers, pool = await _connect(stack, settings, metrics)
-        access = _access(stack, client, settings, metrics)
-        index, pods, numbering = Index(), PodIndex(), Numbering()
-        deployments, pod_feed = DeploymentFeed(index, settings.keys), PodFeed(pods)
-        labelled = settings.keys.app_guid
-        watches = {
-            name: Reflector(
-                client,
-                path,
-                feed,
-                label_selector=selector,
-                inactivity_s=settings.watch_inactivity_s,
-                on_change=health.changed,
-            )
-            for name, path, feed, selector in (
-                ("namespaces", NAMESPACES, NamespaceFeed(index, settings.keys), ""),
-                ("deployments", DEPLOYMENTS, deployments, labelled),
-                (POD_WATCH, PODS, pod_feed, labelled),
-            )
-        }
-        states = {name: watch.state for name, watch in watches.items()}
-        intake = RowIntake(index, numbering, deployments.versions, pod_feed.versions)
-        mirror = Mirror(
-            settings.database_url,
-            intake,
-            timeout_s=settings.database_timeout_s,
-            on_change=health.changed,
-        )
-        health.follow(
-            states,
-            mirror.state,
-            lambda: {
-                "processes": len(index.processes),
-                "pods": len(pods),
-                "conflicts": len(index.conflicts),
-                "skipped": len(deployments.skipped),
-            },
-        )
-        workloads, records = Workloads(client, callers, deployments.recent, settings.keys), Records(pool)
-        barrier = ReadBarrier(index, pods, deployments, pod_feed, mirror, intake, workloads, health)
-        processes = Reads(index.processes, access, barrier)
-        instances = Instances(
-            reads=processes,
-            index=index,
-            pods=pods,
-            deployment_versions=deployments.versions,
-            pod_versions=pod_feed.versions,
-            numbering=numbering,
-            records=records,
-            usage=UsageReader(client, settings.keys),
-            barrier=barrier,
-            health=health,
-        )
-        catalogue.measure_index(metrics, index, pods, deployments)
-        catalogue.measure_watches(metrics, states)
-        catalogue.measure_metadata(metrics, mirror.state)
-        app[ACCESS] = access
-        app[PROCESSES] = processes
-        app[INSTANCES] = instances
-        app[OVERVIEW] = Overview(processes, pods)
-        app[PROBLEMS] = Problems(index, access, deployments)
-        app[WRITING] = Writing(
-            index=index,
-            access=access,
-            reads=processes,
-            instances=instances,
-            workloads=workloads,
-            records=records,
-            deployments=deployments,
-            pods=pod_feed,
-            barrier=barrier,
-            health=health,
-        )
-        # What is there now stays: without this, each full collection while loading would look through all of it.
-        gc.collect()
-        gc.freeze()
-        # Next to nothing here is held by cycles, and each look for them goes through every large set of a search.
-        gc.set_threshold(50_000, 20, 50)
+        stores = await _connect(stack, settings, metrics)
+        access = _access(stack, stores.client, settings, metrics)
+        memory = Memory.of(stores.client, settings, health)
+        health.follow(memory.watch_states, memory.mirror.state, memory.counts)
+        _measure(metrics, memory)
+        pruning = _provide(app, stores, access, memory)
+        catalogue.measure_pruning(metrics, pruning.done)
+        garbage.prepare()
         _start(stack, "loop lag", catalogue.measure_event_loop(metrics).run(), health)
-        for name, work in (("mirror", mirror.run()), *((name, watch.run()) for name, watch in watches.items())):
-            _start(stack, name, work, health)
+        _start(stack, "mirror", memory.mirror.run(), health)
+        for name, watch in memory.watches.items():
+            _start(stack, name, watch.run(), health)
+        _start(stack, "pruning", pruning.run(), health)
         yield
 
 
-async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> tuple[Client, Client, Pool]:
-    """Clients of the cluster, as ourselves and for callers, and connections to Postgres; none has been asked yet."""
+@dataclass(frozen=True)
+class Stores:
+    """The ways to the cluster, as ourselves and for callers, and to Postgres; none has been asked yet."""
+
+    client: Client
+    callers: Client
+    pool: Pool
+
+
+async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Stores:
     client = await Client.connect(
         settings.kubeconfig,
         settings.kube_context,
@@ -185,7 +130,88 @@ async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
     )
     stack.push_async_callback(pool.close)
     catalogue.measure_pool(metrics, pool)
-    return client, callers, pool
+    return Stores(client, callers, pool)
+
+
+def _measure(metrics: Metrics, memory: Memory) -> None:
+    catalogue.measure_index(metrics, memory.index, memory.pods, memory.deployments)
+    catalogue.measure_watches(metrics, memory.watch_states)
+    catalogue.measure_metadata(metrics, memory.mirror.state)
+
+
+def _provide(app: web.Application, stores: Stores, access: Access, memory: Memory) -> Pruning:
+    """Give the handlers their operations. What is returned is to be run."""
+    settings, health = app[SETTINGS], app[HEALTH]
+    workloads = Workloads(
+        client=stores.client,
+        callers=stores.callers,
+        cache=memory.deployments.cache,
+        keys=settings.keys,
+        write_timeout_s=settings.kube_write_timeout_s,
+    )
+    records = Records(stores.pool)
+    barrier = _barrier(memory, workloads, health)
+    app[READS] = {
+        readable.plural: Reads(readable.collection(memory.index), access, barrier) for readable in READABLE.values()
+    }
+    processes = PROCESSES.reads(app)
+    instances = _instances(stores, memory, settings, processes, barrier, health)
+    app[ACCESS] = access
+    app[INSTANCES] = instances
+    app[OVERVIEW] = Overview(processes, memory.pods)
+    app[PROBLEMS] = Problems(memory.index, access, memory.deployments)
+    app[WRITES] = Writes(
+        access=access,
+        reads=processes,
+        instances=instances,
+        workloads=workloads,
+        records=records,
+        pods=memory.pod_feed,
+        outcomes=Outcomes(memory.index, records, memory.deployments, barrier),
+        health=health,
+    )
+    return Pruning(
+        index=memory.index,
+        deployments=memory.deployments,
+        orphans=Orphans(stores.pool),
+        health=health,
+        days=settings.orphaned_metadata_days,
+    )
+
+
+def _barrier(memory: Memory, workloads: Workloads, health: Health) -> ReadBarrier:
+    return ReadBarrier(
+        index=memory.index,
+        pods=memory.pods,
+        deployment_feed=memory.deployments,
+        pod_feed=memory.pod_feed,
+        mirror=memory.mirror,
+        intake=memory.intake,
+        workloads=workloads,
+        health=health,
+    )
+
+
+def _instances(
+    stores: Stores,
+    memory: Memory,
+    settings: Settings,
+    reads: Reads[Process],
+    barrier: ReadBarrier,
+    health: Health,
+) -> Instances:
+    return Instances(
+        reads=reads,
+        index=memory.index,
+        pods=memory.pods,
+        deployment_versions=memory.deployments.versions,
+        pod_versions=memory.pod_feed.versions,
+        numbering=memory.numbering,
+        records=Records(stores.pool),
+        usage=UsageReader(stores.client, settings.keys),
+        barrier=barrier,
+        health=health,
+    )
 
 
 def _access(stack: AsyncExitStack, client: Client, settings: Settings, metrics: Metrics) -> Access:

@@ -75,6 +75,13 @@ class ResourceNotFound(CloudFoundryError):
     status, code, title = 404, 10010, "CF-ResourceNotFound"
 
 
+class RequestTimeout(CloudFoundryError):
+    """The client has not sent in time what it began to send."""
+
+    status, code, title = 408, 10004, "CF-InvalidRequest"
+    default_detail = "The request was not sent in time: nothing was changed"
+
+
 class BodyTooLarge(CloudFoundryError):
     """The request body is over the limit."""
 

@@ -17,7 +17,7 @@ from service.cluster.workloads import Workloads
 from service.health import Health
 from service.model.index import Index
 from service.model.instances import Numbered, Numbering
-from service.model.pods import PodIndex
+from service.model.pod_index import PodIndex
 from service.model.process import Key
 from service.model.record import Record
 from service.pacing import in_batches
@@ -53,8 +53,8 @@ class RowIntake:
     def put(self, record: Record) -> None:
         self._index.put_metadata(record.metadata)
         self._numbering.put(record.key, Numbered(record.slots, record.pod_version))
-        self._deployments.want(record.key, record.deployment_version)
-        self._pods.want(record.key, record.pod_version)
+        self._deployments.expect(record.key, record.deployment_version)
+        self._pods.expect(record.key, record.pod_version)
 
     def retain(self, keys: Set[Key]) -> Iterator[None]:
         self._numbering.retain(keys)
@@ -64,6 +64,7 @@ class RowIntake:
 class ReadBarrier:
     def __init__(
         self,
+        *,
         index: Index,
         pods: PodIndex,
         deployment_feed: DeploymentFeed,
@@ -84,7 +85,7 @@ class ReadBarrier:
         self._asking = asyncio.Lock()
         self._ask_again_at = 0.0
 
-    def take(self, record: Record) -> bool:
+    def accept_row(self, record: Record) -> bool:
         """Take in a row that a write of ours has left, unless the mirror has brought it, or a later one, already.
 
         The mirror brings every row, but not while Postgres is away from it. Whether the row was news.
@@ -102,23 +103,23 @@ class ReadBarrier:
         self._health.require_loaded()
         current = await self._mirror.catch_up()
         age_s = self._health.cluster_age_s()
-        if age_s == 0.0 and self._deployment_feed.versions.wanted:
+        if age_s == 0.0 and self._deployment_feed.versions.expected:
             age_s = await self._arrive(self._deployment_feed.versions, self._show_deployments)
-        if pods and age_s == 0.0 and self._pod_feed.versions.wanted:
+        if pods and age_s == 0.0 and self._pod_feed.versions.expected:
             age_s = await self._arrive(self._pod_feed.versions, self._show_pods)
         return Freshness(age_s, current)
 
     async def _arrive(self, versions: Versions[Key], show: Callable[[Key], Awaitable[None]]) -> float:
-        """Wait for what is wanted now, or ask for it. Seconds by which an answer may be behind, if neither helped."""
+        """Wait for what is expected now, or ask for it. Seconds by which an answer may be behind, if neither helped."""
         if time.monotonic() < self._ask_again_at:
             return ARRIVAL_S
-        missing = await versions.wait(list(versions.wanted), ARRIVAL_S)
+        missing = await versions.wait(list(versions.expected), ARRIVAL_S)
         if not missing:
             return 0.0
         async with self._asking:
             if time.monotonic() < self._ask_again_at:
                 return ARRIVAL_S
-            still = [key for key in missing if key in versions.wanted]
+            still = [key for key in missing if key in versions.expected]
             log.warning("watch behind a write, asking for it", apps=len(still))
             try:
                 await in_batches((show(key) for key in still), AT_A_TIME)
@@ -129,20 +130,19 @@ class ReadBarrier:
         return 0.0
 
     async def _show_deployments(self, key: Key) -> None:
-        wanted = self._deployment_feed.versions.wanted.get(key, 0)
+        expected = self._deployment_feed.versions.expected.get(key, 0)
         deployments, as_of = await self._workloads.deployments_of(*key[:2])
         for raw in deployments:
-            self._deployment_feed.take(raw, as_of=as_of)
-        self._deployment_feed.versions.settle(key, wanted)
+            self._deployment_feed.accept_answer(raw, as_of=as_of)
+        self._deployment_feed.versions.satisfy(key, expected)
 
     async def _show_pods(self, key: Key) -> None:
-        wanted = self._pod_feed.versions.wanted.get(key, 0)
+        expected = self._pod_feed.versions.expected.get(key, 0)
         process = self._index.find(key)
         if process is not None:
-            namespace, name = process.workload.namespace, process.workload.name
             pods, as_of = await self._workloads.pods_of(*key[:2])
-            there = {self._pod_feed.take(raw, as_of=as_of) for raw in pods}
-            for pod in self._pods.of(namespace, name):
+            there = {self._pod_feed.accept_answer(raw, as_of=as_of) for raw in pods}
+            for pod in self._pods.of(process.workload.namespace, process.workload.uid):
                 if pod.uid not in there:
-                    self._pod_feed.take_absence(pod.uid, as_of)
-        self._pod_feed.versions.settle(key, wanted)
+                    self._pod_feed.accept_absence(pod.uid, as_of)
+        self._pod_feed.versions.satisfy(key, expected)

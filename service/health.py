@@ -1,19 +1,22 @@
-"""What the service knows of the parts it depends on: for probes, for warnings in replies, for the log."""
+"""Whether the service is ready and alive, from the states of the parts it depends on.
 
-import gc
+Probes, warnings in replies and the log say what this finds.
+"""
+
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.cluster.watch import WatchState
+from service import garbage
+from service.cluster.watch_state import WatchState
 from service.errors import ServiceUnavailable
 from service.store.mirror import MirrorState
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-POD_WATCH = "pods"
-"""The watch without which processes can be told, but not their instances."""
+POD_WATCH, REPLICA_SET_WATCH = INSTANCE_WATCHES = ("pods", "replicasets")
+"""The watches of Pods and of whose they are. Until both have been synced once, no instance is served."""
 
 
 class Health:
@@ -28,40 +31,47 @@ class Health:
     def follow(
         self, watches: Mapping[str, WatchState], mirror: MirrorState, counts: Callable[[], Mapping[str, int]]
     ) -> None:
-        """Name the states to report on, and what is held in memory. Until then nothing is ready."""
+        """Report on these states from now on; `counts` says how many objects are in memory. Until then: not ready."""
         self._watches = dict(watches)
         self._mirror = mirror
         self._counts = counts
 
     def break_down(self, part: str) -> None:
-        """A part that must run for ever has ended: only a restart helps, and /livez asks for it."""
+        """A task that must run for ever has ended. Only a restart helps, and /livez asks for it."""
         self._broken = part
         log.critical("a part of the service has ended", part=part)
         self.changed()
 
     @property
     def alive(self) -> bool:
+        """Whether a restart is not needed."""
         return self._broken is None
 
     def stop(self) -> None:
-        """From now on not ready: whoever routes requests here should stop."""
+        """Be not ready from now on, so that whoever routes requests here stops."""
         self._stopping = True
         self.changed()
 
     @property
     def loaded(self) -> bool:
         """All processes have been read once: answers are complete, though maybe no longer new."""
-        watches = [watch for name, watch in self._watches.items() if name != POD_WATCH]
+        watches = [watch for name, watch in self._watches.items() if name not in INSTANCE_WATCHES]
         return bool(watches) and self._mirror.synced and all(watch.synced for watch in watches)
 
     @property
     def pods_loaded(self) -> bool:
-        """All Pods have been read once."""
-        return POD_WATCH in self._watches and self._watches[POD_WATCH].synced
+        """All Pods have been read once, and whose they are."""
+        return all(name in self._watches and self._watches[name].synced for name in INSTANCE_WATCHES)
 
     @property
     def ready(self) -> bool:
+        """Whether requests should be routed here."""
         return self.loaded and self.pods_loaded and self.alive and not self._stopping
+
+    @property
+    def current(self) -> bool:
+        """Whether all that there is, of both stores, is known here now."""
+        return self.ready and self._mirror.connected and self.cluster_age_s() == 0.0
 
     def require_loaded(self) -> None:
         """Raises ServiceUnavailable while an answer could miss what exists."""
@@ -105,11 +115,10 @@ class Health:
         return "ready" if self.loaded and self.pods_loaded else "loading"
 
     def changed(self) -> None:
-        """Called whenever a state has changed."""
+        """Log whether the service is ready, if that is news. To be called whenever a state has changed."""
         if self.ready == self._was_ready:
             return
         self._was_ready = self.ready
         log.info("ready" if self.ready else "not ready")
         if self.ready:
-            # What has been loaded stays: looking through it for garbage again and again would only cost pauses.
-            gc.freeze()
+            garbage.loaded()

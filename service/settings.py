@@ -1,7 +1,7 @@
 """Every knob of the service, read from the environment once, with all complaints at once.
 
 A setting is a field of `Settings`: its environment variable is the field's name in capitals, its unit ends the name,
-and the text after it is what the README's table says of it.
+and the text after it is what the table in deploy/SETTINGS.md says of it.
 """
 
 import ipaddress
@@ -74,9 +74,14 @@ class Settings:
     )
     review_concurrency: int = setting(16, "Reviews asked of kube-apiserver at a time.", validate=_COUNT)
     kube_timeout_s: float = setting(10.0, "For one request to kube-apiserver, watches apart.", validate=_SECONDS)
+    kube_write_timeout_s: float = setting(
+        35.0, "For one that changes something: in less than 34 none tells which webhook kept it.", validate=_SECONDS
+    )
     watch_inactivity_s: float = setting(
-        75.0,
-        "A watch that is silent for so long is given up and opened anew; more than 60, as bookmarks come that often.",
+        90.0,
+        "A watch that is silent for so long is opened anew where it was: its connection may be dead. kube-apiserver "
+        "sends a bookmark every 60 s (62 at most), but none before something has changed since the watch began; so "
+        "silence is no failure, and the default leaves a busy server half a minute.",
         validate=_SECONDS,
     )
     database_timeout_s: float = setting(
@@ -84,6 +89,11 @@ class Settings:
     )
     database_pool_size: int = setting(
         8, "Connections of a replica for writes, beside the one for reads.", validate=_COUNT
+    )
+    orphaned_metadata_days: int = setting(
+        30,
+        "For how long the metadata of a process is kept once its Deployment is gone. 0: for ever.",
+        validate=validate.Range(min=0, max=36_500),
     )
     label_preset: str = setting(
         "default",
@@ -98,6 +108,11 @@ class Settings:
     user_ids: tuple[str, ...] = setting(
         ("vcap=2000",), "Names of users that processes may be given, and the uids they stand for (comma-separated)."
     )
+    fds_quota: int = setting(16384, "Open files that stats say an instance may have.", validate=_COUNT)
+    instance_stopping_state: bool = setting(
+        False,
+        "`true`: an instance whose Pod is being deleted is STOPPING, which not every client knows; else it is DOWN.",
+    )
     max_concurrent_requests: int = setting(
         512, "Requests worked on at a time; more get 503 with Retry-After.", validate=_COUNT
     )
@@ -107,7 +122,32 @@ class Settings:
         validate=validate.Range(min=0),
     )
     rate_limit_window_s: float = setting(60.0, "How long such a window is.", validate=_SECONDS)
-    max_body_bytes: int = setting(1 << 20, "The largest request body.", validate=_COUNT)
+    max_body_bytes: int = setting(1 << 20, "The largest request body, once decompressed.", validate=_COUNT)
+    max_bytes_in_flight: int = setting(
+        64 << 20,
+        "Of what clients have begun to send and of replies they have not taken yet, all of them together; beyond, "
+        "whoever has kept us waiting longest is given up, and from half as many on whoever stands still.",
+        validate=_COUNT,
+    )
+    max_connections: int = setting(
+        1000,
+        "Connections open at a time, fewer where the process may not open as many files; beyond, an idle one is "
+        "closed, or whichever has kept us waiting longest.",
+        validate=_COUNT,
+    )
+    head_timeout_s: float = setting(
+        10.0, "For a client to send the request line and headers, once connected.", validate=_SECONDS
+    )
+    body_timeout_s: float = setting(20.0, "For a client to send a request's body.", validate=_SECONDS)
+    send_timeout_s: float = setting(
+        30.0, "For a client to take a reply; where that is more than 256 KiB, the next 256 KiB.", validate=_SECONDS
+    )
+    idle_timeout_s: float = setting(
+        75.0,
+        "For a connection to stay open between two requests; longer than a proxy in front keeps its own, so that "
+        "no request meets a connection being closed.",
+        validate=_SECONDS,
+    )
     drain_s: float = setting(
         0.0,
         "After SIGTERM, how long to go on accepting requests while `/readyz` says no.",
@@ -129,15 +169,10 @@ class Settings:
     @property
     def keys(self) -> Keys:
         """The preset's label keys with those replaced that are set by name."""
-        preset = PRESETS[self.label_preset]
-        return replace(
-            preset,
-            app_guid=self.app_guid_label or preset.app_guid,
-            process_type=self.process_type_label or preset.process_type,
-            process_guid=self.process_guid_label or preset.process_guid,
-            space_guid=self.space_guid_label or preset.space_guid,
-            organization_guid=self.organization_guid_label or preset.organization_guid,
-        )
+        named = {
+            name.removesuffix("_label"): key for name, key in vars(self).items() if name.endswith("_label") and key
+        }
+        return replace(PRESETS[self.label_preset], **named)
 
 
 class _MappingEnv(Env):
@@ -184,6 +219,8 @@ def _read(env: Env, knob: Field[Any], kind: Any) -> Any:
         return env.int(name, default, **checks)
     if kind is float:
         return env.float(name, default, **checks)
+    if kind is bool:
+        return env.bool(name, default, **checks)
     if kind is str:
         return env.str(name, default, **checks)
     return tuple(part.strip() for part in env.list(name, list(default), **checks) or ())
@@ -210,6 +247,8 @@ def _cross_check(settings: Settings) -> list[str]:
             ipaddress.ip_network(network)
         except ValueError:
             complaints.append(f"TRUSTED_PROXIES: '{network}' is not a network such as 10.0.0.0/8")
+    if settings.max_bytes_in_flight < 2 * settings.max_body_bytes:
+        complaints.append("MAX_BYTES_IN_FLIGHT: must be at least twice as large as MAX_BODY_BYTES")
     if any(len(secret) < SHORTEST_SECRET for secret in settings.session_secret):
         complaints.append(f"SESSION_SECRET: each must have {SHORTEST_SECRET} characters or more")
     complaints += [

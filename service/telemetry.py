@@ -4,13 +4,15 @@ import logging
 import random
 import re
 import sys
+import traceback
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
 import structlog
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Of the request being answered; it is in every log line written meanwhile."""
+"""The id of the request that is being answered; every log line written meanwhile has it."""
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 _MAXIMUM_FOREIGN = 255
@@ -20,7 +22,7 @@ _UUID_BITS = (0x4 << 76) | (0b10 << 62)
 
 
 def new_request_id(given: str | None) -> str:
-    """A new uuid; behind the caller's own id, made harmless, when one was given."""
+    """A new uuid. Where the caller gave an id, that comes before it, without what could do harm in a log, and `::`."""
     # Not uuid4(): an id has to be new, not secret, and the system's randomness is a large part of a small request.
     digits = f"{random.getrandbits(128) & _UUID_MASK | _UUID_BITS:032x}"
     own = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
@@ -70,3 +72,30 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of one module; its name is in each line."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(module=name)
     return logger
+
+
+def outline(error: BaseException | None) -> dict[str, Any]:
+    """What failed and where, for the log of a request: the kinds of its errors, and the lines they came through.
+
+    Without their texts, which quote what they could not read: and that may be a token, or somebody's password.
+    """
+    found = list(_with_causes(error)) if error is not None else []
+    return {
+        "error": " < ".join(type(each).__qualname__ for each in found),
+        "where": [
+            f"{frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}"
+            for each in found
+            for frame, line in traceback.walk_tb(each.__traceback__)
+        ],
+    }
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, those it is a group of, and what it came from."""
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _with_causes(each)
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _with_causes(before)

@@ -10,11 +10,10 @@ import asyncpg
 import pytest
 
 from deploy.local.stack import Stack, local_stack
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.api import Api, running
-from tests.support.apps import MakeApp, PathTo, Users
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.apps import MakeApp, Users
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 
 @pytest.fixture(scope="session")
@@ -134,15 +133,11 @@ def make_app(api: Api, kube: Kube, space: str) -> MakeApp:
 
 
 @pytest.fixture(params=["by guid", "by app and type"])
-def path_to(request: pytest.FixtureRequest, space: str) -> PathTo:
+def path_to(request: pytest.FixtureRequest) -> Callable[[str, str], str]:
     """The path of a process, at either of its addresses."""
-
-    def path(app_guid: str, process_type: str, namespace: str | None = None) -> str:
-        if request.param == "by guid":
-            return f"/v3/processes/{process_guid(namespace or space, app_guid, process_type)}"
-        return f"/v3/apps/{app_guid}/processes/{process_type}"
-
-    return path
+    if request.param == "by guid":
+        return lambda app_guid, process_type: f"/v3/processes/{guid_of(app_guid, process_type)}"
+    return lambda app_guid, process_type: f"/v3/apps/{app_guid}/processes/{process_type}"
 
 
 @pytest.fixture(params=["all processes", "processes of an app"])

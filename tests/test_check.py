@@ -421,7 +421,7 @@ async def test_metrics_away_are_warned_of(
 async def test_list_without_an_end_is_given_up(
     settings: Settings, kubeconfig_at: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.check.LISTING_S", 0.2)
+    monkeypatch.setattr("service.check.labels.LISTING_S", 0.2)
     async with scripted(version="v1.36.3", token="more") as (server, _):
         found = await checked(replace(settings, kubeconfig=kubeconfig_at(server)))
     namespaces, deployments = found.texts(Level.MISSING, "labels")
@@ -439,7 +439,7 @@ async def test_no_deployment_with_the_label_is_warned_of(settings: Settings) -> 
 async def test_what_is_not_shown_is_named_with_the_reason(
     settings: Settings, kube: Kube, space: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.cluster.watch.LIST_CHUNK", 2)
+    monkeypatch.setattr("service.cluster.collection.LIST_CHUNK", 2)
     app, names = str(uuid4()), [f"bare-{number}" for number in range(FEW + 2)]
     for name in ("first", "second"):
         await kube.create(labelled(settings, name, space, app))

@@ -173,7 +173,7 @@ def test_panels_do_not_lie_over_each_other() -> None:
         taken |= cells
 
 
-def test_every_metric_the_readme_names_is_there(exported: Scrape) -> None:
-    named = set(re.findall(r"`(cf_processes_\w+)`", (MONITORING.parents[1] / "README.md").read_text()))
+def test_every_metric_that_operators_are_told_of_is_there(exported: Scrape) -> None:
+    named = set(re.findall(r"`(cf_processes_\w+)`", (MONITORING.parent / "OPERATING.md").read_text()))
     assert named
     assert named <= {family.name + ("_total" if family.type == "counter" else "") for family in exported.families}

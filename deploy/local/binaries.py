@@ -15,7 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import golang
 from .errors import LocalStackError
+from .golang import Go
 
 _MODULE = Path(__file__).parent
 _PACKAGES = {
@@ -38,7 +40,7 @@ _LDFLAGS = "-s -w " + " ".join(
 def find_or_build() -> Path:
     """The directory that holds the programs, built into the user's cache on first use (minutes).
 
-    Raises LocalStackError where LOCAL_STACK_BIN is incomplete, or Go is missing, too old or fails.
+    Raises LocalStackError where LOCAL_STACK_BIN is incomplete, there is no Go to be had, or building fails.
     """
     if given := os.environ.get("LOCAL_STACK_BIN"):
         directory = Path(given).resolve()
@@ -48,11 +50,10 @@ def find_or_build() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cf-processes" / "local-stack"
     directory = cache / _key()
     if not directory.exists():
-        _check_go()
         cache.mkdir(parents=True, exist_ok=True)
         with _alone(cache):
             if not directory.exists():
-                _build(directory)
+                _build(directory, golang.find(_wanted_go(), cache))
     return directory
 
 
@@ -63,31 +64,10 @@ def _key() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _check_go() -> None:
-    wanted = _version(r"^go (\S+)", (_MODULE / "go.mod").read_text())
-    remedy = f"install Go {wanted} or newer (https://go.dev/dl/), or give an existing cluster: KUBECONFIG=…"
-    try:
-        answer = subprocess.run(["go", "version"], env=_go_environment(), capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        raise LocalStackError(f"Go is needed to build the local control plane: {remedy}") from None
-    found = _version(r"\bgo(\d[\d.]*)", answer.stdout)
-    if _numbers(found) < _numbers(wanted):
-        raise LocalStackError(f"Go {found} is too old to build the local control plane: {remedy}")
-
-
-def _version(pattern: str, text: str) -> str:
-    """Empty, which is older than all, where the text holds none: a Go built from its head says `devel`."""
-    found = re.search(pattern, text, re.MULTILINE)
+def _wanted_go() -> str:
+    """The version that go.mod asks for."""
+    found = re.search(r"^go (\S+)", (_MODULE / "go.mod").read_text(), re.MULTILINE)
     return found[1] if found else ""
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]
-
-
-def _go_environment() -> dict[str, str]:
-    # GOTOOLCHAIN=local: an older Go must say so, not fetch another one behind the user's back.
-    return os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
 
 
 @contextlib.contextmanager
@@ -102,14 +82,14 @@ def _alone(cache: Path) -> Iterator[None]:
         yield
 
 
-def _build(directory: Path) -> None:
+def _build(directory: Path, go: Go) -> None:
     """Build beside, then rename: `directory` exists whole or not at all."""
     for left_behind in directory.parent.glob(".building-*"):
         shutil.rmtree(left_behind)
-    _say("building the local control plane: once, about 5-10 minutes")
+    _say("building the local control plane from its Go modules: once, 5 to 10 minutes")
     with tempfile.TemporaryDirectory(prefix=".building-", dir=directory.parent) as made:
         for number, (name, package) in enumerate(_PACKAGES.items(), start=1):
-            _go_build(f"[{number}/{len(_PACKAGES)}] {name}", package, Path(made) / name)
+            _go_build(go, f"[{number}/{len(_PACKAGES)}] {name}", package, Path(made) / name)
         # The parent goes away with its name, so what is renamed is a directory of its own.
         finished = Path(made) / "finished"
         finished.mkdir()
@@ -118,7 +98,7 @@ def _build(directory: Path) -> None:
         finished.rename(directory)
 
 
-def _go_build(label: str, package: str, program: Path) -> None:
+def _go_build(go: Go, label: str, package: str, program: Path) -> None:
     started = time.monotonic()
     on_terminal = sys.stderr.isatty()
     if not on_terminal:
@@ -126,9 +106,9 @@ def _go_build(label: str, package: str, program: Path) -> None:
     with tempfile.TemporaryFile() as output:
         # A session of its own, so that the compilers below `go` can be ended with it.
         build = subprocess.Popen(
-            ["go", "build", "-o", str(program), "-ldflags", _LDFLAGS, package],
+            [go.program, "build", "-o", str(program), "-ldflags", _LDFLAGS, package],
             cwd=_MODULE,
-            env=_go_environment(),
+            env=go.environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

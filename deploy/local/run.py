@@ -6,7 +6,8 @@ import http.client
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +40,12 @@ class _Served:
 def run() -> None:
     """Serve until an exception ends it. Raises LocalStackError where something cannot start, or ends by itself."""
     require_linux()
+    begun = time.monotonic()
     port, management_port = _port("PORT") or 8080, _port("MANAGEMENT_PORT")
     with keep(_DIRECTORY), _served(port, management_port) as served:
         if served.control_plane:
-            demo.load(served.control_plane)
+            with _step("putting demo apps into the cluster"):
+                demo.load(served.control_plane)
             for name, account in (("token", "operator"), ("token-viewer", "viewer")):
                 write_private(_DIRECTORY / name, served.control_plane.create_token("demo-users", account))
         write_private(_DIRECTORY / "database-url", served.database_url)
@@ -55,14 +58,11 @@ def run() -> None:
             MANAGEMENT_HOST="127.0.0.1",
             MANAGEMENT_PORT=str(served.management_port),
         )
-        _migrate(env)
-        if served.control_plane:
-            asyncio.run(demo.load_metadata(served.database_url))
-        service = spawn(
-            [sys.executable, "-m", "service", "serve"], pid_file=_DIRECTORY / SERVICE_PID, env=env, cwd=_REPOSITORY
-        )
-        if not wait_until(lambda: service.poll() is not None or _is_ready(served.management_port), _SERVICE_START_S):
-            raise LocalStackError(f"the service is not ready after {_SERVICE_START_S:.0f} s")
+        with _step("putting metadata into Postgres"):
+            _migrate(env)
+            if served.control_plane:
+                asyncio.run(demo.load_metadata(served.database_url))
+        service = _start_service(env, served.management_port)
         if service.poll() is None:
             url, management_url = (f"http://127.0.0.1:{number}" for number in (port, served.management_port))
             write_private(_DIRECTORY / "url", url)
@@ -70,8 +70,29 @@ def run() -> None:
             if served.control_plane:
                 # The Pods of deploy/overlays, where somebody applies one: this is what would run in them.
                 served.control_plane.forward("processes", {8080: port, 9090: served.management_port})
+            _say(f"ready after {time.monotonic() - begun:.1f} s")
             _announce(url, management_url, served)
         raise LocalStackError(f"the service ended with exit code {service.wait()}")
+
+
+def _start_service(env: Mapping[str, str], management_port: int) -> "subprocess.Popen[bytes]":
+    """The service, once it is ready or has ended. Raises LocalStackError after a while."""
+    with _step("starting the service"):
+        service = spawn(
+            [sys.executable, "-m", "service", "serve"], pid_file=_DIRECTORY / SERVICE_PID, env=env, cwd=_REPOSITORY
+        )
+        if not wait_until(lambda: service.poll() is not None or _is_ready(management_port), _SERVICE_START_S):
+            raise LocalStackError(f"the service is not ready after {_SERVICE_START_S:.0f} s")
+    return service
+
+
+@contextlib.contextmanager
+def _step(what: str) -> Iterator[None]:
+    """Say what is being done, and in the end how long it took."""
+    started = time.monotonic()
+    _say(f"{what} …")
+    yield
+    _say(f"  done in {time.monotonic() - started:.1f} s")
 
 
 def _port(variable: str) -> int | None:
@@ -103,16 +124,17 @@ def _served(port: int, management_port: int | None) -> Iterator[_Served]:
         control_plane = begun = None
         if not kubeconfig:
             control_plane = ControlPlane(_DIRECTORY, binaries.find_or_build(), ports, metrics=True)
-            _say("starting Kubernetes with simulated nodes …")
+            _say("Kubernetes begins to start …")
             begun = control_plane.begin()
         if not database_url:
-            _say("starting Postgres …")
-            postgres = Postgres(_DIRECTORY, ports.take())
-            postgres.create()
-            database_url = postgres.url
+            with _step("starting Postgres beside it"):
+                postgres = Postgres(_DIRECTORY, ports.take())
+                postgres.create()
+                database_url = postgres.url
         if control_plane and begun:
-            control_plane.finish(begun, nodes=_NODES)
-            kubeconfig = str(admit_service(control_plane, _DIRECTORY))
+            with _step("waiting for Kubernetes, and adding simulated nodes"):
+                control_plane.finish(begun, nodes=_NODES)
+                kubeconfig = str(admit_service(control_plane, _DIRECTORY))
         yield _Served(kubeconfig, database_url, control_plane, management_port or ports.take())
 
 

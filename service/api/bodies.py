@@ -1,40 +1,38 @@
 """What callers may send in a body, as messages for service.operations. All complaints of one body come at once."""
 
-import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError
-from marshmallow import Schema, ValidationError, fields, validate
-from msgspec import UNSET
+from marshmallow import Schema, ValidationError, fields, pre_load
 
 from service.api import patterns
 from service.errors import MessageParseError, UnprocessableEntity
-from service.model.changes import Scale, Update
-from service.model.probes import TYPES, CheckChange
-from service.model.process import MetadataChange
+from service.http.keys import SETTINGS
+from service.http.receiving import receive
 from service.model.selectors import Malformed, check_label_key, check_label_value
 
 INT32, INT64 = (1 << 31) - 1, (1 << 63) - 1
-LONGEST_COMMAND, LONGEST_ENDPOINT, LONGEST_ANNOTATION = 4096, 255, 5000
-LONGEST_TIMEOUT_S = 180
+LONGEST_ANNOTATION = 5000
 MAXIMUM_COMPLAINTS = 50
+LARGEST_SCALE = 16 * 1024
+"""Bytes of a body of four numbers, however it is written."""
+MOST_MEMBERS, MOST_PAIRS = 100, 1000
+"""Of an object, and of labels or annotations: to say of each of thousands that it is unknown would take a while."""
 UNKNOWN = "Unknown field."
 FORM = object()
 """Stands for a body that is a form, which nobody parses."""
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-async def read_document(request: web.Request) -> object:
-    """The body as JSON, whatever its type is said to be; nothing is `{}`. Raises MessageParseError, and HTTP's 413."""
-    try:
-        body = await request.read()
-    except (web.RequestPayloadError, HttpProcessingError) as error:
-        # Broken off, or not compressed as it says.
-        raise MessageParseError from error
+async def read_document(request: web.Request, most: int | None = None) -> object:
+    """The body as JSON, whatever its type is said to be; nothing is `{}`. Of `most` bytes, where that is less.
+
+    Raises as service.http.receiving.receive does.
+    """
+    largest = request.app[SETTINGS].max_body_bytes
+    body = await receive(request, largest if most is None else min(most, largest))
     if body and request.content_type in _FORMS and hdrs.CONTENT_TYPE in request.headers:
         return FORM
     try:
@@ -44,41 +42,11 @@ async def read_document(request: web.Request) -> object:
         raise MessageParseError from error
 
 
-def parse_scale(document: object) -> Scale:
-    """Raises UnprocessableEntity with every complaint."""
-    values = _load(_SCALE, document)
-    return Scale(
-        instances=values.get("instances"),
-        memory_in_mb=values.get("memory_in_mb"),
-        disk_in_mb=values.get("disk_in_mb"),
-        metadata=MetadataChange(
-            log_rate_limit_in_bytes_per_second=values.get("log_rate_limit_in_bytes_per_second"),
-        ),
-    )
-
-
-def parse_update(document: object, user_ids: Mapping[str, int]) -> Update:
-    """`user_ids` are the uids that stand for names of users. Raises UnprocessableEntity with every complaint."""
-    values = _load(update_body(user_ids), document)
-    metadata = values.get("metadata", {})
-    return Update(
-        command=values.get("command", UNSET),
-        user=values.get("user", UNSET),
-        health_check=_check_change(values.get("health_check")),
-        readiness_health_check=_check_change(values.get("readiness_health_check")),
-        metadata=MetadataChange(labels=metadata.get("labels", {}), annotations=metadata.get("annotations", {})),
-    )
-
-
-def _check_change(check: Mapping[str, Any] | None) -> CheckChange | None:
-    return CheckChange(check.get("type"), check.get("data", {})) if check else None
-
-
-class _Integer(fields.Field[int]):
+class Integer(fields.Field[int]):
     """A JSON integer; not a text, a fraction or a truth value."""
 
-    def __init__(self, least: int, most: int) -> None:
-        shown = {"type": ["integer", "null"], "minimum": least, "maximum": most}
+    def __init__(self, least: int, most: int, *, shown: Mapping[str, Any] | None = None) -> None:
+        shown = {"type": ["integer", "null"], "minimum": least, "maximum": most, **(shown or {})}
         super().__init__(allow_none=True, metadata={"json_schema": shown})
         self.least, self.most = least, most
 
@@ -88,11 +56,32 @@ class _Integer(fields.Field[int]):
         return value
 
 
-class _Text(fields.Field[str]):
+class Amount(Integer):
+    """The same, or a text of ASCII digits, as the original takes it: `"3"`, but not `"3.0"`, `"3 "` or `""`."""
+
+    def __init__(self, least: int, most: int) -> None:
+        # To JSON Schema a pattern is of texts alone, and limits are of numbers.
+        super().__init__(
+            least, most, shown={"type": ["integer", "string", "null"], "pattern": patterns.digits_to(most)}
+        )
+        self._longest = len(str(most))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        # The length is checked first: a number of a million digits takes its time.
+        if isinstance(value, str) and len(value) <= self._longest and value.isascii() and value.isdigit():
+            value = int(value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Text(fields.Field[str]):
     """A JSON string without NUL, of so many characters."""
 
-    def __init__(self, least: int, most: int, *, pattern: str = patterns.NO_NUL, **kwargs: Any) -> None:
-        shown = {"type": ["string", "null"], "minLength": least, "maxLength": most, "pattern": pattern}
+    def __init__(
+        self, least: int, most: int, *, pattern: str = patterns.NO_NUL, description: str = "", **kwargs: Any
+    ) -> None:
+        shown: dict[str, Any] = {"type": ["string", "null"], "minLength": least, "maxLength": most, "pattern": pattern}
+        if description:
+            shown["description"] = description
         super().__init__(allow_none=True, metadata={"json_schema": shown}, **kwargs)
         self.least, self.most = least, most
 
@@ -102,32 +91,13 @@ class _Text(fields.Field[str]):
         return value
 
 
-class _User(fields.Field[int]):
-    """A uid in digits, or a name that stands for one."""
-
-    def __init__(self, user_ids: Mapping[str, int]) -> None:
-        shown = [
-            {"type": "string", "pattern": patterns.digits_to(INT32)},
-            {"enum": [*sorted(user_ids), None]},
-        ]
-        super().__init__(allow_none=True, metadata={"json_schema": {"anyOf": shown}})
-        self._user_ids = user_ids
-
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
-        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) and int(value) <= INT32:
-            return int(value)
-        if isinstance(value, str) and value in self._user_ids:
-            return self._user_ids[value]
-        names = ", ".join(f"'{name}'" for name in sorted(self._user_ids)) or "none"
-        raise ValidationError(f"must be a uid from 0 to {INT32} as a text, or a name that is known here: {names}")
-
-
 class _Pairs(fields.Field[dict[str, str | None]]):
     """Keys and values of labels or annotations; a null deletes the key."""
 
     def __init__(self, check_value: Any, shown: Mapping[str, Any]) -> None:
         shown = {
             "type": "object",
+            "maxProperties": MOST_PAIRS,
             "propertyNames": {"pattern": patterns.KEY},
             "additionalProperties": {"type": ["string", "null"], **shown},
         }
@@ -139,6 +109,8 @@ class _Pairs(fields.Field[dict[str, str | None]]):
     ) -> dict[str, str | None]:
         if not isinstance(value, dict):
             raise ValidationError("must be an object")
+        if len(value) > MOST_PAIRS:
+            raise ValidationError(f"must have {MOST_PAIRS} keys at most")
         complaints = []
         for key, text in value.items():
             try:
@@ -166,94 +138,35 @@ def _check_annotation(value: Any) -> None:
         raise Malformed(f"its value must be a text of at most {LONGEST_ANNOTATION} characters, none of them NUL")
 
 
-class _Object(Schema):
+class BodySchema(Schema):
     """Refuses what it does not know."""
 
     error_messages = {"type": "must be an object", "unknown": UNKNOWN}  # noqa: RUF012 - as marshmallow has it
 
-
-def _nested(schema: type[Schema]) -> fields.Nested:
-    return fields.Nested(schema, error_messages={"null": "must be an object", "type": "must be an object"})
-
-
-class ScaleBody(_Object):
-    instances = _Integer(0, INT32)
-    memory_in_mb = _Integer(1, INT32)
-    disk_in_mb = _Integer(1, INT32)
-    log_rate_limit_in_bytes_per_second = _Integer(-1, INT64)
+    @pre_load
+    def refuse_crowds(self, data: Any, **_: Any) -> Any:
+        if isinstance(data, dict) and len(data) > MOST_MEMBERS:
+            raise ValidationError(f"must have {MOST_MEMBERS} members at most")
+        return data
 
 
-class ReadinessHealthCheckData(_Object):
-    timeout: fields.Field[Any] = fields.Field(
-        allow_none=True,
-        validate=validate.Equal(None, error="is for liveness only: a readiness check has none"),
-        metadata={"json_schema": {"type": "null"}},
-    )
-    invocation_timeout = _Integer(1, INT32)
-    interval = _Integer(1, INT32)
-    endpoint = _Text(
-        1,
-        LONGEST_ENDPOINT,
-        pattern=patterns.ENDPOINT,
-        validate=validate.Regexp(r"/[^\s\x00-\x1f\x7f]*\Z", error="must begin with '/' and hold no spaces"),
-    )
+def nested(schema: type[Schema], *, allow_none: bool = False) -> fields.Nested:
+    messages: dict[str, Any] = {"null": "must be an object", "type": "must be an object"}
+    return fields.Nested(schema, allow_none=allow_none, error_messages=messages)
 
 
-class HealthCheckData(ReadinessHealthCheckData):
-    timeout = _Integer(1, LONGEST_TIMEOUT_S)
-
-
-class HealthCheckBody(_Object):
-    type = fields.String(
-        validate=validate.OneOf(TYPES, error=f"must be one of {', '.join(TYPES)}"),
-        error_messages={"null": f"must be one of {', '.join(TYPES)}", "invalid": f"must be one of {', '.join(TYPES)}"},
-    )
-    data = _nested(HealthCheckData)
-
-
-class ReadinessHealthCheckBody(HealthCheckBody):
-    data = _nested(ReadinessHealthCheckData)
-
-
-class MetadataBody(_Object):
+class MetadataBody(BodySchema):
     labels = _Pairs(_check_label, {"pattern": patterns.LABEL_VALUE})
     annotations = _Pairs(_check_annotation, {"maxLength": LONGEST_ANNOTATION, "pattern": patterns.NO_NUL})
 
 
-class UpdateBody(_Object):
-    """`user` needs the names that settings know: `update_body` adds them."""
-
-    command = _Text(1, LONGEST_COMMAND)
-    user = _User({})
-    health_check = _nested(HealthCheckBody)
-    readiness_health_check = _nested(ReadinessHealthCheckBody)
-    metadata = _nested(MetadataBody)
-
-
-_SCALE = ScaleBody()
-
-
-def scale_body(_user_ids: Mapping[str, int]) -> Schema:
-    """What a scale may say."""
-    return _SCALE
-
-
-def update_body(user_ids: Mapping[str, int]) -> Schema:
-    """What an update may say."""
-    return _update_body(frozenset(user_ids.items()))
-
-
-@lru_cache(maxsize=8)
-def _update_body(user_ids: frozenset[tuple[str, int]]) -> Schema:
-    made: Schema = type("UpdateBody", (UpdateBody,), {"user": _User(dict(user_ids))})()
-    return made
-
-
-def _load(schema: Schema, document: object) -> dict[str, Any]:
+def load(schema: Schema, document: object) -> dict[str, Any]:
     if document is FORM:
         raise UnprocessableEntity("The request body must be JSON, not a form")
     if not isinstance(document, dict):
         raise UnprocessableEntity("The request body must be a JSON object")
+    if len(document) > MOST_MEMBERS:
+        raise UnprocessableEntity(f"The request body must have {MOST_MEMBERS} members at most")
     try:
         loaded: dict[str, Any] = schema.load(document)
     except ValidationError as error:

@@ -1,7 +1,8 @@
 """The API's own document, OpenAPI 3.1: from the table of routes, the schemas of what is asked and what is answered."""
 
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -12,10 +13,10 @@ from apispec.ext.marshmallow.common import resolve_schema_cls
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
-from service.api import examples, patterns
-from service.api.answers import SCHEMAS, errors_schema, ref
-from service.api.operation import Operation, Route
-from service.api.presenters import API_VERSION
+from service.api import failures, patterns
+from service.api.jsonschema import SHARED, ref
+from service.api.operation import Documented, Operation
+from service.api.version import API_VERSION
 from service.cache import BoundedCache
 from service.errors import (
     AddressRateLimitExceeded,
@@ -91,6 +92,13 @@ _PATH_PARAMETERS: Mapping[str, Object] = {
     "type": {"type": "string", "pattern": patterns.SEGMENT},
     "index": {"type": "integer", "minimum": 0},
 }
+_PARAMETERS: Mapping[str, Any] = {
+    "order_by": "-updated_at",
+    "label_selector": "tier in (frontend,backend),!experimental",
+    "created_ats": ["2026-11-06T22:40:00Z"],
+    "updated_ats[gt]": "2026-11-06T22:40:00Z",
+}
+"""Examples of what any list takes, by name."""
 _REQUEST_HEADERS: Mapping[str, str] = {
     "X-Vcap-Request-Id": "The caller's own id of the request: its letters, digits, `_` and `-` are kept, 255 at most.",
     "If-None-Match": "The ETag of what the caller has already.",
@@ -100,8 +108,8 @@ _REQUEST_HEADERS: Mapping[str, str] = {
 class Document:
     """The document as bytes, made once for each base URL it is asked for at."""
 
-    def __init__(self, routes: Iterable[Route], user_ids: Mapping[str, int]) -> None:
-        self._described = describe(routes, user_ids)
+    def __init__(self, resources: Iterable[Documented], user_ids: Mapping[str, int]) -> None:
+        self._described = describe(resources, user_ids)
         self._encoded: BoundedCache[str, bytes] = BoundedCache(4 << 20)
 
     def encode(self, base: str) -> bytes:
@@ -109,11 +117,11 @@ class Document:
         encoded = self._encoded.get(base)
         if encoded is None:
             encoded = orjson.dumps({**self._described, "servers": [{"url": base}]})
-            self._encoded.put(base, encoded, len(encoded))
+            self._encoded.put(base, encoded, len(encoded) + len(base))
         return encoded
 
 
-def describe(routes: Iterable[Route], user_ids: Mapping[str, int]) -> Object:
+def describe(resources: Iterable[Documented], user_ids: Mapping[str, int]) -> Object:
     """The document, but for where it is served. `user_ids` are the uids that stand for names of users."""
     plugin = _Plugin(schema_name_resolver=_schema_name)
     spec = APISpec(
@@ -124,22 +132,41 @@ def describe(routes: Iterable[Route], user_ids: Mapping[str, int]) -> Object:
         info={"description": _DESCRIPTION},
         security=[{SECURITY: []}],
     )
-    converter = cast(_Converter, plugin.converter)
     spec.components.security_scheme(
         SECURITY, {"type": "http", "scheme": "bearer", "description": "A token of the Kubernetes cluster."}
     )
-    for name, schema in SCHEMAS.items():
-        spec.components.schema(name, schema)
     for name, header in _HEADERS.items():
         spec.components.header(name, header)
     for name, words in _REQUEST_HEADERS.items():
         parameter = {"name": name, "description": words, "schema": {"type": "string"}}
         spec.components.parameter(name, "header", parameter)
-    for route in routes:
-        if route.operation is not None:
-            operation = _operation(spec, converter, route, route.operation, user_ids)
-            spec.path(route.path, operations={route.method.lower(): operation})
+    resources = list(resources)
+    for schemas in (SHARED, *(resource.schemas for resource in resources)):
+        for name, schema in schemas.items():
+            spec.components.schema(name, schema)
+    writer = _Writer(spec, cast(_Converter, plugin.converter), _Examples.of(resources), user_ids)
+    for resource in resources:
+        for operation in resource.operations:
+            spec.path(operation.path, operations={operation.method.lower(): writer.describe(operation)})
     return spec.to_dict()
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """Those of all resources, by name."""
+
+    answers: Mapping[str, Any]
+    bodies: Mapping[str, Mapping[str, Any]]
+    parameters: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, resources: Iterable[Documented]) -> "_Examples":
+        resources = list(resources)
+        return cls(
+            dict(ChainMap(*(dict(each.answers) for each in resources))),
+            dict(ChainMap(*(dict(each.bodies) for each in resources))),
+            {**_PARAMETERS, **ChainMap(*(dict(each.parameters) for each in resources))},
+        )
 
 
 class _Converter(OpenAPIConverter):
@@ -169,56 +196,63 @@ def _schema_name(schema: Schema | type[Schema]) -> str:
     return cast(type[Schema], resolve_schema_cls(schema)).__name__
 
 
-def _operation(
-    spec: APISpec, converter: _Converter, route: Route, said: Operation, user_ids: Mapping[str, int]
-) -> Object:
-    kinds = (*ANY_REQUEST, *said.errors, *(WITH_TOKEN if said.token else ()))
-    described: Object = {
-        "operationId": said.id,
-        "summary": said.summary,
-        "tags": [said.tag],
-        "parameters": _parameters(converter, route, said),
-        "responses": {**_successes(route, said), **_failures(spec, kinds)},
-    }
-    if said.body is not None:
-        schema = said.body(user_ids)
-        shown = {name: {"value": value} for name, value in examples.BODIES[type(schema).__name__].items()}
-        content = {JSON: {"schema": schema, "examples": shown}}
-        described["requestBody"] = {"required": False, "content": content}
-    if not said.token:
-        described["security"] = []
-    return described
+class _Writer:
+    """Describes operations, one by one."""
 
+    def __init__(self, spec: APISpec, converter: _Converter, examples: _Examples, user_ids: Mapping[str, int]) -> None:
+        self._spec = spec
+        self._converter = converter
+        self._examples = examples
+        self._user_ids = user_ids
 
-def _parameters(converter: _Converter, route: Route, said: Operation) -> list[Any]:
-    in_path: list[Object] = [
-        {"name": name, "in": "path", "required": True, "schema": schema}
-        for name, schema in _PATH_PARAMETERS.items()
-        if f"{{{name}}}" in route.path
-    ]
-    in_query = converter.query(said.query) if said.query is not None else []
-    for parameter in (*in_path, *in_query):
-        if parameter["name"] in examples.PARAMETERS:
-            parameter["example"] = examples.PARAMETERS[parameter["name"]]
-    headers = [name for name in _REQUEST_HEADERS if route.method == "GET" or name != "If-None-Match"]
-    return [*in_path, *in_query, *headers]
+    def describe(self, operation: Operation) -> Object:
+        kinds = (*ANY_REQUEST, *operation.errors, *(WITH_TOKEN if operation.token else ()))
+        described: Object = {
+            "operationId": operation.id,
+            "summary": operation.summary,
+            "tags": [operation.tag],
+            "parameters": self._parameters(operation),
+            "responses": {**self._successes(operation), **_failures(self._spec, kinds)},
+        }
+        if operation.body is not None:
+            schema = operation.body(self._user_ids)
+            examples = self._examples.bodies[type(schema).__name__]
+            shown = {name: {"value": value} for name, value in examples.items()}
+            content = {JSON: {"schema": schema, "examples": shown}}
+            described["requestBody"] = {"required": False, "content": content}
+        if not operation.token:
+            described["security"] = []
+        return described
 
+    def _parameters(self, operation: Operation) -> list[Any]:
+        in_path: list[Object] = [
+            {"name": name, "in": "path", "required": True, "schema": schema}
+            for name, schema in _PATH_PARAMETERS.items()
+            if f"{{{name}}}" in operation.path
+        ]
+        in_query = self._converter.query(operation.query) if operation.query is not None else []
+        for parameters, examples in ((in_path, operation.example), (in_query, self._examples.parameters)):
+            for parameter in parameters:
+                if parameter["name"] in examples:
+                    parameter["example"] = examples[parameter["name"]]
+        headers = [name for name in _REQUEST_HEADERS if operation.method == "GET" or name != "If-None-Match"]
+        return [*in_path, *in_query, *headers]
 
-def _successes(route: Route, said: Operation) -> Object:
-    of_reads = _READ if route.method == "GET" else ()
-    success: Object = {"description": said.summary, "headers": _headers(*_ALWAYS, *of_reads)}
-    if said.answer is not None:
-        content: Object = {"schema": ref(said.answer)}
-        if said.answer in examples.ANSWERS:
-            content["example"] = examples.ANSWERS[said.answer]
-        success["content"] = {JSON: content}
-        if route.method != "GET":
-            success["headers"] |= _headers("X-Cf-Warnings")
-    successes = {str(said.status): success}
-    if route.method == "GET":
-        unchanged = "What If-None-Match names is what would be sent again."
-        successes["304"] = {"description": unchanged, "headers": success["headers"]}
-    return successes
+    def _successes(self, operation: Operation) -> Object:
+        of_reads = _READ if operation.method == "GET" else ()
+        success: Object = {"description": operation.summary, "headers": _headers(*_ALWAYS, *of_reads)}
+        if operation.answer is not None:
+            content: Object = {"schema": ref(operation.answer)}
+            if operation.answer in self._examples.answers:
+                content["example"] = self._examples.answers[operation.answer]
+            success["content"] = {JSON: content}
+            if operation.method != "GET":
+                success["headers"] |= _headers("X-Cf-Warnings")
+        successes = {str(operation.status): success}
+        if operation.method == "GET":
+            unchanged = "What If-None-Match names is what would be sent again."
+            successes["304"] = {"description": unchanged, "headers": success["headers"]}
+        return successes
 
 
 def _failures(spec: APISpec, kinds: Iterable[type[CloudFoundryError]]) -> Object:
@@ -240,8 +274,8 @@ def _failure(spec: APISpec, status: int, kinds: list[type[CloudFoundryError]]) -
                 "headers": _headers(*_ALWAYS, *extra),
                 "content": {
                     JSON: {
-                        "schema": errors_schema(kinds),
-                        "examples": {kind.__name__: {"value": examples.error(kind)} for kind in kinds},
+                        "schema": failures.errors_schema(kinds),
+                        "examples": {kind.__name__: {"value": failures.example(kind)} for kind in kinds},
                     }
                 },
             },

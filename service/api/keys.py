@@ -4,13 +4,10 @@ from aiohttp import web
 
 from service.api.document import Document
 from service.api.pages import Pages
-from service.model.process import Process
 from service.operations.instances import Instances
-from service.operations.reads import Reads
-from service.operations.writes import Writing
+from service.operations.writes import Writes
 
-PROCESSES = web.AppKey("processes", Reads[Process])
 INSTANCES = web.AppKey("instances", Instances)
-WRITING = web.AppKey("writing", Writing)
+WRITES = web.AppKey("writes", Writes)
 PAGES = web.AppKey("pages", Pages)
 DOCUMENT = web.AppKey("document", Document)

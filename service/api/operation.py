@@ -1,38 +1,50 @@
-"""What the API's document says of a route."""
+"""An operation of the API: a route, and what the API's document says of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from marshmallow import Schema
 
+from service.api.jsonschema import JSONSchema
 from service.errors import CloudFoundryError
-from service.http import routing
+from service.http.routing import Route
 
 Errors = tuple[type[CloudFoundryError], ...]
 
 
-@dataclass(frozen=True)
-class Operation:
-    """What the document says of a route."""
-
+@dataclass(frozen=True, kw_only=True)
+class Operation(Route):
     id: str
     """What generated clients call it."""
     summary: str
     tag: str
     answer: str | None
-    """The schema of what it answers with, by its name in service.api.answers; None: nothing but the status."""
+    """The name of the schema of its answer; None: it answers with nothing but a status."""
     status: int = 200
-    """Of success."""
+    """The HTTP status of success."""
     query: type[Schema] | None = None
     """None: the query is not looked at."""
     body: Callable[[Mapping[str, int]], Schema] | None = None
-    """The schema of what may be sent, made with the uids that stand for names of users."""
+    """Makes the schema of what may be sent, from the uids that stand for names of users."""
     errors: Errors = ()
-    """Beyond those that any request can end in."""
+    """Errors it may end in, beyond those that any request can."""
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """An example of each variable part of the path, by its name."""
     token: bool = True
-    """Whether it is answered only to who shows one."""
+    """Whether it is answered only to callers who show a token."""
 
 
-@dataclass(frozen=True)
-class Route(routing.Route):
-    operation: Operation
+@dataclass(frozen=True, kw_only=True)
+class Documented:
+    """What one resource adds to the API and its document: THE table is made of these."""
+
+    operations: tuple[Operation, ...]
+    schemas: Mapping[str, JSONSchema] = field(default_factory=dict)
+    """Of what it answers with, by name."""
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    """An example of an answer, by the name of its schema."""
+    bodies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Examples of what may be sent, by the name of the schema and then of the example."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """An example of a parameter of a query, by its name."""

@@ -1,20 +1,16 @@
-"""Lists as bytes: rows encoded once, pages put together from them, and the links between pages."""
+"""Lists as bytes: rows encoded once, pages put together from them, and the links between pages. For any resource."""
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 import orjson
 
-from service.api.presenters import HIDDEN_COMMAND, link, present_instances, present_process
 from service.cache import BoundedCache
-from service.model.collection import Selection
-from service.model.instances import Instance
 from service.model.paging import PageRequest, page_numbers
-from service.model.process import Process, microseconds
+from service.model.selection import Selection
 from service.pacing import Turns
 
 LARGE = 1 << 18
@@ -22,21 +18,52 @@ LARGE = 1 << 18
 Pairs = tuple[tuple[str, str], ...]
 """Names and values of a query."""
 
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class RowKind(Generic[Item]):
+    """How the items of one resource become rows."""
+
+    name: str
+    """The resource's; rows of different resources never meet."""
+    key: Callable[[Item], str]
+    present: Callable[[Item, str], dict[str, Any]]
+    """From an item and the base URL to what a list shows of it."""
+    embed_before: str = ""
+    """The key of a row before which more can be embedded; empty: nothing ever is."""
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a list shows beyond its rows."""
+
+    embedded_as: str = ""
+    embedded: Mapping[str, bytes] | None = None
+    """What each row has embedded, as JSON, by the key of its item; None: nothing."""
+    included: bytes | None = None
+    """What comes along after the rows, as JSON; None: nothing."""
+
+
+NOTHING_MORE = Extras()
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A process of a list, encoded; `digest` stands for the bytes in the list's ETag."""
+    """An item of a list, encoded; `digest` stands for the bytes in the list's ETag."""
 
-    process: Process
+    item: object
     encoded: bytes
     digest: bytes
+    embed_at: int
+    """The place in the bytes where more can be embedded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A list, encoded, with its ETag: good while the same processes stand on the page, of the same total."""
+    """A list, encoded, with its ETag: good while the same items stand on the page, of the same total."""
 
-    selection: Selection[Process]
+    selection: Selection[Any]
     encoded: bytes
     etag: str
 
@@ -45,32 +72,30 @@ class Pages:
     """Lists as bytes. Rows and whole bodies are kept while there is room: what stays the same is encoded once."""
 
     def __init__(self, rows_bytes: int = 10 << 20, bodies_bytes: int = 8 << 20) -> None:
-        self._rows: BoundedCache[tuple[str, str], Row] = BoundedCache(rows_bytes)
-        """By base URL and uid of the Deployment."""
+        self._rows: BoundedCache[tuple[str, str, str], Row] = BoundedCache(rows_bytes)
+        """By resource, base URL and key of the item."""
         self._bodies: BoundedCache[tuple[str, PageRequest, Pairs], Body] = BoundedCache(bodies_bytes)
-        """By what the links say."""
+        """By what the links say: no two resources have the same."""
         self._turns = Turns()
 
     async def encode(
         self,
-        selection: Selection[Process],
+        kind: RowKind[Item],
+        selection: Selection[Item],
         page: PageRequest,
-        base: str,
-        path: str,
+        url: str,
         pairs: Pairs,
-        embedded: Mapping[str, Sequence[Instance]] | None = None,
+        base: str,
+        extras: Extras = NOTHING_MORE,
     ) -> Body:
-        """The body of a list at `base` + `path`; `pairs` of the query are repeated in its links.
-
-        `embedded` has the instances to show with each process, by the uid of its Deployment.
-        """
-        key = (base + path, page, pairs)
-        body = self._bodies.get(key) if embedded is None else None
+        """The body of the list at `url`; `pairs` of the query are repeated in its links."""
+        key = (url, page, pairs)
+        body = self._bodies.get(key) if extras is NOTHING_MORE else None
         if body is None or not (body.selection is selection or body.selection == selection):
-            body = await self._turns.take(self._encode(selection, page, base, path, pairs, embedded))
-            if embedded is None:
-                # Instances grow older by the second: with them, no two bodies are alike.
-                self._bodies.put(key, body, len(body.encoded))
+            body = await self._turns.run(self._encode(kind, selection, page, url, pairs, base, extras))
+            if extras is NOTHING_MORE:
+                # What is embedded grows older by the second: with it, no two bodies are alike.
+                self._bodies.put(key, body, len(body.encoded) + len(url) + _size(pairs))
         if len(body.encoded) > LARGE:
             # Handing megabytes to the socket takes milliseconds, and readers wake up in flocks.
             await self._turns.wait()
@@ -78,53 +103,57 @@ class Pages:
 
     def _encode(
         self,
-        selection: Selection[Process],
+        kind: RowKind[Item],
+        selection: Selection[Item],
         page: PageRequest,
-        base: str,
-        path: str,
+        url: str,
         pairs: Pairs,
-        embedded: Mapping[str, Sequence[Instance]] | None,
+        base: str,
+        extras: Extras,
     ) -> Generator[None, None, Body]:
-        now = microseconds(datetime.now(UTC))
         parts, digests = [], []
-        for process in selection.items:
-            row = self._rows.get((base, process.workload.uid))
-            if row is None or row.process is not process:
-                row = self._encode_row(process, base)
+        for item in selection.items:
+            key = kind.key(item)
+            row = self._rows.get((kind.name, base, key))
+            if row is None or row.item is not item:
+                row = self._encode_row(kind, item, base)
                 yield
-            if embedded is not None:
-                encoded, row_digest = _with_instances(row, embedded[process.workload.uid], now)
-                yield
+            if extras.embedded is None:
+                parts.append(row.encoded)
+                digests.append(row.digest)
             else:
-                encoded, row_digest = row.encoded, row.digest
-            parts.append(encoded)
-            digests.append(row_digest)
-        head = orjson.dumps(pagination(selection.total_results, page, base + path, pairs))
+                embedded = b'"%b":%b,' % (extras.embedded_as.encode(), extras.embedded[key])
+                parts.append(row.encoded[: row.embed_at] + embedded + row.encoded[row.embed_at :])
+                digests += (row.digest, embedded)
+                yield
+        head = orjson.dumps(pagination(selection.total_results, page, url, pairs))
+        included = b"" if extras.included is None else b',"included":' + extras.included
         # The same six keys twice: flat as on the reference page, and under `pagination`, where clients look.
-        before, after = head[:-1] + b',"resources":[', b'],"pagination":' + head + b"}"
+        before, after = head[:-1] + b',"resources":[', b"]" + included + b',"pagination":' + head + b"}"
         parts = parts or [b""]
         parts[0] = before + parts[0]
         parts[-1] += after
         yield
-        digest = hashlib.blake2b(head + b"".join(digests), digest_size=16)
+        digest = hashlib.blake2b(head + b"".join(digests) + included, digest_size=16)
         return Body(selection, b",".join(parts), digest.hexdigest())
 
-    def _encode_row(self, process: Process, base: str) -> Row:
-        encoded = orjson.dumps(present_process(process, base, command=HIDDEN_COMMAND))
-        # Copied, for orjson leaves its output in a buffer of several times the size.
-        encoded = bytes(memoryview(encoded))
-        row = Row(process, encoded, hashlib.blake2b(encoded, digest_size=12).digest())
-        self._rows.put((base, process.workload.uid), row, len(encoded))
+    def _encode_row(self, kind: RowKind[Item], item: Item, base: str) -> Row:
+        encoded, embed_at = encode_row(kind, item, base)
+        row = Row(item, encoded, hashlib.blake2b(encoded, digest_size=12).digest(), embed_at)
+        self._rows.put((kind.name, base, kind.key(item)), row, len(encoded) + len(base))
         return row
 
 
-def _with_instances(row: Row, found: Sequence[Instance], now: int) -> tuple[bytes, bytes]:
-    """The row's bytes with instances, and their digest."""
-    # Before the relationships: within a JSON string that text could not stand unescaped.
-    before, relationships, after = row.encoded.partition(b',"relationships":{')
-    shown = orjson.dumps(present_instances(found, now))
-    encoded = b"".join((before, b',"process_instances":', shown, relationships, after))
-    return encoded, row.digest + shown
+def encode_row(kind: RowKind[Item], item: Item, base: str) -> tuple[bytes, int]:
+    """A row as JSON, and the place in it where more can be embedded."""
+    shown = kind.present(item, base)
+    if not kind.embed_before:
+        # Copied, for orjson leaves its output in a buffer of several times the size.
+        return bytes(memoryview(orjson.dumps(shown))), 0
+    at = list(shown).index(kind.embed_before)
+    fields = list(shown.items())
+    before, after = orjson.dumps(dict(fields[:at])), orjson.dumps(dict(fields[at:]))
+    return before[:-1] + b"," + after[1:], len(before)
 
 
 def pagination(total_results: int, page: PageRequest, url: str, pairs: Pairs) -> dict[str, Any]:
@@ -139,6 +168,14 @@ def pagination(total_results: int, page: PageRequest, url: str, pairs: Pairs) ->
         "next": None if numbers.next is None else link(hrefs.page(numbers.next)),
         "previous": None if numbers.previous is None else link(hrefs.page(numbers.previous)),
     }
+
+
+def link(href: str, method: str = "GET") -> dict[str, str]:
+    return {"href": href, "method": method}
+
+
+def _size(pairs: Pairs) -> int:
+    return sum(len(name) + len(value) for name, value in pairs)
 
 
 class _Hrefs:

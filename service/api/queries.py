@@ -1,10 +1,10 @@
-"""What callers may send: query strings of lists, as messages for service.operations."""
+"""What callers may ask in a query string: written once, for the lists and single items of any resource."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from marshmallow import Schema, ValidationError, fields, validate
@@ -12,8 +12,9 @@ from marshmallow import Schema, ValidationError, fields, validate
 from service.api import patterns
 from service.errors import BadQueryParameter, InvalidRequest
 from service.http.decoding import check_decodable
-from service.model.collection import CREATED_AT, UPDATED_AT, Filters
+from service.model.collection import GUIDS
 from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
+from service.model.selection import CREATED_AT, UPDATED_AT, Filters
 from service.model.selectors import (
     MAXIMUM_REQUIREMENTS,
     Malformed,
@@ -33,8 +34,6 @@ LONGEST_KEPT = 512
 """Characters of a query whose parse is kept: dashboards repeat short ones, and long ones would fill the memory."""
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_ORDERS = (CREATED_AT, UPDATED_AT)
-_FACETS = ("guids", "types", "app_guids", "space_guids", "organization_guids")
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,20 @@ class ParsedList:
     request: ListRequest
     kept: tuple[tuple[str, str], ...]
     embed: bool = False
-    """Whether each process is to be shown with its instances."""
+    """Whether each item is to be shown with what can be embedded in it."""
+    include: tuple[str, ...] = ()
+    """The related resources that are to come along, as they were asked for."""
+
+
+@dataclass(frozen=True)
+class ParsedSingle:
+    """What is to be shown beside a single item; as of a list."""
+
+    embed: bool = False
+    include: tuple[str, ...] = ()
+
+
+_NOTHING_ASKED = ParsedSingle()
 
 
 class _PlainInteger(fields.Field[int]):
@@ -131,11 +143,41 @@ class _Times(fields.Field[tuple[Range, ...]]):
             raise ValidationError(str(error)) from error
 
 
-_EMBED = fields.String(
-    load_default="",
-    validate=validate.Equal("process_instances", error="must be process_instances"),
-    metadata={"description": "Shows with each process its instances."},
-)
+class _Include(fields.Field[tuple[str, ...]]):
+    """Names of related resources, joined by commas."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = tuple(names)
+        items = {"type": "string", "enum": list(self._names)}
+        super().__init__(load_default=(), metadata={"json_schema": {"type": "array", "items": items}})
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> tuple[str, ...]:
+        wanted = tuple(dict.fromkeys(value.split(",", len(self._names))))
+        if not set(wanted) <= set(self._names):
+            raise ValidationError(f"must be among {', '.join(self._names)}")
+        return wanted
+
+
+def _embed(name: str) -> fields.Field[Any]:
+    return fields.String(
+        load_default="",
+        validate=validate.Equal(name, error=f"must be {name}"),
+        metadata={"description": f"Shows with each its {name.replace('_', ' ')}."},
+    )
+
+
+def _order_by(orders: Iterable[str]) -> fields.Field[Any]:
+    names = list(orders)
+    return fields.String(
+        load_default="",
+        validate=validate.OneOf(
+            [sign + order for order in names for sign in ("", "+", "-")],
+            error=f"must be one of {', '.join(names)}, with '-' before it for descending",
+        ),
+        metadata={"description": "`-`: descending. A `+` is percent-encoded: `%2B`. Default: created_at."},
+    )
 
 
 def _times(name: str) -> dict[str, fields.Field[Any]]:
@@ -143,73 +185,85 @@ def _times(name: str) -> dict[str, fields.Field[Any]]:
     return {f"{name}_{operator}": _Times(operator, key) for operator, key in operators.items()}
 
 
-AppProcessListQuery = Schema.from_dict(
-    {
-        "page": _PlainInteger(1, MAXIMUM_PAGE, 1),
-        "per_page": _PlainInteger(1, MAXIMUM_PER_PAGE, DEFAULT_PER_PAGE),
-        "order_by": fields.String(
-            load_default="",
-            validate=validate.OneOf(
-                [sign + order for order in _ORDERS for sign in ("", "+", "-")],
-                error=f"must be one of {', '.join(_ORDERS)}, with '-' before it for descending",
+@dataclass(frozen=True)
+class Extra:
+    """What a resource can show beside its own fields."""
+
+    embed: str = ""
+    """What `embed` takes; empty: there is no such parameter."""
+    include: tuple[str, ...] = ()
+    """What `include` takes; none: there is no such parameter."""
+
+    def fields(self) -> dict[str, fields.Field[Any]]:
+        return {
+            **({"embed": _embed(self.embed)} if self.embed else {}),
+            **({"include": _Include(self.include)} if self.include else {}),
+        }
+
+
+NO_EXTRA = Extra()
+
+
+class ListQuery:
+    """The query of one list."""
+
+    def __init__(self, name: str, *, facets: Iterable[str], orders: Iterable[str], extra: Extra = NO_EXTRA) -> None:
+        """`name` is the schema's, in the API's document; facets and orders are those of the collection it reads."""
+        self._facets = (GUIDS, *(facet for facet in facets if facet != GUIDS))
+        self._orders = tuple(orders)
+        self._times = tuple(order for order in (CREATED_AT, UPDATED_AT) if order in self._orders)
+        self.schema: type[Schema] = Schema.from_dict(
+            {
+                "page": _PlainInteger(1, MAXIMUM_PAGE, 1),
+                "per_page": _PlainInteger(1, MAXIMUM_PER_PAGE, DEFAULT_PER_PAGE),
+                "order_by": _order_by(self._orders),
+                **{facet: _CommaList() for facet in self._facets},
+                "label_selector": _LabelSelector(),
+                **extra.fields(),
+                **{field: made for order in self._times for field, made in _times(f"{order}s").items()},
+            },
+            name=name,
+        )
+        self._loader = self.schema()
+        self._parse_short = lru_cache(maxsize=1024)(self._parse)
+
+    def parse(self, query: str) -> ParsedList:
+        """A raw query string. Raises BadQueryParameter with every complaint, InvalidRequest."""
+        return self._parse_short(query) if len(query) <= LONGEST_KEPT else self._parse(query)
+
+    def _parse(self, query: str) -> ParsedList:
+        pairs, values = _load(query, self._loader)
+        order_by = values["order_by"]
+        request = ListRequest(
+            filters=Filters(
+                facets=tuple((facet, values[facet]) for facet in self._facets if values[facet] is not None),
+                labels=values["label_selector"],
+                times=tuple((order, ranges) for order in self._times for ranges in _conditions(values, f"{order}s")),
             ),
-            metadata={"description": "`-`: the latest first. A `+` is percent-encoded: `%2B`. Default: created_at."},
-        ),
-        "guids": _CommaList(),
-        "types": _CommaList(),
-        "label_selector": _LabelSelector(),
-        "embed": _EMBED,
-        **_times("created_ats"),
-        **_times("updated_ats"),
-    },
-    name="AppProcessListQuery",
-)
-ProcessQuery = Schema.from_dict({"embed": _EMBED}, name="ProcessQuery")
-InstancesQuery = Schema.from_dict({}, name="InstancesQuery")
-ProcessListQuery = type(
-    "ProcessListQuery",
-    (AppProcessListQuery,),
-    {"app_guids": _CommaList(), "space_guids": _CommaList(), "organization_guids": _CommaList()},
-)
-_PROCESS_QUERY, _INSTANCES_QUERY = ProcessQuery(), InstancesQuery()
-_SCHEMAS: dict[str, Schema] = {"processes": ProcessListQuery(), "app": AppProcessListQuery()}
+            order=order_by.lstrip("+-") or CREATED_AT,
+            descending=order_by.startswith("-"),
+            page=PageRequest(values["page"], values["per_page"]),
+        )
+        if order_by and order_by[0] not in "+-":
+            # Links always carry the sign, also where the caller sent none.
+            pairs = {**pairs, "order_by": f"+{order_by}"}
+        kept = sorted((name, value) for name, value in pairs.items() if name not in ("page", "per_page"))
+        return ParsedList(request, tuple(kept), bool(values.get("embed")), values.get("include", ()))
 
 
-def parse_list(query: str, of: Literal["processes", "app"]) -> ParsedList:
-    """The raw query string of a list. Raises BadQueryParameter with every complaint, InvalidRequest."""
-    return _parse_short(query, of) if len(query) <= LONGEST_KEPT else _parse(query, of)
+class SingleQuery:
+    """The query of a single item, or of what takes no parameter at all."""
 
+    def __init__(self, name: str, extra: Extra = NO_EXTRA) -> None:
+        self.schema: type[Schema] = Schema.from_dict(extra.fields(), name=name)
+        self._loader = self.schema()
 
-def _parse(query: str, of: Literal["processes", "app"]) -> ParsedList:
-    schema = _SCHEMAS[of]
-    pairs, values = _load(query, schema)
-    order_by = values["order_by"]
-    request = ListRequest(
-        filters=Filters(
-            facets=tuple((name, values[name]) for name in _FACETS if values.get(name) is not None),
-            labels=values["label_selector"],
-            times=tuple((order, ranges) for order in _ORDERS for ranges in _conditions(values, f"{order}s")),
-        ),
-        order=order_by.lstrip("+-") or CREATED_AT,
-        descending=order_by.startswith("-"),
-        page=PageRequest(values["page"], values["per_page"]),
-    )
-    kept = sorted((name, value) for name, value in pairs.items() if name not in ("page", "per_page"))
-    return ParsedList(request, tuple(kept), bool(values["embed"]))
-
-
-_parse_short = lru_cache(maxsize=1024)(_parse)
-
-
-def parse_single(query: str) -> bool:
-    """Whether the raw query string of one process asks for its instances. Raises BadQueryParameter, InvalidRequest."""
-    return bool(query and _load(query, _PROCESS_QUERY)[1]["embed"])
-
-
-def check_instances(query: str) -> None:
-    """The raw query string of instances, which take no parameter. Raises BadQueryParameter, InvalidRequest."""
-    if query:
-        _load(query, _INSTANCES_QUERY)
+    def parse(self, query: str) -> ParsedSingle:
+        """A raw query string. Raises BadQueryParameter with every complaint, InvalidRequest."""
+        if not query:
+            return _NOTHING_ASKED
+        values = _load(query, self._loader)[1]
+        return ParsedSingle(bool(values.get("embed")), values.get("include", ()))
 
 
 def _load(query: str, schema: Schema) -> tuple[dict[str, str], dict[str, Any]]:

@@ -1,37 +1,37 @@
-"""Who the caller is (TokenReview) and what they may see (SubjectAccessReview).
+"""Who callers are and what they may do, as kube-apiserver decides: the implementation of service.access.
 
-Answers are kept (service.cluster.reviews says how long) under the SHA-256 of the token, never under the token. Reviews
-at a time are bounded. A token whose own expiry has passed is refused, whatever is kept.
+Answers are kept for a while (service.cluster.reviews), under hashes of tokens and questions: no token is kept. What is
+kept is bounded: CALLERS_BYTES + PERMISSIONS_BYTES + SIGHTS_BYTES, 64 MiB in all, whatever callers there are. A token
+whose own expiry has passed is refused, whatever is kept.
 """
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
-
-import msgspec
-import orjson
-from cachetools import LRUCache
+from typing import Any
 
 from service.access import Caller, Permission, Verb
-from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
-from service.cluster.reviews import ReviewCache
-from service.errors import InvalidAuthToken, NotAuthenticated, NotAuthorized, ServiceUnavailable
+from service.cache import memory_of
+from service.cluster.client import Client
+from service.cluster.reviewer import Attributes, Reviewer, token_hash
+from service.cluster.reviews import ReviewCache, review_key
+from service.cluster.sights import Sight, Sights
+from service.errors import InvalidAuthToken, NotAuthenticated, NotAuthorized
 from service.model.views import Visible
-from service.telemetry import get_logger
-
-log = get_logger(__name__)
+from service.pacing import Pace
 
 API_PATH = "/v3/processes"
 """The nonResourceURL that stands for the whole API: a rule for `/v3/*` covers it."""
-MAXIMUM_WAITING = 1024
-"""Reviews under way and waiting; beyond, callers are told to come back."""
 REFUSED_TOKEN_TTL_S = 10.0
-_SIGHT_S = 1.0
+"""How long a token that was refused is so without asking again: it may belong to an account made this minute."""
+CALLERS_BYTES = 16 << 20
+"""Callers by token: some 16,000 with the claims of a ServiceAccount, fewer where a provider sends many groups."""
+PERMISSIONS_BYTES = 32 << 20
+"""Answers about what callers may do: 80,000 of them."""
+SIGHTS_BYTES = 16 << 20
+"""The namespaces that callers may see, where these are not all: some 30,000 callers of the same rights."""
+FEW = 8
+"""Namespaces whose reviews are looked up one by one."""
 
 
 class ClusterAccess:
@@ -50,25 +50,30 @@ class ClusterAccess:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._client = client
-        self._timeout_s = timeout_s
+        """`ttl_s`: how long an answer is used; `grace_s`: for how much longer, while kube-apiserver cannot be asked.
+
+        `timeout_s` is for one review, `concurrency` how many are asked at a time.
+        """
+        self._reviewer = Reviewer(client, timeout_s=timeout_s, concurrency=concurrency)
         self._concurrency = concurrency
         self._clock = clock
         self._wall_clock = wall_clock
-        self._slots = asyncio.Semaphore(concurrency)
-        self._waiting = 0
-        # A token that is not accepted is soon asked about again: it may belong to an account made this minute.
         self._callers: ReviewCache[Caller | None] = ReviewCache(
-            ttl_s=ttl_s, negative_ttl_s=REFUSED_TOKEN_TTL_S, grace_s=grace_s, clock=clock
+            capacity=CALLERS_BYTES,
+            ttl_s=ttl_s,
+            negative_ttl_s=REFUSED_TOKEN_TTL_S,
+            grace_s=grace_s,
+            size_of=_memory_of,
+            clock=clock,
         )
         self._permissions: ReviewCache[bool] = ReviewCache(
-            ttl_s=ttl_s, negative_ttl_s=ttl_s, grace_s=grace_s, clock=clock
+            capacity=PERMISSIONS_BYTES, ttl_s=ttl_s, negative_ttl_s=ttl_s, grace_s=grace_s, clock=clock
         )
-        self._sights: LRUCache[tuple[bytes, Verb], _Sight] = LRUCache(4096)
+        self._sights = Sights(SIGHTS_BYTES)
 
     @property
     def reviews(self) -> Mapping[str, ReviewCache[Any]]:
-        """By what is reviewed."""
+        """The caches, by what is reviewed."""
         return {"token": self._callers, "access": self._permissions}
 
     async def close(self) -> None:
@@ -78,47 +83,55 @@ class ClusterAccess:
     async def authenticate(self, token: str | None) -> Caller:
         if token is None:
             raise NotAuthenticated
-        key = _key(token)
-        caller = await self._callers.get(key, lambda: self._review_token(token, key))
+        caller = await self._callers.get(token_hash(token), lambda: self._reviewer.identify(token))
         if caller is None or caller.expires_at <= self._wall_clock():
             raise InvalidAuthToken
-        if not await self._allowed(caller, {"nonResourceAttributes": {"path": API_PATH, "verb": "get"}}, (API_PATH,)):
+        attributes = {"nonResourceAttributes": {"path": API_PATH, "verb": "get"}}
+        if not await self._allows(caller, caller.key + b"api", attributes):
             raise NotAuthorized
         return caller
 
     def knows(self, token: str) -> bool:
-        return self._callers.remembers(_key(token))
+        return self._callers.accepted(token_hash(token))
 
-    async def may_change(self, caller: Caller, permission: Permission, namespace: str) -> bool:
+    async def may_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
         attributes = {
             "group": permission.group,
             "resource": permission.resource,
             "verb": permission.verb,
             "namespace": namespace,
+            "name": name,
         }
-        return await self._review_access(caller, {"resourceAttributes": attributes})
+        return await self._reviewer.allows(caller, {"resourceAttributes": attributes})
 
     async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
-        # Looking thousands of answers up in the cache for every request would cost more than the page itself.
-        key = (caller.key, verb)
+        if await self._may(caller, verb, ""):
+            return None
+        if len(namespaces) <= FEW:
+            return frozenset(await self._allowed(caller, namespaces, verb))
+        key = caller.key + _VERBS[verb]
         sight = self._sights.get(key)
         if sight is None or self._clock() >= sight.until:
-            until = self._clock() + _SIGHT_S
-            sight = _Sight(None if await self._may(caller, verb, "") else frozenset(), frozenset(), until)
-        if sight.seen is None:
-            self._sights[key] = sight
-            return None
+            sight = Sight(frozenset(), frozenset(), float("inf"))
         if unknown := namespaces - sight.asked:
-            allowed = await self._allowed_in(caller, verb, unknown)
-            sight = _Sight(sight.seen.union(allowed), sight.asked.union(unknown), sight.until)
-            self._sights[key] = sight
+            allowed = await self._allowed(caller, unknown, verb)
+            until = min(self._permissions.fresh_until(_namespace_key(caller, verb, name)) for name in unknown)
+            sight = Sight(sight.seen | allowed, sight.asked | unknown, min(sight.until, until))
+            sight = self._sights.put(key, sight)
         return sight.seen
 
-    async def _allowed_in(self, caller: Caller, verb: Verb, namespaces: Set[str]) -> set[str]:
-        """Those of the namespaces whose Deployments the caller may get, or list."""
-        kept = {name: self._permissions.peek((caller.key, verb, name), None) for name in namespaces}
-        allowed = {name for name, answer in kept.items() if answer}
-        unanswered = [name for name, answer in kept.items() if answer is None]
+    async def _allowed(self, caller: Caller, namespaces: Set[str], verb: Verb) -> set[str]:
+        """Those of the namespaces whose Deployments the caller may read by this verb."""
+        allowed: set[str] = set()
+        unanswered: list[str] = []
+        pace = Pace()
+        for name in tuple(namespaces):
+            answer = self._permissions.fresh(_namespace_key(caller, verb, name), None)
+            if answer is None:
+                unanswered.append(name)
+            elif answer:
+                allowed.add(name)
+            await pace.breathe()
         # No more at a time than there are slots: one caller's many namespaces must not fill the queue for everyone.
         for start in range(0, len(unanswered), self._concurrency):
             batch = unanswered[start : start + self._concurrency]
@@ -126,111 +139,25 @@ class ClusterAccess:
             allowed.update(name for name, answer in zip(batch, answers, strict=True) if answer)
         return allowed
 
-    async def _may(self, caller: Caller, verb: str, namespace: str) -> bool:
+    async def _may(self, caller: Caller, verb: Verb, namespace: str) -> bool:
+        """Whether the caller may read the namespace's Deployments by this verb; "" stands for all namespaces."""
         attributes = {"group": "apps", "resource": "deployments", "verb": verb, "namespace": namespace}
-        return await self._allowed(caller, {"resourceAttributes": attributes}, (verb, namespace))
+        return await self._allows(caller, _namespace_key(caller, verb, namespace), {"resourceAttributes": attributes})
 
-    async def _allowed(self, caller: Caller, attributes: dict[str, Any], key: tuple[str, ...]) -> bool:
-        return await self._permissions.get((caller.key, *key), lambda: self._review_access(caller, attributes))
-
-    async def _review_token(self, token: str, key: bytes) -> Caller | None:
-        status = await self._review("authentication.k8s.io/v1/tokenreviews", {"token": token}, _TokenReview)
-        if not status.authenticated:
-            return None
-        user = status.user
-        groups = tuple(user.groups or ())
-        extra = tuple((name, tuple(values)) for name, values in sorted((user.extra or {}).items()))
-        # Whoever leaves a group is somebody else: no permission of the former self may be found under the new key.
-        identity = repr((user.username, user.uid, groups, extra)).encode()
-        return Caller(
-            name=user.username,
-            key=hashlib.sha256(key + identity).digest(),
-            uid=user.uid,
-            groups=groups,
-            extra=extra,
-            expires_at=token_expiry(token),
-        )
-
-    async def _review_access(self, caller: Caller, attributes: dict[str, Any]) -> bool:
-        spec = {
-            "user": caller.name,
-            "uid": caller.uid,
-            "groups": list(caller.groups),
-            "extra": {name: list(values) for name, values in caller.extra},
-            **attributes,
-        }
-        return (await self._review("authorization.k8s.io/v1/subjectaccessreviews", spec, _AccessReview)).allowed
-
-    async def _review(self, path: str, spec: dict[str, Any], kind: "type[_Review[_StatusT]]") -> "_StatusT":
-        if self._waiting >= MAXIMUM_WAITING:
-            raise ServiceUnavailable("Too many callers are waiting to be authorized", retry_after_s=1)
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._timeout_s), self._slots:
-                answer = await self._client.create(f"/apis/{path}", {"spec": spec})
-            return msgspec.json.decode(answer, type=kind).status
-        except TimeoutError as error:
-            raise ClusterUnreachable(f"{path}: no review within {self._timeout_s} s") from error
-        except UnexpectedStatus as error:
-            # Our own account may not ask: callers can do nothing about it, the operator must see why.
-            log.error("review refused", path=path, reason=str(error))
-            raise ClusterUnreachable(str(error)) from error
-        except msgspec.DecodeError as error:
-            raise ClusterUnreachable(f"{path}: the answer is not a review") from error
-        finally:
-            self._waiting -= 1
+    async def _allows(self, caller: Caller, key: bytes, attributes: Attributes) -> bool:
+        return await self._permissions.get(key, lambda: self._reviewer.allows(caller, attributes))
 
 
-@dataclass(frozen=True, slots=True)
-class _Sight:
-    """What a caller sees (None: everything) of the namespaces asked about.
-
-    It lives for a moment: the reviews behind it are the truth.
-    """
-
-    seen: Visible
-    asked: frozenset[str]
-    until: float
+_VERBS: Mapping[Verb, bytes] = {"get": b"get", "list": b"list"}
 
 
-_StatusT = TypeVar("_StatusT")
+def _namespace_key(caller: Caller, verb: Verb, namespace: str) -> bytes:
+    # The question that each request asks goes without the microseconds of a hash: its words are few, and ours.
+    return review_key(caller.key, verb, namespace) if namespace else caller.key + _VERBS[verb]
 
 
-class _Review(msgspec.Struct, Generic[_StatusT]):
-    status: _StatusT
-
-
-class _User(msgspec.Struct):
-    username: str = ""
-    uid: str = ""
-    groups: list[str] | None = None
-    extra: dict[str, list[str]] | None = None
-
-
-class _TokenReviewStatus(msgspec.Struct):
-    authenticated: bool = False
-    user: _User = msgspec.field(default_factory=_User)
-
-
-class _AccessReviewStatus(msgspec.Struct):
-    allowed: bool = False
-
-
-_TokenReview = _Review[_TokenReviewStatus]
-_AccessReview = _Review[_AccessReviewStatus]
-
-
-def _key(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def token_expiry(token: str) -> float:
-    """The `exp` of a JWT, seconds since the epoch; infinite where there is none. The cluster has verified it."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return float("inf")
-    try:
-        claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        return float(claims["exp"])
-    except (binascii.Error, ValueError, KeyError, TypeError):
-        return float("inf")
+def _memory_of(caller: Caller | None) -> int:
+    """Bytes of a caller: an identity provider chooses how long their names are, and how many groups they have."""
+    if caller is None:
+        return 0
+    return memory_of((caller.name, caller.key, caller.uid, caller.groups, caller.extra, caller.expires_at))

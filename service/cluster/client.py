@@ -1,7 +1,7 @@
-"""Raw HTTP to kube-apiserver under the service's own identity.
+"""HTTP requests to kube-apiserver, under the service's own identity or with a caller's token.
 
-kubernetes_asyncio finds the cluster and keeps the credentials; requests go out through its session with bodies left
-as bytes, because its models cost a hundred times what decoding the needed fields does.
+kubernetes_asyncio finds the cluster and the credentials. Bodies stay bytes: its models cost a hundred times what
+decoding the needed fields does.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import orjson
 import yaml
+from aiohttp import hdrs
 from kubernetes_asyncio.client import ApiClient, Configuration
 from kubernetes_asyncio.config import ConfigException, load_kube_config
 from kubernetes_asyncio.config.incluster_config import (
@@ -24,6 +25,7 @@ from kubernetes_asyncio.config.incluster_config import (
     InClusterConfigLoader,
 )
 
+from service.cluster.answers import Answer, status_message, warning_texts, words_of
 from service.cluster.paths import verb_and_resource
 from service.errors import ServiceUnavailable
 from service.telemetry import get_logger
@@ -31,25 +33,31 @@ from service.telemetry import get_logger
 log = get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
+"""Time for a connection, and for credentials that are read anew."""
 READ_BUFFER = 1 << 21
 """Bytes: events of a watch may be larger than etcd's own limit of 1.5 MiB."""
 CREDENTIALS_TTL_S = 60.0
+"""How long credentials are used before they are read anew: tokens are rotated in their files."""
 
 Observer = Callable[[str, str, str, float], None]
-"""Told of each request its verb, resource, outcome (HTTP status, or `unreachable`) and the seconds until the answer."""
+"""Called for each request with verb, resource, outcome (HTTP status, or `unreachable`) and seconds until the answer."""
 
 
 class ClusterUnreachable(ServiceUnavailable):
     """kube-apiserver did not answer, or answered that it cannot now."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, status: int | None = None, said: str | None = None) -> None:
         super().__init__("The Kubernetes API server is not available")
         self.reason = reason
-        """For the log: method, path and what went wrong."""
+        """The method, the path and what went wrong: for the log, not for callers."""
+        self.http_status = status
+        """kube-apiserver's; None: there was no answer."""
+        self.said = said
+        """kube-apiserver's own words; None: it was not itself that answered."""
 
 
 class UnexpectedStatus(Exception):
-    """kube-apiserver refused a request of the service's own: a matter of configuration or version."""
+    """kube-apiserver refused a request that the service made for itself: its configuration or a version is wrong."""
 
     def __init__(self, status: int, method: str, path: str, body: bytes) -> None:
         super().__init__(f"{method} {path}: HTTP {status}: {status_message(body)}")
@@ -57,18 +65,7 @@ class UnexpectedStatus(Exception):
 
 
 class NoCluster(Exception):
-    """No usable configuration says where the cluster is; the message says what was looked for."""
-
-
-def status_message(body: bytes) -> str:
-    """The message of a Kubernetes Status; what else came (a proxy's page, say) is not repeated."""
-    try:
-        status = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return "not a Kubernetes Status"
-    if isinstance(status, dict) and status.get("kind") == "Status":
-        return str(status.get("message"))[:500]
-    return "not a Kubernetes Status"
+    """No configuration that can be used says where the cluster is; the message says what was looked for."""
 
 
 async def load_configuration(kubeconfig: str, context: str) -> Configuration:
@@ -96,7 +93,7 @@ async def load_configuration(kubeconfig: str, context: str) -> Configuration:
 
 
 def _proxy_of_environment(url: str) -> str | None:
-    """What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say of it.
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for this URL; None: none.
 
     NB: aiohttp's `trust_env` would ask for this in a thread at every request, and in another read ~/.netrc, whose
     passwords no request of ours is to carry.
@@ -108,13 +105,16 @@ def _proxy_of_environment(url: str) -> str | None:
 
 
 class Client:
-    """Requests to one kube-apiserver. Close it."""
+    """Sends requests to one kube-apiserver. Whoever makes one closes it."""
 
     @classmethod
     async def connect(
         cls, kubeconfig: str, context: str, *, timeout_s: float, on_answer: Observer = lambda *_: None
     ) -> "Client":
-        """A client of the cluster that is configured; nothing is asked yet. Raises NoCluster."""
+        """A client of the configured cluster, of which nothing has been asked yet. Raises NoCluster.
+
+        `timeout_s` is for each request, streams apart.
+        """
 
         async def load() -> Configuration:
             return await load_configuration(kubeconfig, context)
@@ -143,16 +143,16 @@ class Client:
         )
         self._proxy = configuration.proxy or _proxy_of_environment(str(configuration.host))
         self._timeout_s = timeout_s
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+        self._timeout = _timeout(timeout_s)
 
     @property
     def address(self) -> str:
-        """Where kube-apiserver is looked for, without the user and password that a URL may hold."""
+        """The URL of kube-apiserver, without the user and password that one may hold."""
         url = urlsplit(str(self._configuration.host))
         return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
 
     def without_identity(self) -> "Client":
-        """A client of the same cluster that presents nothing of ours, for requests that carry a caller's token.
+        """A client of the same cluster without our credentials, for requests that carry a caller's token.
 
         NB: a client certificate of the service's kubeconfig would win over any token sent beside it.
         """
@@ -166,7 +166,7 @@ class Client:
         await self._api.close()
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
-        """The body of a 200. Raises ClusterUnreachable, UnexpectedStatus."""
+        """GET, and the body of the 200 or 201. Raises ClusterUnreachable, UnexpectedStatus."""
         return await self._exchange("GET", path, query, None)
 
     async def create(self, path: str, body: object) -> bytes:
@@ -182,8 +182,9 @@ class Client:
         *,
         content_type: str = "application/json",
         token: str | None = None,
-    ) -> tuple[int, bytes]:
-        """Any request, under the token where one is given: status and body, whatever they are.
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """Send any request, with the token where one is given, and within `timeout_s` where that is given.
 
         Raises ClusterUnreachable, which says nothing of whether the request was carried out.
         """
@@ -191,25 +192,32 @@ class Client:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         data = None if body is None else orjson.dumps(body)
-        async with self._open(method, path, query, data, self._timeout, headers) as response:
+        timeout = self._timeout if timeout_s is None else _timeout(timeout_s)
+        async with self._open(method, path, query, data, timeout, headers) as response:
             try:
-                return response.status, await response.read()
+                answer = await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
+            _require_available(response, method, path, answer)
+            return Answer(response.status, answer, warning_texts(response.headers.getall(hdrs.WARNING, ())))
 
     async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: object) -> bytes:
-        status, answer = await self.send(method, path, query, body)
-        if status not in (200, 201):
-            raise UnexpectedStatus(status, method, path, answer)
-        return answer
+        answer = await self.send(method, path, query, body)
+        if answer.status not in (200, 201):
+            raise UnexpectedStatus(answer.status, method, path, answer.body)
+        return answer.body
 
     @asynccontextmanager
     async def stream(
         self, path: str, query: Mapping[str, str], *, inactivity_s: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A response to be read piece by piece; reading raises TimeoutError after `inactivity_s` of silence."""
+        """GET, with a 200 to be read piece by piece. Reading raises TimeoutError after `inactivity_s` of silence.
+
+        Raises ClusterUnreachable, UnexpectedStatus.
+        """
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_read=inactivity_s)
         async with self._open("GET", path, query, None, timeout, {}) as response:
+            _require_available(response, "GET", path, b"")
             if response.status != 200:
                 raise UnexpectedStatus(response.status, "GET", path, await response.read())
             yield response
@@ -249,12 +257,10 @@ class Client:
         finally:
             self._on_answer(*verb_and_resource(method, path, query), outcome, time.monotonic() - started)
         async with response:
-            if response.status == 429 or response.status >= 500:
-                raise ClusterUnreachable(f"{method} {path}: HTTP {response.status}")
             yield response
 
     async def _credentials(self) -> dict[str, str]:
-        """The header that says who we are. Tokens are rotated under us, in files and by plugins: they are read anew."""
+        """The headers that say who we are, read anew when they are CREDENTIALS_TTL_S old."""
         if self._reload is not None and time.monotonic() >= self._reload_at:
             self._reload_at = time.monotonic() + CREDENTIALS_TTL_S
             try:
@@ -266,3 +272,14 @@ class Client:
         settings = (await self._configuration.auth_settings()).values()
         # A newline at the end of a token's file is no part of the token, and would make every request invalid.
         return {setting["key"]: setting["value"].strip() for setting in settings}
+
+
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, connect=min(seconds, CONNECT_TIMEOUT_S))
+
+
+def _require_available(response: aiohttp.ClientResponse, method: str, path: str, body: bytes) -> None:
+    """Raises ClusterUnreachable for a status that says that nothing can be had now."""
+    status = response.status
+    if status == 429 or status >= 500:
+        raise ClusterUnreachable(f"{method} {path}: HTTP {status}", status=status, said=words_of(body))

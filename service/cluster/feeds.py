@@ -1,23 +1,26 @@
-"""From watched objects to the indices: what each kind of object means for them."""
+"""Feeds: each takes in the objects of one kind, from a watch and from answers, and keeps an index of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from service.cluster.recent import Recent
+from service.cluster.deployment_cache import DeploymentCache
 from service.cluster.versions import Versions, version_number
 from service.model.derive import Unparsable, derive_space, derive_workload
 from service.model.index import Index
 from service.model.labels import Keys
-from service.model.manifests import Deployment, Namespace, PodObject
-from service.model.pods import PodIndex, derive_pod
+from service.model.manifests import Deployment, Namespace, PodObject, ReplicaSetObject
+from service.model.pod_index import PodIndex
+from service.model.pods import State, derive_pods
 from service.model.process import Key, Workload
+from service.model.replica_sets import derive_replica_set
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-DEPLOYMENTS, NAMESPACES, PODS = "/apis/apps/v1/deployments", "/api/v1/namespaces", "/api/v1/pods"
+DEPLOYMENTS, REPLICA_SETS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets"
+NAMESPACES, PODS = "/api/v1/namespaces", "/api/v1/pods"
 
 
 @dataclass(frozen=True)
@@ -51,44 +54,44 @@ class DeploymentFeed:
         self._decode = msgspec.json.Decoder(Deployment).decode
         self._skipped: dict[str, Skipped] = {}
         self.versions: Versions[Key] = Versions()
-        """By the key of the process that a write was about."""
-        self.recent = Recent()
+        """By the key of the process that was written."""
+        self.cache = DeploymentCache()
 
     @property
     def skipped(self) -> Mapping[str, Skipped]:
-        """By Deployment uid."""
+        """The Deployments that could not be understood, by their uid."""
         return self._skipped
 
-    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
-        if self.versions.tell(uid, version):
-            self._put(uid, version, raw)
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        if self.versions.accept_event(uid, version):
+            self._apply(uid, version, raw)
         return ()
 
-    def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> None:
-        """A Deployment as an answer has just shown it: it may be ahead of the watch.
+    def accept_answer(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> None:
+        """Take in a Deployment as an answer has shown it, unless something newer is known of it.
 
         `as_of` is the version of the whole answer, where that is later than the object's own.
         """
         meta = _decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
-        if self.versions.take(meta.uid, max(as_of, version)):
-            self._put(meta.uid, version, raw)
+        if self.versions.accept_answer(meta.uid, max(as_of, version)):
+            self._apply(meta.uid, version, raw)
 
-    def take_workload(self, workload: Workload, version: int) -> None:
-        """The same of one that has been understood already."""
-        if self.versions.take(workload.uid, version):
-            self._show(workload)
+    def accept_workload(self, workload: Workload, version: int) -> None:
+        """Take in what an answer has shown and somebody has understood already, unless something newer is known."""
+        if self.versions.accept_answer(workload.uid, version):
+            self._apply_workload(workload)
 
-    def _put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
+    def _apply(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
         try:
             workload = derive_workload(self._decode(raw), self._keys)
         except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             self._skip(uid, raw, str(error))
         else:
-            self._show(workload)
-            self.recent.refresh(workload, version, raw)
+            self._apply_workload(workload)
+            self.cache.refresh(workload, version, raw)
 
-    def _show(self, workload: Workload) -> None:
+    def _apply_workload(self, workload: Workload) -> None:
         self._skipped.pop(workload.uid, None)
         for conflict in self._index.put_workload(workload):
             log.warning(
@@ -101,16 +104,16 @@ class DeploymentFeed:
             )
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
-        # Not deleted, maybe, but without its label for a while, before it was shown with it.
-        if self.versions.tell(uid, version, gone=True):
+        # It may be older than what is known: the label was taken off and put back, and an answer has shown it with it.
+        if self.versions.accept_event(uid, version, deleted=True):
             self._skipped.pop(uid, None)
             self._index.remove_workload(uid)
         return ()
 
-    def reach(self, version: int, *, listed: bool = False) -> None:
+    def advance(self, version: int, *, listed: bool = False) -> None:
         if self.versions.advance(version, listed=listed):
-            # Of another history: what was kept may never have been.
-            self.recent.clear()
+            # The list is of another history: what is kept may never have been.
+            self.cache.clear()
 
     def retain(self, uids: set[str]) -> Iterator[None]:
         uids = uids | self.versions.ahead
@@ -119,7 +122,7 @@ class DeploymentFeed:
         yield from self._index.retain_workloads(uids)
 
     def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
-        # What it said before is out of date: an old state must not stay in the lists under its name.
+        # An old state of it must not stay in the lists.
         self._index.remove_workload(uid)
         name = _decode_name(raw).metadata
         skipped = Skipped(name.namespace, name.name, reason)
@@ -136,9 +139,9 @@ class NamespaceFeed:
         self._keys = keys
         self._decode = msgspec.json.Decoder(Namespace).decode
         self._names: dict[str, str] = {}
-        """By uid: a deletion names the uid."""
+        """The names of namespaces by uid, as a deletion names the uid."""
 
-    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterator[None]:
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterator[None]:
         try:
             space = derive_space(self._decode(raw), self._keys)
         except msgspec.DecodeError as error:
@@ -157,57 +160,89 @@ class NamespaceFeed:
         for uid in self._names.keys() - uids:
             yield from self.delete(uid, 0)
 
-    def reach(self, version: int, *, listed: bool = False) -> None:
-        """Nothing is written to Namespaces here: no read waits for them."""
+    def advance(self, version: int, *, listed: bool = False) -> None:
+        """Nothing to do: the service writes no Namespaces, so that no read waits for a version of them."""
 
 
 class PodFeed:
-    """Pods become the instances they run, with the Deployment that made them. Others are none of ours."""
+    """Pods become the instances of the Deployment that their ReplicaSet belongs to. Other Pods are left out."""
 
-    def __init__(self, pods: PodIndex) -> None:
+    def __init__(self, pods: PodIndex, stopping: State = State.DOWN) -> None:
+        """`stopping` is the state of an instance whose Pod is being deleted."""
         self._pods = pods
+        self._stopping = stopping
         self._decode = msgspec.json.Decoder(PodObject).decode
         self.versions: Versions[Key] = Versions()
-        """By the key of the process that a write was about."""
+        """By the key of the process that was written."""
 
-    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
-        if self.versions.tell(uid, version):
-            self._put(uid, version, raw)
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        if self.versions.accept_event(uid, version):
+            self._apply(uid, version, raw)
         return ()
 
-    def take(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> str:
-        """A Pod as an answer has just shown it, as `DeploymentFeed.take`. Returns its uid."""
+    def accept_answer(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> str:
+        """Take in a Pod as an answer has shown it, as `DeploymentFeed.accept_answer` does. Returns its uid."""
         meta = _decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
-        if self.versions.take(meta.uid, max(as_of, version)):
-            self._put(meta.uid, version, raw)
+        if self.versions.accept_answer(meta.uid, max(as_of, version)):
+            self._apply(meta.uid, version, raw)
         return meta.uid
 
-    def take_absence(self, uid: str, as_of: int) -> None:
-        """The same of one that an answer has not shown among those it would be."""
-        if self.versions.take(uid, as_of):
+    def accept_absence(self, uid: str, as_of: int) -> None:
+        """Take out a Pod that an answer as of this version does not have, unless something newer is known of it."""
+        if self.versions.accept_answer(uid, as_of):
             self._pods.remove(uid, as_of)
 
-    def _put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
+    def _apply(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
         try:
-            pod = derive_pod(self._decode(raw))
+            pods = derive_pods(self._decode(raw), self._pods.app_container, self._stopping)
         except (ValueError, OverflowError) as error:
             # Decoding errors are ValueErrors too.
             meta = _decode_name(raw).metadata
             log.warning("Pod skipped", namespace=meta.namespace, pod=meta.name, reason=str(error))
-            pod = None
-        if pod is None:
-            self._pods.remove(uid, version)
+            pods = ()
+        if pods:
+            self._pods.put(pods, version)
         else:
-            self._pods.put(pod, version)
+            self._pods.remove(uid, version)
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
-        if self.versions.tell(uid, version, gone=True):
+        if self.versions.accept_event(uid, version, deleted=True):
             self._pods.remove(uid, version)
         return ()
 
     def retain(self, uids: set[str]) -> Iterator[None]:
         yield from self._pods.retain(uids | self.versions.ahead)
 
-    def reach(self, version: int, *, listed: bool = False) -> None:
+    def advance(self, version: int, *, listed: bool = False) -> None:
         self.versions.advance(version, listed=listed)
+
+
+class ReplicaSetFeed:
+    """ReplicaSets say whose Pods are whose. One that cannot be understood is as good as gone."""
+
+    def __init__(self, pods: PodIndex) -> None:
+        self._pods = pods
+        self._decode = msgspec.json.Decoder(ReplicaSetObject).decode
+
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        try:
+            replica_set = derive_replica_set(self._decode(raw))
+        except ValueError as error:
+            # Decoding errors are ValueErrors too.
+            meta = _decode_name(raw).metadata
+            log.warning("ReplicaSet skipped", namespace=meta.namespace, replica_set=meta.name, reason=str(error))
+            self._pods.remove_set(uid)
+        else:
+            self._pods.put_set(replica_set)
+        return ()
+
+    def delete(self, uid: str, version: int) -> Iterable[None]:
+        self._pods.remove_set(uid)
+        return ()
+
+    def retain(self, uids: set[str]) -> Iterator[None]:
+        yield from self._pods.retain_sets(uids)
+
+    def advance(self, version: int, *, listed: bool = False) -> None:
+        """Nothing is written to ReplicaSets here: no read waits for them."""

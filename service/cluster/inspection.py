@@ -1,4 +1,4 @@
-"""What an operator wants to know of a cluster before the service runs on it. No question here changes anything."""
+"""Questions about a cluster that `service.check` asks before the service runs on it. None changes anything."""
 
 import asyncio
 import re
@@ -12,39 +12,40 @@ import aiohttp
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.cluster.collection import list_chunks
 from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, DeploymentFeed, NamespaceFeed
 from service.cluster.permissions import AccountPermission
 from service.cluster.usage import METRICS_API
-from service.cluster.watch import Consumer, chunks
+from service.cluster.watch import Consumer
 from service.model.index import Index
 from service.model.labels import Keys
 from service.pacing import Pace
 
 
 class Unanswered(Exception):
-    """A question without an answer that can be used; the message says what was asked, what came, and no secret."""
+    """A question has no answer that can be used. The message says what was asked and what came, without secrets."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
-        """Of HTTP, where kube-apiserver refused; None where it did not answer, or something else did."""
+        """The HTTP status where kube-apiserver refused; None where it did not answer, or something else did."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A kube-apiserver that has answered."""
+    """What a kube-apiserver has said of itself."""
 
     version: str
-    """As it writes it, such as `v1.36.3`."""
+    """In its own words, such as `v1.36.3`."""
     release: tuple[int, int]
-    """Major and minor."""
+    """The major and minor number of the version."""
     ahead_s: tuple[float, float] | None
-    """Its clock is ahead of ours by a time between these, in seconds; None: it sent no time."""
+    """Seconds by which its clock is ahead of ours: at least the first, at most the second. None: it sent no time."""
 
 
 @contextmanager
 def _asking(question: str) -> Iterator[None]:
-    """Turns whatever keeps an answer from us into Unanswered."""
+    """Turn whatever keeps an answer from us into Unanswered."""
     try:
         yield
     except ClusterUnreachable as error:
@@ -58,7 +59,7 @@ def _asking(question: str) -> Iterator[None]:
 
 
 async def server(client: Client, timeout_s: float, wall_clock: Callable[[], float] = time.time) -> Server:
-    """Raises Unanswered."""
+    """Ask which version it is and what time it has. Raises Unanswered."""
     asked_at = wall_clock()
     with _asking("GET /version"):
         async with asyncio.timeout(timeout_s), client.stream("/version", {}, inactivity_s=timeout_s) as response:
@@ -75,14 +76,14 @@ async def server(client: Client, timeout_s: float, wall_clock: Callable[[], floa
 
 
 async def account(client: Client) -> str:
-    """Whom the cluster takes us for. Raises Unanswered."""
+    """The name under which the cluster knows us. Raises Unanswered."""
     path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     with _asking(f"POST {path}"):
         return _decode_subject(await client.create(path, {})).status.userInfo.username
 
 
 async def may(client: Client, permission: AccountPermission) -> bool:
-    """Whether the cluster lets us, in all namespaces. Raises Unanswered."""
+    """Whether we have the permission, in all namespaces. Raises Unanswered."""
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     attributes = {"verb": permission.verb, "group": permission.group, "resource": permission.resource}
     with _asking(f"POST {path}"):
@@ -97,7 +98,7 @@ async def require_metrics(client: Client) -> None:
 
 
 class Survey:
-    """What the labels find: everything listed once, into the index and through the feeds that also serve it.
+    """Lists everything that the labels find once, into an index of its own and through the feeds that also serve it.
 
     Methods raise Unanswered, at the latest when a list has taken `listing_s` seconds.
     """
@@ -109,9 +110,9 @@ class Survey:
         self.index = Index()
         self.deployments = DeploymentFeed(self.index, keys)
         self.found = 0
-        """Deployments that carry the label of the app GUID."""
+        """How many Deployments carry the label of the app GUID."""
         self.unlabelled: list[str] = []
-        """Of those, the ones whose Pods will not carry it: namespace/name."""
+        """Those whose Pods will not carry it, as namespace/name."""
 
     async def list_namespaces(self) -> None:
         feed = NamespaceFeed(self.index, self._keys)
@@ -124,9 +125,9 @@ class Survey:
         pace = Pace()
         with _asking(f"GET {path}"):
             async with asyncio.timeout(self._listing_s):
-                async for chunk, _ in chunks(self._client, path, {"labelSelector": selector} if selector else {}):
+                async for chunk, _ in list_chunks(self._client, path, {"labelSelector": selector} if selector else {}):
                     for uid, version, item in chunk:
-                        await pace.through(feed.put(uid, version, item))
+                        await pace.run(feed.upsert(uid, version, item))
                         await pace.breathe()
                         look(item)
 

@@ -1,4 +1,4 @@
-"""What a request to kube-apiserver is about, in the words of Kubernetes' own metrics."""
+"""The verb and the resource of a request to kube-apiserver, in the words of Kubernetes' own metrics."""
 
 from collections.abc import Mapping
 
@@ -6,11 +6,14 @@ _VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete
 
 
 def verb_and_resource(method: str, path: str, query: Mapping[str, str] | None) -> tuple[str, str]:
-    """Such as `patch` and `deployments.apps/scale`: without namespace and name, so that there are few of them."""
+    """The verb and the resource, such as `patch` and `deployments.apps/scale`.
+
+    They name no namespace and no object, so that there are few: they become labels of metrics.
+    """
     _, root, *rest = path.split("/")
     group, resource = (f".{rest[0]}", rest[2:]) if root == "apis" else ("", rest[1:])
     if not resource:
-        # About the server itself: `/version`, say, or what a group serves.
+        # A question about the server itself: `/version`, or what a group of APIs serves.
         return "get", path
     if resource[0] == "namespaces" and len(resource) > 2:
         resource = resource[2:]

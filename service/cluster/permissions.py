@@ -1,13 +1,18 @@
-"""What the service's account needs in the cluster, and must not have: THE table, which deploy/base/rbac.yaml grants."""
+"""THE table of the permissions that the service's account needs in the cluster, and of some that it should not have.
+
+deploy/base/rbac.yaml grants those that it needs.
+"""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 
 class Need(Enum):
+    """When a permission is needed."""
+
     ALWAYS = auto()
     REVIEWS = auto()
-    """Where callers are authenticated."""
+    """Where callers are authenticated: AUTHENTICATION is `kubernetes`."""
     USAGE = auto()
     """Without it instances are shown without their usage."""
     NEVER = auto()
@@ -31,6 +36,8 @@ class AccountPermission:
 PERMISSIONS = (
     AccountPermission("list", "apps", "deployments", Need.ALWAYS, "a Deployment is a process"),
     AccountPermission("watch", "apps", "deployments", Need.ALWAYS, "a Deployment is a process"),
+    AccountPermission("list", "apps", "replicasets", Need.ALWAYS, "a ReplicaSet says whose a Pod is"),
+    AccountPermission("watch", "apps", "replicasets", Need.ALWAYS, "a ReplicaSet says whose a Pod is"),
     AccountPermission("list", "", "pods", Need.ALWAYS, "a Pod is an instance of a process"),
     AccountPermission("watch", "", "pods", Need.ALWAYS, "a Pod is an instance of a process"),
     AccountPermission("list", "", "namespaces", Need.ALWAYS, "a Namespace is a space"),

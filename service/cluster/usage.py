@@ -1,4 +1,4 @@
-"""What Pods use of CPU and memory, as metrics.k8s.io last sampled it.
+"""The CPU and memory that Pods use, as metrics.k8s.io last sampled it.
 
 https://kubernetes.io/docs/reference/external-api/metrics.v1beta1/
 """
@@ -21,7 +21,7 @@ METRICS_API = "/apis/metrics.k8s.io/v1beta1"
 
 
 class UsageUnavailable(Exception):
-    """The metrics API is not there, or fails."""
+    """The metrics API is not there, or does not answer as it should."""
 
 
 class _Container(msgspec.Struct, gc=False):
@@ -51,7 +51,7 @@ class UsageReader:
         self._keys = keys
 
     async def of_app(self, namespace: str, app_guid: str) -> Mapping[tuple[str, str], Usage]:
-        """By (Pod, container), of all the app's Pods in the namespace, in one request. Raises UsageUnavailable."""
+        """The usage of the app's Pods in the namespace, by (Pod, container). One request. Raises UsageUnavailable."""
         path = f"{METRICS_API}/namespaces/{namespace}/pods"
         try:
             listed = _decode(await self._client.get(path, {"labelSelector": f"{self._keys.app_guid}={app_guid}"}))

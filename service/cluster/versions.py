@@ -1,11 +1,15 @@
-"""How far a watch has come, for reads that must see what was written before them.
+"""Which resourceVersions a watch has reached, which ones reads expect of it, and what is newer than what.
 
-Kubernetes promises since 1.35 that the resourceVersions of one resource compare as numbers: a watch that has reached
-version n has told everything up to n. A write through any replica leaves the version it made (service.model.record);
-whoever reads waits until the watch is there, or asks Kubernetes for that one object.
+Kubernetes promises since 1.35 that the resourceVersions of one resource compare as numbers. So a watch that has reached
+version n has brought every change up to n.
 
-What such an answer says may be ahead of the watch, whose older events must not undo it; nor may an answer that is slow
-to come undo what a list has said meanwhile.
+A write through any replica records in Postgres the version that it made (service.model.record). A read must see it:
+that version is *expected* until the watch has reached it, or until an *answer* of kube-apiserver to a request of ours
+has shown the object at that version or a later one.
+
+Events and answers come on different connections, in any order. An answer may show an object as it is ahead of the
+watch, whose older events must then not undo it. An answer may also come late: it must not undo what a list has shown
+meanwhile. So each of the two is accepted only if it is newer than what the other has said of that object.
 """
 
 import asyncio
@@ -17,108 +21,117 @@ Key = TypeVar("Key")
 
 
 def version_number(resource_version: str) -> int:
-    """A resourceVersion as a number; 0 where it is none. No answer is waited for then."""
+    """A resourceVersion as a number; 0 where it is none, which every watch has reached from its start."""
     return int(resource_version) if resource_version.isascii() and resource_version.isdigit() else 0
 
 
 class Versions(Generic[Key]):
-    """Of one watched collection. `Key` names what writes are about."""
+    """The versions of one watched collection. `Key` names what writes are about: a process."""
 
     def __init__(self) -> None:
         self._reached = 0
         self._ahead: dict[str, int] = {}
-        """Object uid → the version at which an answer showed it; only while the watch is behind that."""
-        self._told: dict[str, int] = {}
-        """The same of what a list under way has said of it. If that is never completed, the next says it again."""
-        self._wanted: dict[Key, int] = {}
-        """What was written and has not come yet."""
-        self._shown: dict[Key, int] = {}
-        """What an answer has shown in the watch's place."""
-        self._moved = asyncio.Event()
+        """Object uid → the version at which an answer showed it, while the watch has not reached that."""
+        self._listed: dict[str, int] = {}
+        """Object uid → the version at which a list that is not complete yet has shown it. If it never is, the next
+        list shows the object again."""
+        self._expected: dict[Key, int] = {}
+        """Key → the latest version written, while the watch has not reached it and no answer has shown it."""
+        self._satisfied: dict[Key, int] = {}
+        """Key → the version that an answer has shown, while the watch has not reached that."""
+        self._changed = asyncio.Event()
 
     @property
     def reached(self) -> int:
+        """The watch has brought every change up to this version; 0 before its first list is complete."""
         return self._reached
 
     @property
-    def wanted(self) -> Mapping[Key, int]:
-        """Written, and not here yet: at which version."""
-        return self._wanted
+    def expected(self) -> Mapping[Key, int]:
+        """The versions that reads have to see and cannot yet, by what they were written about."""
+        return self._expected
 
     def advance(self, version: int, *, listed: bool = False) -> bool:
-        """The watch has told everything up to this version. `listed`: it has begun anew, with a complete list.
+        """The watch has brought every change up to this version. `listed`: by a complete list, and not event by event.
 
-        True: of another history. A cluster restored from a backup counts from an earlier version.
+        Returns whether the list is of another history than all before: a cluster that was restored from a backup counts
+        on from an earlier version. All that was expected and shown is forgotten then.
         """
         restored = listed and version < self._reached
         if restored:
             self._ahead.clear()
-            self._told.clear()
-            self._wanted.clear()
-            self._shown.clear()
-            self._moved.set()
+            self._listed.clear()
+            self._expected.clear()
+            self._satisfied.clear()
+            self._changed.set()
         elif version <= self._reached:
             return False
         self._reached = version
         self._ahead = _beyond(version, self._ahead)
-        self._told = _beyond(version, self._told)
-        self._shown = _beyond(version, self._shown)
-        if self._wanted:
-            self._wanted = _beyond(version, self._wanted)
-            self._moved.set()
+        self._listed = _beyond(version, self._listed)
+        self._satisfied = _beyond(version, self._satisfied)
+        if self._expected:
+            self._expected = _beyond(version, self._expected)
+            self._changed.set()
         return restored
 
-    def want(self, key: Key, version: int) -> bool:
-        """Something was written at this version. Whether it has yet to come."""
-        if version <= self._reached or version <= self._shown.get(key, 0):
+    def expect(self, key: Key, version: int) -> bool:
+        """Something was written at this version: expect it. Returns whether reads have to wait for it."""
+        if version <= self._reached or version <= self._satisfied.get(key, 0):
             return False
-        self._wanted[key] = max(version, self._wanted.get(key, 0))
+        self._expected[key] = max(version, self._expected.get(key, 0))
         return True
 
-    def tell(self, uid: str, version: int, *, gone: bool = False) -> bool:
-        """Whether what the watch, or a list, says of the object is later than what an answer has shown.
+    def accept_event(self, uid: str, version: int, *, deleted: bool = False) -> bool:
+        """Whether an event of the watch, or an item of a list, is newer than what an answer has shown of the object.
 
-        `gone`: that it is deleted. The answer to a deletion shows how it last was, at the very version of the deletion.
+        `deleted`: the event says that it is deleted. It is newer than an answer of its own version, as the answer to a
+        deletion shows how the object last was, at the version of the deletion.
         """
         ahead = self._ahead.get(uid, -1)
-        if version < ahead or (version == ahead and not gone):
+        if version < ahead or (version == ahead and not deleted):
             return False
-        # A list says it before the version that it is as of; but nobody is answered before the first is complete.
+        # An item of a list, which comes before the version of the whole list. Before the first list is complete no
+        # request is answered, so that there are no answers to compare with.
         if version > self._reached > 0:
-            self._told[uid] = version
+            self._listed[uid] = version
         return True
 
-    def take(self, uid: str, version: int) -> bool:
-        """Whether an answer that shows the object at this version is news; the watch is held to it from then on."""
-        if version <= self._reached or version < max(self._ahead.get(uid, 0), self._told.get(uid, 0)):
+    def accept_answer(self, uid: str, version: int) -> bool:
+        """Whether an answer is newer than what the watch, a list or another answer has said of the object.
+
+        `version` is the object's, or a later one as of which the answer was given. Older events are refused from now
+        on.
+        """
+        if version <= self._reached or version < max(self._ahead.get(uid, 0), self._listed.get(uid, 0)):
             return False
         self._ahead[uid] = version
         return True
 
-    def settle(self, key: Key, version: int) -> None:
-        """An answer, asked for when this version was wanted, has shown it. What was written meanwhile stays wanted."""
-        if key not in self._wanted:
+    def satisfy(self, key: Key, version: int) -> None:
+        """An answer that was asked for when this version was expected has come. Later versions stay expected."""
+        if key not in self._expected:
             return
-        self._shown[key] = max(version, self._shown.get(key, 0))
-        if self._wanted[key] <= version:
-            del self._wanted[key]
-            self._moved.set()
+        self._satisfied[key] = max(version, self._satisfied.get(key, 0))
+        if self._expected[key] <= version:
+            del self._expected[key]
+            self._changed.set()
 
     @property
     def ahead(self) -> Set[str]:
-        """Uids of what answers have shown at versions that the watch has not reached."""
+        """The uids of objects that answers have shown at versions that the watch has not reached."""
         return self._ahead.keys()
 
     async def wait(self, keys: Collection[Key], timeout_s: float) -> list[Key]:
-        """Wait until none of the keys is wanted; those that still are in the end."""
+        """Wait until nothing is expected of any of the keys. Returns those of which something still is in the end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while any(key in self._wanted for key in keys):
-                    self._moved.clear()
-                    await self._moved.wait()
-        return [key for key in keys if key in self._wanted]
+                while any(key in self._expected for key in keys):
+                    self._changed.clear()
+                    await self._changed.wait()
+        return [key for key in keys if key in self._expected]
 
 
 def _beyond(version: int, known: dict[Key, int]) -> dict[Key, int]:
-    """What is known of later versions. Mostly there is nothing, at each event of a watch."""
+    """The entries of later versions. This is called at each event of a watch, mostly with none."""
     return {key: each for key, each in known.items() if each > version} if known else known

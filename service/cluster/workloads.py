@@ -1,6 +1,6 @@
-"""Deployments and Pods asked for and changed one at a time, with the caller's token: Kubernetes decides what they may.
+"""Requests about single Deployments and Pods: reads and changes with the caller's token, so that Kubernetes decides.
 
-The service's own account only reads here, and only to catch up.
+With the service's own account there are only lists of one app, for a read that waits for a write.
 """
 
 from dataclasses import dataclass
@@ -9,16 +9,18 @@ from typing import Any
 import msgspec
 import orjson
 
-from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus, status_message
-from service.cluster.recent import Recent
+from service.cluster.answers import Answer, status_message
+from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.cluster.deployment_cache import DeploymentCache
 from service.cluster.versions import version_number
-from service.errors import InvalidAuthToken, ResourceNotFound, UnprocessableEntity
-from service.model.changes import Change, Live, Scale
+from service.errors import InvalidAuthToken, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
+from service.model.changes import Change, Scale
 from service.model.derive import Unparsable, derive_workload
 from service.model.labels import Keys
 from service.model.manifests import Deployment
 from service.model.pods import Pod
 from service.model.process import Workload
+from service.model.snapshots import Snapshot
 
 FIELD_MANAGER = "cf-processes"
 STRATEGIC_MERGE, JSON_PATCH = "application/strategic-merge-patch+json", "application/json-patch+json"
@@ -28,87 +30,103 @@ _decode_deployment = msgspec.json.Decoder(Deployment).decode
 
 
 class Conflict(Exception):
-    """The Deployment is not the version any more that the patch was made for."""
+    """The Deployment does not have the version any more that the patch was made for."""
 
 
 class Denied(Exception):
     """Kubernetes answered 403: to the caller (RBAC) or to what they want (admission). The message is Kubernetes'."""
 
 
+class Refused(UnprocessableEntity):
+    """Kubernetes let the caller ask for a change, and refused the change itself. The detail has its words."""
+
+    def __init__(self, words: object) -> None:
+        super().__init__(f"Kubernetes refuses this: {words}")
+
+
+class WebhookFailed(Exception):
+    """Kubernetes refused a change because a webhook of the cluster did not do its part, by not answering, say.
+
+    The message is Kubernetes', and names the webhook. The change was not made.
+    """
+
+
 @dataclass(frozen=True)
 class Changed:
-    """What a process is run by, as a change has left it."""
+    """The process that a Deployment runs, as a change has left it."""
 
     workload: Workload
     version: int
-    """The resourceVersion of its Deployment."""
+    """The resourceVersion of the Deployment."""
+    warnings: tuple[str, ...] = ()
+    """Kubernetes', of the change."""
 
 
 class Workloads:
-    def __init__(self, client: Client, callers: Client, recent: Recent, keys: Keys) -> None:
-        """`callers` is a client without an identity of its own."""
+    def __init__(
+        self, *, client: Client, callers: Client, cache: DeploymentCache, keys: Keys, write_timeout_s: float
+    ) -> None:
+        """`callers` is a client without an identity of its own; `write_timeout_s` is for one request that changes."""
         self._client = client
         self._callers = callers
-        self._recent = recent
+        self._cache = cache
         self._keys = keys
+        self._write_timeout_s = write_timeout_s
 
-    async def read(self, token: str, workload: Workload) -> Live:
+    async def read(self, token: str, workload: Workload) -> Snapshot:
         """The process's Deployment as it is now. Raises ResourceNotFound, InvalidAuthToken, ClusterUnreachable."""
-        status, body = await self._callers.send("GET", _path(workload), token=token)
-        if status == 403:
+        answer = await self._callers.send("GET", _path(workload), token=token)
+        if answer.status == 403:
             raise ResourceNotFound("Process not found")
-        _check(status, body)
-        return self._live(body, workload)
+        _check(answer)
+        found = self._found(answer, workload)
+        return Snapshot(found.workload, orjson.loads(answer.body), found.version, self._keys)
 
-    def recall(self, workload: Workload) -> Live | None:
-        """The process's Deployment as it lately was, if somebody has changed it lately."""
-        seen = self._recent.get(workload.uid)
-        if seen is None or not _same_process(seen.workload, workload):
+    def cached(self, workload: Workload) -> Snapshot | None:
+        """The process's Deployment as it was lately; None: there is no entry of it in the cache."""
+        found = self._cache.get(workload.uid)
+        if found is None or not _same_process(found.workload, workload):
             return None
-        return Live(seen.workload, orjson.loads(seen.raw), seen.version, self._keys)
+        return Snapshot(found.workload, orjson.loads(found.raw), found.version, self._keys)
 
-    async def patch(self, token: str, live: Live, patch: dict[str, Any]) -> Changed:
-        """Change the Deployment, all or nothing.
+    async def patch(self, token: str, snapshot: Snapshot, body: dict[str, Any]) -> Changed:
+        """Apply a strategic merge patch to the Deployment, wholly or not at all.
 
-        Raises Conflict, Denied, UnprocessableEntity with Kubernetes' words, and as `read` does. After
-        ClusterUnreachable nobody knows whether it is changed.
+        Raises Conflict, Denied, Refused, WebhookFailed, and as `read` does. After ServiceUnavailable, which
+        ClusterUnreachable is, nobody knows whether it was applied.
         """
-        path = _path(live.workload)
-        status, body = await self._callers.send(
-            "PATCH", path, PATCH_QUERY, patch, content_type=STRATEGIC_MERGE, token=token
-        )
-        if status == 409:
+        path = _path(snapshot.workload)
+        answer = await self._change("PATCH", path, PATCH_QUERY, body, content_type=STRATEGIC_MERGE, token=token)
+        if answer.status == 409:
             raise Conflict
-        _check(status, body)
-        return self._changed(body, live.workload)
+        return self._changed(answer, snapshot.workload)
 
-    async def scale_at_once(self, token: str, workload: Workload, change: Change) -> Changed | None:
-        """Change the Deployment without a look at it, whatever it is like, as `patch` does.
+    async def scale_blind(self, token: str, workload: Workload, change: Change) -> Changed | None:
+        """Change the number of instances of a Deployment that was not read, of whatever version it is.
 
-        None, and nothing is changed: only one who has looked can make the change, or say what is wrong with it.
+        None, and nothing is changed: it has to be read for this change, or to tell what is wrong with it. Raises as
+        `patch` does.
         """
-        operations = change.at_once(workload, self._keys) if isinstance(change, Scale) else None
+        operations = change.blind_patch(workload, self._keys) if isinstance(change, Scale) else None
         if operations is None:
             return None
         path = _path(workload)
-        status, body = await self._callers.send(
-            "PATCH", path, PATCH_QUERY, operations, content_type=JSON_PATCH, token=token
-        )
-        if status in (409, 422):
-            return None
-        _check(status, body)
-        return self._changed(body, workload)
+        answer = await self._change("PATCH", path, PATCH_QUERY, operations, content_type=JSON_PATCH, token=token)
+        return None if answer.status in (409, 422) else self._changed(answer, workload)
 
     async def delete_pod(self, token: str, pod: Pod) -> bytes | None:
-        """Delete that very Pod: how it is then, or None where it was gone. Raises Denied and as `read` does."""
+        """Delete this very Pod. Returns its JSON as it is then, or None where it was gone already.
+
+        Raises Denied, Refused, WebhookFailed, and as `read` does.
+        """
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": pod.uid}}
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
-        status, body = await self._callers.send("DELETE", path, None, options, token=token)
-        if status in (404, 409):
+        answer = await self._change("DELETE", path, None, options, token=token)
+        if answer.status in (404, 409):
             # Gone, or another Pod by now has its name.
             return None
-        _check(status, body)
-        return body
+        _check(answer)
+        return answer.body
 
     async def deployments_of(self, namespace: str, app_guid: str) -> tuple[list[msgspec.Raw], int]:
         """The app's Deployments in a namespace, and the version as of which there are no others.
@@ -131,26 +149,38 @@ class Workloads:
             raise ClusterUnreachable(f"{path}: the answer is not a list") from error
         return listed.items, version_number(listed.metadata.resourceVersion)
 
-    def _live(self, body: bytes, workload: Workload) -> Live:
-        current = self._current(body, workload)
-        return Live(current.workload, orjson.loads(body), current.version, self._keys)
+    async def _change(self, method: str, path: str, query: Any, body: object, **options: Any) -> Answer:
+        """Send a change. Raises Refused, WebhookFailed, and ServiceUnavailable, after which it may yet be made."""
+        try:
+            answer = await self._callers.send(method, path, query, body, timeout_s=self._write_timeout_s, **options)
+        except ClusterUnreachable as error:
+            if error.said is None:
+                raise
+            _check_webhooks(error.said)
+            if error.http_status == 504:
+                raise ServiceUnavailable(f"Kubernetes did not finish in time, and may yet: {error.said}") from error
+            raise
+        if answer.status >= 400:
+            _check_webhooks(status_message(answer.body))
+        return answer
 
-    def _changed(self, body: bytes, workload: Workload) -> Changed:
-        changed = self._current(body, workload)
-        self._recent.put(changed.workload, changed.version, body)
+    def _changed(self, answer: Answer, workload: Workload) -> Changed:
+        _check(answer)
+        changed = self._found(answer, workload)
+        self._cache.put(changed.workload, changed.version, answer.body)
         return changed
 
-    def _current(self, body: bytes, workload: Workload) -> Changed:
-        """What the Deployment runs. Raises ResourceNotFound where that is not this process."""
+    def _found(self, answer: Answer, workload: Workload) -> Changed:
+        """The process that the Deployment in the answer runs. Raises ResourceNotFound where it is another one."""
         try:
-            deployment = _decode_deployment(body)
-            current = derive_workload(deployment, self._keys)
+            deployment = _decode_deployment(answer.body)
+            found = derive_workload(deployment, self._keys)
         except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             raise ResourceNotFound("Process not found") from error
-        if not _same_process(current, workload):
+        if not _same_process(found, workload):
             # Its labels have just been changed: it is another process, or none.
             raise ResourceNotFound("Process not found")
-        return Changed(current, version_number(deployment.metadata.resourceVersion))
+        return Changed(found, version_number(deployment.metadata.resourceVersion), answer.warnings)
 
 
 class _List(msgspec.Struct, gc=False):
@@ -172,15 +202,23 @@ def _same_process(one: Workload, other: Workload) -> bool:
     return (one.guid, one.key) == (other.guid, other.key)
 
 
-def _check(status: int, body: bytes) -> None:
+def _check_webhooks(words: str) -> None:
+    """Raises what Kubernetes says of a webhook. Its status says nothing: a webhook refuses with any that it likes."""
+    if words.startswith('admission webhook "'):
+        raise Refused(words)
+    if 'webhook "' in words:
+        raise WebhookFailed(words)
+
+
+def _check(answer: Answer) -> None:
     """Raises what a refusal means."""
-    if status < 300:
+    if answer.status < 300:
         return
-    if status == 401:
+    if answer.status == 401:
         raise InvalidAuthToken
-    if status == 404:
+    if answer.status == 404:
         raise ResourceNotFound("Process not found")
-    message = status_message(body)
-    if status == 403:
+    message = status_message(answer.body)
+    if answer.status == 403:
         raise Denied(message)
-    raise UnprocessableEntity(f"Kubernetes refuses this: {message}")
+    raise Refused(message)

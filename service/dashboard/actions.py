@@ -6,11 +6,13 @@ from typing import Any
 
 from aiohttp import web
 
-from service.api.bodies import parse_scale
-from service.api.keys import INSTANCES, PROCESSES, WRITING
+from service.api.keys import INSTANCES, WRITES
+from service.api.resources.processes.bodies import parse_scale
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.frame import User, render, see
 from service.errors import CloudFoundryError, InvalidAuthToken, ResourceNotFound, StatsUnavailable
+from service.http.receiving import read_form
 from service.model.instances import Instance
 from service.model.process import Process
 from service.operations.processes import by_guid
@@ -23,7 +25,7 @@ async def ask_scale(request: web.Request, user: User) -> web.StreamResponse:
     process = await _process(request, user)
     asked = _asked(request.query, process)
     try:
-        parse_scale(asked)
+        parse_scale(asked).changed_limits(process.workload)
     except CloudFoundryError as error:
         return await _confirm_scale(request, user, process, asked, error)
     return await _confirm_scale(request, user, process, asked)
@@ -32,9 +34,9 @@ async def ask_scale(request: web.Request, user: User) -> web.StreamResponse:
 async def scale(request: web.Request, user: User) -> web.StreamResponse:
     """POST /ui/processes/{guid}/scale"""
     process = await _process(request, user)
-    asked = _asked(_sent(await request.post()), process)
+    asked = _asked(await read_form(request), process)
     try:
-        async with request.app[WRITING].begin(user.actor, by_guid(process.guid), "scale") as write:
+        async with request.app[WRITES].begin(user.actor, by_guid(process.guid), "scale") as write:
             result = await write.apply(parse_scale(asked))
     except InvalidAuthToken:
         raise
@@ -52,7 +54,7 @@ async def terminate(request: web.Request, user: User) -> web.StreamResponse:
     """POST /ui/processes/{guid}/instances/{index}/terminate"""
     process = await _process(request, user)
     try:
-        await request.app[WRITING].terminate(user.actor, by_guid(process.guid), request.match_info["index"])
+        await request.app[WRITES].terminate(user.actor, by_guid(process.guid), request.match_info["index"])
     except InvalidAuthToken:
         raise
     except CloudFoundryError as error:
@@ -61,7 +63,7 @@ async def terminate(request: web.Request, user: User) -> web.StreamResponse:
 
 
 async def _process(request: web.Request, user: User) -> Process:
-    meaning, _ = await request.app[PROCESSES].get(user.caller, by_guid(request.match_info["guid"]))
+    meaning, _ = await PROCESSES.reads(request.app).get(user.caller, by_guid(request.match_info["guid"]))
     return meaning.item
 
 
@@ -92,7 +94,7 @@ def _at(instances: "list[Instance] | Any", index: str) -> Instance | None:
     return next((instance for instance in instances if str(instance.index) == index), None)
 
 
-def _present(process: Process) -> dict[str, int | None]:
+def _present(process: Process) -> dict[str, int]:
     return {
         "instances": process.workload.instances,
         "memory_in_mb": process.workload.memory_in_mb,
@@ -109,10 +111,6 @@ def _asked(fields: Mapping[str, str], process: Process) -> dict[str, Any]:
         name: int(value) if re.fullmatch(r"-?[0-9]{1,19}", value) else value[:40] for name, value in written.items()
     }
     return {name: value for name, value in asked.items() if value != present[name]}
-
-
-def _sent(form: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _page_of(process: Process) -> str:

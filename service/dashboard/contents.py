@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from service.access import Caller
-from service.api.keys import INSTANCES, PROCESSES
+from service.api.keys import INSTANCES
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.query import ListAddress
 from service.dashboard.shapes import CELLS, Strip, rows, strip
@@ -16,8 +17,9 @@ from service.http.keys import SETTINGS
 from service.http.replies import STATS_UNAVAILABLE, warnings_of
 from service.model.instances import Instance
 from service.model.process import Process
+from service.operations import ambiguity
 from service.operations.instances import Stats
-from service.operations.processes import ambiguity_of_read, by_guid
+from service.operations.processes import by_guid
 from service.pacing import Pace
 
 LIVE_ROWS = 200
@@ -38,7 +40,7 @@ class Content:
 
 async def list_content(app: web.Application, caller: Caller, address: ListAddress) -> Content:
     """Of a page of a list. Raises ServiceUnavailable."""
-    selection, freshness = await app[PROCESSES].page(caller, address.parsed.request, pods=True)
+    selection, freshness = await PROCESSES.reads(app).page(caller, address.parsed.request, pods=True)
     found: dict[str, Sequence[Instance]] | None = None
     try:
         numbered, freshness = await app[INSTANCES].of(selection.items, freshness)
@@ -77,30 +79,30 @@ async def process_content(app: web.Application, caller: Caller, guid: str) -> Co
         if stats.usage is None:
             complaint = STATS_UNAVAILABLE
     except StatsUnavailable as error:
-        meaning, freshness = await app[PROCESSES].get(caller, by_guid(guid))
+        meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid))
         stats, complaint = Stats(meaning.item, (), {}), error.detail
         known = not stats.process.workload.instances
     process, warnings = stats.process, warnings_of(freshness)
+    if (several := ambiguity.of_read(meaning)) is not None:
+        warnings.append(several)
     context = {
         "process": process,
         "strip": _strip(process, stats.instances, MANY_CELLS) if known else None,
         "instances": rows(stats),
         "complaint": complaint,
         "warnings": warnings,
-        "ambiguity": ambiguity_of_read(meaning),
         "now": text.now(),
         "live": len(stats.instances) <= LIVE_ROWS,
     }
     pods = tuple(instance.pod for instance in stats.instances)
-    return Content(context, (process, len(meaning.others), pods, complaint, bool(warnings)))
+    return Content(context, (process, pods, complaint, bool(warnings)))
 
 
 async def process_state(app: web.Application, caller: Caller, guid: str) -> tuple[object, ...]:
     """The state of that content, without asking what the instances use."""
-    meaning, freshness = await app[PROCESSES].get(caller, by_guid(guid), pods=True)
+    meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid), pods=True)
     found, freshness = await app[INSTANCES].of_one(meaning.item, freshness)
-    pods = tuple(instance.pod for instance in found)
-    return meaning.item, len(meaning.others), pods, bool(warnings_of(freshness))
+    return meaning.item, tuple(instance.pod for instance in found), bool(warnings_of(freshness))
 
 
 def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip | None:

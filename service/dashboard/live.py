@@ -12,6 +12,7 @@ from service.dashboard.keys import STREAMS
 from service.dashboard.query import parse_address
 from service.dashboard.streams import Live
 from service.errors import BadQueryParameter, CloudFoundryError, InvalidAuthToken, NotAuthorized, ResourceNotFound
+from service.http.callers import shown_token
 from service.http.keys import ACCESS
 from service.telemetry import get_logger
 
@@ -92,11 +93,12 @@ def _stream(
 
     if request.method == hdrs.METH_HEAD:
         return web.Response(content_type="text/event-stream")
-    return Live(app[STREAMS], user.caller.key, send)
+    return Live(app[STREAMS], user.caller.person, send)
 
 
 async def _check(app: web.Application, user: User) -> Caller:
     """The user, who may still look. Raises InvalidAuthToken, NotAuthorized, ServiceUnavailable."""
     if user.session.expires_at <= time.time():
         raise InvalidAuthToken
-    return await app[ACCESS].authenticate(user.session.token)
+    access = app[ACCESS]
+    return await access.authenticate(shown_token(access, user.session.authorization))

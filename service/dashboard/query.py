@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
-from service.api.queries import ParsedList, parse_list
+from service.api.queries import ParsedList
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.errors import BadQueryParameter
 from service.model.paging import PageNumbers, PageRequest, page_numbers
 
@@ -84,9 +85,9 @@ class ListAddress:
 
 
 def parse_address(query: str) -> ListAddress:
-    """A raw query string. Raises as service.api.queries.parse_list does."""
+    """A raw query string. Raises as ListQuery.parse does."""
     kept = [part for part in query.split("&") if part.partition("=")[0] != WORDS]
-    parsed = parse_list("&".join(kept), "processes")
+    parsed = PROCESSES.list_query.parse("&".join(kept))
     words = dict(parse_qsl(query, keep_blank_values=True)).get(WORDS, "").strip()
     if not words:
         return ListAddress(parsed, parsed.kept)

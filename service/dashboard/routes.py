@@ -4,7 +4,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from service.api import handlers
+from service.api.routes import HANDLERS
 from service.dashboard import actions, live, signing_in, views
 from service.dashboard.assets import asset_href, static
 from service.dashboard.frame import action, fenced, page, unknown
@@ -30,9 +30,9 @@ ROUTES = (
     Route("GET", "/ui/problems", page(views.list_problems)),
     Route("GET", "/ui/events", page(live.list_events)),
     Route("GET", _PROCESS + "/events", page(live.process_events)),
-    Route("GET", "/ui/json/processes", page(views.as_json(handlers.list_processes))),
-    Route("GET", "/ui/json/processes/{guid}", page(views.as_json(handlers.get_process))),
-    Route("GET", "/ui/json/processes/{guid}/stats", page(views.as_json(handlers.get_stats))),
+    Route("GET", "/ui/json/processes", page(views.as_json(HANDLERS["listProcesses"]))),
+    Route("GET", "/ui/json/processes/{guid}", page(views.as_json(HANDLERS["getProcess"]))),
+    Route("GET", "/ui/json/processes/{guid}/stats", page(views.as_json(HANDLERS["getProcessStats"]))),
     Route("GET", "/ui/sign-in", signing_in.ask_token),
     Route("POST", "/ui/sign-in", signing_in.sign_in),
     Route("POST", "/ui/sign-out", action(signing_in.sign_out)),

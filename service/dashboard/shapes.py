@@ -86,7 +86,7 @@ def rows(stats: Stats) -> list[Row]:
 
 def _row(stats: Stats, instance: Instance) -> Row:
     pod = instance.pod
-    details = stats.process.workload.replica_failure if pod is None else pod.details
+    details = stats.process.workload.absence if pod is None else pod.details
     usage = None if pod is None else (stats.usage or {}).get((pod.name, pod.container))
     cpu, memory = (None, None) if pod is None or usage is None else _bars(usage, pod)
     return Row(instance, _state(instance).value.lower(), details, cpu, memory)

@@ -10,6 +10,7 @@ from service.dashboard.sessions import TokenTooLarge
 from service.errors import CloudFoundryError, InvalidAuthToken, UnprocessableEntity
 from service.http.callers import authenticate
 from service.http.keys import SETTINGS
+from service.http.receiving import read_form
 
 _ENDED = "ended"
 
@@ -26,10 +27,10 @@ async def ask_token(request: web.Request) -> web.StreamResponse:
 async def sign_in(request: web.Request) -> web.StreamResponse:
     """POST /ui/sign-in"""
     check_origin(request)
-    form = await request.post()
-    following = str(form.get("next", ""))
+    form = await read_form(request)
+    following = form.get("next", "")
     # What a terminal has wrapped, or a header it was copied from.
-    token = "".join(str(form.get("token", "")).split()).removeprefix("Bearer")
+    token = "".join(form.get("token", "").split()).removeprefix("Bearer")
     sessions = request.app[SESSIONS]
     try:
         if not token:

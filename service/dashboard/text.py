@@ -27,9 +27,9 @@ def amount(number: int | None) -> str:
     return f"{text.removesuffix('.0')} {_UNITS[unit]}"
 
 
-def mebibytes(number: int | None) -> str:
-    """The same of MiB."""
-    return amount(None if number is None else number * KIB * KIB)
+def mebibytes(number: int) -> str:
+    """A limit in MiB, where 0 is none."""
+    return amount(number * KIB * KIB or None)
 
 
 def cores(nanos: int) -> str:

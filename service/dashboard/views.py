@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from aiohttp import hdrs, web
 
-from service.api import handlers
-from service.api.keys import PROCESSES
+from service.api.resources import root
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.contents import list_content, process_content
 from service.dashboard.frame import User, page, render, see
 from service.dashboard.keys import OVERVIEW
 from service.dashboard.query import parse_address, tidied
-from service.errors import BadQueryParameter
+from service.errors import BadQueryParameter, ResourceNotFound
 from service.http.replies import warnings_of
+from service.http.routing import Handler
+from service.model.process import Process
 from service.operations.overview import App, Space, Sums
 from service.operations.processes import of_app
 from service.operations.reads import ListRequest
@@ -30,7 +33,7 @@ async def front(request: web.Request) -> web.StreamResponse:
     """GET /: the list for browsers; for whoever does not ask for HTML, what the API says of itself."""
     if prefers_html(request.headers.get(hdrs.ACCEPT, "")):
         return await _processes(request)
-    response = await handlers.root(request)
+    response = await root.get_root(request)
     response.headers[hdrs.VARY] = f"Accept, {response.headers[hdrs.VARY]}"
     return response
 
@@ -76,8 +79,13 @@ async def get_process(request: web.Request, user: User) -> web.StreamResponse:
     guid = request.match_info["guid"]
     content = await process_content(request.app, user.caller, guid)
     process = content.context["process"]
-    siblings, _, _ = await request.app[PROCESSES].page_of(user.caller, of_app(process.workload.app_guid), ListRequest())
-    context = {**content.context, "siblings": siblings.items, "done": request.query.get("done", "")}
+    siblings: Sequence[Process] = ()
+    # Kubernetes lets some people get the Deployments of a namespace, one by one, and not list them.
+    with suppress(ResourceNotFound):
+        app = of_app(process.workload.app_guid)
+        selection, _, _ = await PROCESSES.reads(request.app).page_of(user.caller, app, ListRequest())
+        siblings = selection.items
+    context = {**content.context, "siblings": siblings, "done": request.query.get("done", "")}
     return await render(request, "process.html", context, user=user)
 
 
@@ -119,11 +127,13 @@ async def list_problems(request: web.Request, user: User) -> web.StreamResponse:
     return await render(request, "problems.html", {"now": text.now()}, user=user)
 
 
-def as_json(handler: Callable[[web.Request], Awaitable[web.Response]]) -> Callable[..., Awaitable[web.StreamResponse]]:
+def as_json(handler: Handler) -> Callable[..., Awaitable[web.StreamResponse]]:
     """What the API answers to the user of the session, for a browser to show: it cannot send the token itself."""
 
     async def view(request: web.Request, user: User) -> web.StreamResponse:
-        own = {name: value for name, value in request.headers.items() if name != hdrs.AUTHORIZATION}
+        # What is not ASCII says nothing to the API, and where it is not UTF-8 either it could not be passed on.
+        own = {name: value for name, value in request.headers.items() if value.isascii()}
+        own.pop(hdrs.AUTHORIZATION, None)
         if user.session.authorization is not None:
             own[hdrs.AUTHORIZATION] = user.session.authorization
         response = await handler(request.clone(headers=own))

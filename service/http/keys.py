@@ -5,6 +5,7 @@ from aiohttp import web
 from service.access import Access
 from service.health import Health
 from service.http.rate_limits import RateLimits
+from service.http.work import Work
 from service.metrics.registry import Metrics
 from service.settings import Settings
 
@@ -12,5 +13,6 @@ SETTINGS = web.AppKey("settings", Settings)
 ACCESS = web.AppKey("access", Access)
 HEALTH = web.AppKey("health", Health)
 METRICS = web.AppKey("metrics", Metrics)
+WORK = web.AppKey("work", Work)
 RATE_LIMITS = web.AppKey("rate_limits", RateLimits)
 """Absent while they are off."""

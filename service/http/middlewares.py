@@ -1,29 +1,26 @@
 """What surrounds every handler, outermost first: measuring, identification, the error envelope, limits."""
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from service.errors import (
-    BodyTooLarge,
-    CloudFoundryError,
-    InvalidRequest,
-    ServiceUnavailable,
-    UnknownError,
-    UnknownRequest,
-)
+from service.errors import CloudFoundryError, InvalidRequest, UnknownError, UnknownRequest
 from service.http.decoding import check_decodable
 from service.http.replies import error_response
+from service.http.work import Work
 from service.metrics.numbers import Requests, Series
-from service.telemetry import get_logger, new_request_id, request_id
+from service.telemetry import get_logger, new_request_id, outline, request_id
 
 log = get_logger(__name__)
 
 REQUEST_ID = "X-Vcap-Request-Id"
 SERVER = "cf-processes"
+
+_LOOPBACK_NAME = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -65,6 +62,9 @@ def identify(*, log_all: bool) -> Middleware:
         request_id.set(current)
         started = time.perf_counter()
         response = await handler(request)
+        if not request.content.is_eof():
+            # Nobody wanted the rest of the body: it is not waited for.
+            response.force_close()
         response.headers[REQUEST_ID] = current
         response.headers[hdrs.SERVER] = SERVER
         if log_all or response.status == 500:
@@ -95,29 +95,32 @@ async def envelop_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return error_response(error)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return error_response(UnknownRequest())
-    except web.HTTPRequestEntityTooLarge:
-        return error_response(BodyTooLarge())
     except web.HTTPException as error:
         log.info("request refused", status=error.status)
         return error_response(InvalidRequest("The request is not one this API understands"))
-    except Exception:
-        log.exception("request failed")
+    except Exception as error:  # noqa: BLE001 - a defect: logged without what was sent, and answered
+        log.error("request failed", **outline(error))
         return error_response(UnknownError())
 
 
-def limit_concurrency(most: int) -> Middleware:
-    """A middleware that turns requests away while `most` are being worked on."""
-    working = 0
+def limit_concurrency(work: Work) -> Middleware:
+    """A middleware that turns requests away while as many are being worked on as may be."""
 
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        nonlocal working
-        if working >= most:
-            raise ServiceUnavailable("The service has too many requests to answer at the moment", retry_after_s=1)
-        working += 1
+        # Not as a context manager: every request comes through here.
+        work.begin()
         try:
             return await handler(request)
         finally:
-            working -= 1
+            work.end()
 
     return limit
+
+
+@web.middleware
+async def only_loopback_names(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Where anyone may read: by no other name. A page can have its own name mean this machine, and read as its own."""
+    if not _LOOPBACK_NAME.fullmatch(request.headers.get(hdrs.HOST, "")):
+        raise InvalidRequest("Without authentication this API is reached as localhost, 127.0.0.1 or [::1] only")
+    return await handler(request)

@@ -3,7 +3,6 @@
 Counted in this process: of each replica a caller may ask as much.
 """
 
-import hashlib
 import ipaddress
 import math
 import time
@@ -109,7 +108,7 @@ class RateLimits:
 
     def count(self, request: web.Request, caller: Caller) -> None:
         """Count a request of a caller. Raises RateLimitExceeded where none was left."""
-        standing = request[STANDING] = self._callers.take(_identity(caller))
+        standing = request[STANDING] = self._callers.take(caller.person)
         if standing.exceeded:
             raise RateLimitExceeded(retry_after_s=_retry_after_s(standing))
 
@@ -126,11 +125,6 @@ class RateLimits:
 
 def _retry_after_s(standing: Standing) -> int:
     return math.ceil(standing.ends_in_s)
-
-
-def _identity(caller: Caller) -> bytes:
-    """Of a person or account, whichever of their tokens they use; short, however long the name."""
-    return hashlib.blake2b(f"{caller.uid}\0{caller.name}".encode(), digest_size=16).digest()
 
 
 @lru_cache(maxsize=1024)

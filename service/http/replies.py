@@ -20,6 +20,9 @@ WORTH_COMPRESSING = 1400
 _COMPRESS_ELSEWHERE = 32 * 1024
 """Bytes from which compressing is a thread's work, so as not to hold up the event loop."""
 
+_LARGE = 64 * 1024
+"""Bytes from which a body is sent as it is, rather than copied behind the head of its reply."""
+
 # A weight of 0 means "anything but".
 _ACCEPTS_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))|,|$)", re.IGNORECASE)
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
@@ -45,6 +48,8 @@ def _base(scheme: str, host: str) -> str | None:
     return f"{scheme}://{host}" if scheme in ("http", "https") and _HOST.fullmatch(host) else None
 
 
+LONGEST_WARNINGS = 4096
+"""Characters of the header that holds warnings, form-encoded: proxies and clients refuse heads of a few KiB."""
 STATS_UNAVAILABLE = "Stats server temporarily unavailable."
 LAGGING = "The metadata store cannot be reached: other replicas may show this change later"
 
@@ -53,6 +58,15 @@ def written(body: bytes, status: int, *, warnings: Sequence[str | None] = ()) ->
     """What a write has made."""
     headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE, **_cf_warnings(warnings)}
     return web.Response(status=status, body=body, headers=headers)
+
+
+class _Large(web.Response):
+    """A reply whose head is sent by itself: aiohttp joins the two, and each client that is slow would hold a copy."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        if self._payload_writer is not None:
+            self._payload_writer.send_headers()
+        await super().write_eof(data)
 
 
 def answer(
@@ -83,7 +97,8 @@ def answer(
     if _matches(request.headers.get(hdrs.IF_NONE_MATCH), tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = CONTENT_TYPE
-    response = web.Response(body=body, headers=headers, zlib_executor_size=_COMPRESS_ELSEWHERE)
+    kind = _Large if len(body) > _LARGE else web.Response
+    response = kind(body=body, headers=headers, zlib_executor_size=_COMPRESS_ELSEWHERE)
     if compress:
         response.enable_compression(web.ContentCoding.gzip)
     return response
@@ -104,8 +119,12 @@ def _is_worth_compressing(request: web.Request, body: bytes) -> bool:
 
 
 def _cf_warnings(warnings: Iterable[str | None]) -> dict[str, str]:
-    given = [quote_plus(text) for text in warnings if text is not None]
-    return {"X-Cf-Warnings": ",".join(given)} if given else {}
+    header = ""
+    for text in warnings:
+        # What has no room is left out as a whole: clients fail on an escape that is cut in two.
+        if text is not None and len(longer := f"{header},{quote_plus(text)}".lstrip(",")) <= LONGEST_WARNINGS:
+            header = longer
+    return {"X-Cf-Warnings": header} if header else {}
 
 
 def _matches(if_none_match: str | None, tag: str) -> bool:

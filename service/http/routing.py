@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
 class Route:
     method: str
     path: str
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    """As aiohttp writes it, with `{name}` for what varies."""
+    handler: Handler
 
 
 def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
@@ -21,7 +24,8 @@ def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
             resource.add_route(method, route.handler, expect_handler=_expect)
 
 
-async def _expect(request: web.Request) -> None:
-    """aiohttp's own refuses any other expectation before the error envelope could; to ignore it is allowed."""
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+async def _expect(_: web.Request) -> None:
+    """Nothing yet: a body is asked for when it is wanted (service.http.receiving), and other expectations are ignored.
+
+    aiohttp's own asks for it before anybody knows who sends it, and refuses others before the error envelope could.
+    """

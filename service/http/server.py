@@ -1,82 +1,71 @@
-"""aiohttp's server with its own refusals (a request line too long, no HTTP at all) in the API's error shape."""
+"""aiohttp's server, of connections that keep to our limits and speak the API's error shape."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
-from aiohttp import hdrs, web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service.errors import InvalidRequest, UnknownError
-from service.http.middlewares import REQUEST_ID, SERVER
-from service.http.replies import error_response
-from service.telemetry import get_logger, new_request_id
+from service.http.connection import LINGER_S, MAXIMUM_FIELD, MAXIMUM_LINE, READ_AHEAD, Connection
+from service.http.connections import MANAGEMENT_CONNECTIONS, Connections, Limits
+from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-MAXIMUM_LINE = 64 * 1024
-"""Bytes of the request line: room for the longest lists of GUIDs clients send."""
-MAXIMUM_FIELD = 32 * 1024
-"""Bytes of one header: room for a token with many groups."""
-
-
 BACKLOG = 1024
 """Connections that wait to be taken."""
+_RECEIVE_BUFFER, _SEND_BUFFER = 64 * 1024, 128 * 1024
+"""Bytes the system keeps for a connection, until we take them and until the client does; Linux doubles them.
 
-
-class _Protocol(RequestHandler):
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if request.writer is not None and request.writer.output_size > 0:
-            raise ConnectionError("the reply was cut off: its beginning is sent already")
-        if status >= 500:
-            log.error("request failed", exc_info=exc)
-            error = UnknownError()
-            response = error_response(error)
-        else:
-            response = error_response(InvalidRequest(_complaint(exc)))
-        response.headers[REQUEST_ID] = new_request_id(None)
-        response.headers[hdrs.SERVER] = SERVER
-        response.force_close()
-        return response
-
-
-def _complaint(error: BaseException | None) -> str:
-    if isinstance(error, LineTooLong):
-        return f"The request line is longer than {MAXIMUM_LINE} bytes, or a header longer than {MAXIMUM_FIELD}"
-    return "The request is not valid HTTP"
+Its own choice grows to megabytes, of which nobody would know, and by which a client that is slow seems to stand still.
+"""
+_OTHER_FILES = 64 + MANAGEMENT_CONNECTIONS
+"""Files the process needs beside callers' connections: to Postgres and Kubernetes, of the management port."""
 
 
 class _Server(web.Server):
+    def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._counted = connections
+
     def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        return Connection(self, self._counted, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
-    """web.AppRunner whose connections speak the error shape."""
+    """web.AppRunner whose connections are ours."""
 
-    def __init__(self, app: web.Application, **kwargs: Any) -> None:
-        super().__init__(app, access_log=None, max_line_size=MAXIMUM_LINE, max_field_size=MAXIMUM_FIELD, **kwargs)
+    def __init__(self, app: web.Application, connections: Connections, **kwargs: Any) -> None:
+        super().__init__(
+            app,
+            access_log=None,
+            max_line_size=MAXIMUM_LINE,
+            max_field_size=MAXIMUM_FIELD,
+            read_bufsize=READ_AHEAD,
+            lingering_time=LINGER_S,
+            keepalive_timeout=connections.limits.idle_s,
+            # Bodies are decompressed when it is known who sends them, and only as far as they are wanted.
+            auto_decompress=False,
+            **kwargs,
+        )
+        self._connections = connections
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         loop = asyncio.get_running_loop()
-        return _Server(made.request_handler, request_factory=made.request_factory, loop=loop, **made._kwargs)
+        return _Server(
+            self._connections, made.request_handler, request_factory=made.request_factory, loop=loop, **made._kwargs
+        )
 
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, host: str, port: int, *, shutdown_timeout_s: float
+    app: web.Application, host: str, port: int, *, limits: Limits, shutdown_timeout_s: float
 ) -> AsyncIterator[list[tuple[str, int]]]:
     """Serve for the length of a block, and then until requests under way are done, for `shutdown_timeout_s` at most.
 
@@ -86,17 +75,29 @@ async def listening(
     # Before the application starts: connections it has begun to make would have to be broken off again.
     sockets = await _bind(host, port)
     try:
-        runner = Runner(app, shutdown_timeout=shutdown_timeout_s)
+        connections = Connections(_as_many_as_files(limits), asyncio.get_running_loop().time)
+        runner = Runner(app, connections, shutdown_timeout=shutdown_timeout_s)
         await runner.setup()
-        try:
-            for bound in sockets:
-                await web.SockSite(runner, bound, backlog=BACKLOG).start()
-            yield [address[:2] for address in runner.addresses]
-        finally:
-            await runner.cleanup()
+        with connections.watched():
+            try:
+                for bound in sockets:
+                    await web.SockSite(runner, bound, backlog=BACKLOG).start()
+                yield [address[:2] for address in runner.addresses]
+            finally:
+                await runner.cleanup()
     finally:
         for bound in sockets:
             bound.close()
+
+
+def _as_many_as_files(limits: Limits) -> Limits:
+    """No more connections than the process may open files: one that cannot be taken waits, and all behind it."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY or files - _OTHER_FILES >= limits.connections:
+        return limits
+    fewer = max(1, files - _OTHER_FILES)
+    log.warning("fewer connections than set: the process may not open more files", files=files, connections=fewer)
+    return replace(limits, connections=fewer)
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:
@@ -108,5 +109,9 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
             opened.enter_context(socket.create_server(address, family=family, backlog=BACKLOG))
             for family, _, _, _, address in dict.fromkeys(found)
         ]
+        for each in sockets:
+            # Connections take it over from the socket they come in at.
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         opened.pop_all()
     return sockets

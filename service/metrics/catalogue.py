@@ -11,16 +11,16 @@ from typing import Any
 from service import __version__
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.reviews import ReviewCache
-from service.cluster.watch import WatchState
+from service.cluster.watch_state import WatchState
 from service.health import Health
 from service.metrics.lag import LoopLag
 from service.metrics.numbers import Labels, Requests, Timings
 from service.metrics.registry import Metrics
-from service.model.collection import GUIDS
-from service.model.index import APP_GUIDS, Index
-from service.model.pods import PodIndex
+from service.model.index import Index
+from service.model.pod_index import PodIndex
 from service.store.database import Pool
 from service.store.mirror import MirrorState
+from service.store.orphans import Pruned
 
 REQUEST_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Half a millisecond is what a small answer takes; past ten seconds nobody waits."""
@@ -33,7 +33,7 @@ def measure_process(metrics: Metrics, health: Health) -> None:
 
 
 def measure_requests(metrics: Metrics) -> Requests:
-    """Where the API's requests are to be counted."""
+    """Returns the counts, for whoever answers requests of the API to add to."""
     requests = Requests(REQUEST_BOUNDS_S)
     metrics.counter(
         "requests_total",
@@ -59,7 +59,7 @@ def measure_streams(metrics: Metrics, streams: Sized) -> None:
 
 
 def measure_event_loop(metrics: Metrics) -> LoopLag:
-    """What measures it, and is to be run."""
+    """Returns what measures it, for the caller to `run`."""
     lag = LoopLag()
     metrics.histogram(
         "event_loop_lag_seconds",
@@ -70,7 +70,7 @@ def measure_event_loop(metrics: Metrics) -> LoopLag:
 
 
 def measure_kube_requests(metrics: Metrics) -> Callable[[str, str, str, float], None]:
-    """To be told of each request to kube-apiserver: verb, resource, outcome and seconds."""
+    """Returns an observer of requests to kube-apiserver: see service.cluster.client.Observer."""
     requests = Timings(KUBE_BOUNDS_S)
     metrics.counter(
         "kube_requests_total",
@@ -100,9 +100,8 @@ def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: D
     )
     metrics.gauge(
         "index_shared_guids",
-        "GUIDs of processes and of apps that several namespaces use: an address of theirs means several.",
-        lambda: {(of,): len(index.shared[facet]) for of, facet in (("process", GUIDS), ("app", APP_GUIDS))},
-        "of",
+        "GUIDs of processes and of apps that are used in more than one namespace.",
+        lambda: len(index.shared_guids) + len(index.shared_app_guids),
     )
     metrics.gauge(
         "index_skipped",
@@ -112,7 +111,7 @@ def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: D
 
 
 def measure_watches(metrics: Metrics, watches: Mapping[str, WatchState]) -> None:
-    """By the name of each watch."""
+    """`watches` is by name, which becomes a label."""
 
     def each(read: Callable[[WatchState], float]) -> Callable[[], dict[Labels, float]]:
         return lambda: {(name,): read(state) for name, state in watches.items()}
@@ -144,6 +143,17 @@ def measure_metadata(metrics: Metrics, mirror: MirrorState) -> None:
     )
 
 
+def measure_pruning(metrics: Metrics, done: Pruned) -> None:
+    metrics.gauge(
+        "metadata_orphans",
+        "Rows of processes that are gone, as of the last look; absent rows are looked for about once an hour.",
+        lambda: done.absent,
+    )
+    metrics.counter(
+        "metadata_cleared_total", "Rows of processes gone for long that were cleared.", lambda: done.cleared
+    )
+
+
 def measure_pool(metrics: Metrics, pool: Pool) -> None:
     metrics.gauge(
         "database_connections",
@@ -155,7 +165,7 @@ def measure_pool(metrics: Metrics, pool: Pool) -> None:
 
 
 def measure_reviews(metrics: Metrics, reviews: Mapping[str, ReviewCache[Any]]) -> None:
-    """By what is reviewed."""
+    """`reviews` is by what is reviewed, which becomes a label."""
 
     def results() -> dict[Labels, float]:
         found: dict[Labels, float] = {}

@@ -16,7 +16,7 @@ class LoopLag:
         self.seconds = Histogram(BOUNDS_S)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Measure until cancelled."""
         while True:
             due = time.monotonic() + PERIOD_S
             await asyncio.sleep(PERIOD_S)

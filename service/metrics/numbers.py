@@ -18,8 +18,9 @@ class Histogram:
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        """Of each bound alone, not of those below it too."""
+        """How many observations fell between each bound and the one before it; last, those beyond all bounds."""
         self.total = 0.0
+        """The sum of all observations."""
 
     def observe(self, value: float) -> None:
         self.counts[bisect_left(self.bounds, value)] += 1
@@ -27,7 +28,7 @@ class Histogram:
 
 
 class Series:
-    """What went one way: how often with each outcome, and how long it took, whatever the outcome."""
+    """Things of one kind, such as requests by one route: how many had each outcome, and how long all of them took."""
 
     __slots__ = ("outcomes", "seconds")
 
@@ -41,21 +42,21 @@ class Series:
 
 
 class Timings:
-    """Series by labels. Whoever observes often keeps the series rather than asking for it again."""
+    """Series by labels. Whoever observes often should keep the series rather than look it up again."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
         self._series: dict[Labels, Series] = {}
 
     def series(self, *labels: str) -> Series:
-        """That of these labels, whose values must be few: each stays for ever."""
+        """The series of these labels. There must be few combinations of values: each series stays for ever."""
         found = self._series.get(labels)
         if found is None:
             found = self._series[labels] = Series(self._bounds)
         return found
 
     def outcomes(self) -> Mapping[Labels, float]:
-        """Counts by labels and, last, the outcome."""
+        """Counts, by the labels with the outcome as the last of them."""
         return {
             (*labels, str(outcome)): count
             for labels, series in self._series.items()
@@ -63,10 +64,12 @@ class Timings:
         }
 
     def seconds(self) -> Mapping[Labels, Histogram]:
+        """Durations by labels."""
         return {labels: series.seconds for labels, series in self._series.items()}
 
 
 class Requests(Timings):
-    """Of the API: by method and route, with the status as outcome."""
+    """The API's requests, by method and route, with the status as outcome."""
 
     in_flight = 0
+    """Requests that are being worked on now."""

@@ -45,7 +45,7 @@ class Metrics(Collector):
         self._families.append(family)
 
     def collect(self) -> Iterable[Metric]:
-        """For prometheus_client."""
+        """All metrics with their values of now; prometheus_client calls it."""
         return [family() for family in self._families]
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
@@ -61,7 +61,7 @@ def _filled(family: GaugeMetricFamily | CounterMetricFamily, reading: Reading) -
 
 
 def _buckets(histogram: Histogram) -> Iterable[tuple[str, float]]:
-    """Prometheus wants each bucket to hold those below it too."""
+    """The buckets as Prometheus counts: each with the observations of all below it."""
     within = 0
     for bound, count in zip((*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True):
         within += count

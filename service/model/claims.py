@@ -1,9 +1,10 @@
 """Which Deployment is the process, where several of one namespace say they are.
 
 A Deployment claims two things in its namespace: its (app GUID, type), and its process GUID. It is the process if it is
-the oldest claimant of both. Otherwise it has lost, and is served to nobody. The rule looks at nothing but the
-Deployments that exist, so that all replicas decide alike, whatever they saw in whichever order. Namespaces do not meet
-here: whatever is claimed in one, nothing changes in another.
+the oldest claimant of both. Otherwise it has lost, and is served to nobody. One that is being deleted counts as younger
+than all that are not: a finalizer, or the Pods it takes with it, may keep it there while its successor runs. The rule
+looks at nothing but the Deployments that exist, so that all replicas decide alike, whatever they saw in whichever
+order. Namespaces do not meet here: whatever is claimed in one, nothing changes in another.
 """
 
 from bisect import insort
@@ -117,7 +118,7 @@ class Claims:
             if len(held) == 1:
                 self._claimants[claim] = held[0]
 
-    def _age_of(self, uid: str) -> tuple[int, str]:
+    def _age_of(self, uid: str) -> tuple[bool, int, str]:
         return _age(self._workloads[uid])
 
     def _decide(self, uids: Iterable[str], verdict: Verdict) -> None:
@@ -139,9 +140,9 @@ def _claims(workload: Workload) -> tuple[Hashable, Hashable]:
     return workload.key, (workload.namespace, workload.guid)
 
 
-def _age(workload: Workload) -> tuple[int, str]:
-    """By this the oldest comes first, and no two are alike."""
-    return workload.created_at, workload.uid
+def _age(workload: Workload) -> tuple[bool, int, str]:
+    """By this the oldest comes first, those that are being deleted last, and no two are alike."""
+    return workload.deleting, workload.created_at, workload.uid
 
 
 def _decisive(workload: Workload) -> tuple[object, ...]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from service.model.facets import Facet, LabelFacets
-from service.model.selectors import Operator, Range, Requirement
+from service.model.selection import Filters, Selection, Slice
+from service.model.selectors import Operator, Range
 from service.model.views import Position, SortedView, SortKey, Visible
 
 Item = TypeVar("Item")
 
-CREATED_AT, UPDATED_AT = "created_at", "updated_at"
 GUIDS = "guids"
 """The facet that each resource has: what its items are called in addresses."""
 
@@ -47,54 +47,6 @@ class Shape(Generic[Item]):
     """In lower case, what words are looked for in."""
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Which items are wanted. Every condition must hold; within one, any of its values."""
-
-    facets: tuple[tuple[str, frozenset[str]], ...] = ()
-    """Wanted values by the name of the facet."""
-    labels: tuple[Requirement, ...] = ()
-    times: tuple[tuple[str, tuple[Range, ...]], ...] = ()
-    """Spans by the name of the order; the same order may be there several times."""
-    words: tuple[str, ...] = ()
-    """In lower case: each occurs in the item's text."""
-
-    @property
-    def weight(self) -> int:
-        """How many values it takes to say this, and one."""
-        return (
-            1
-            + sum(len(values) for _, values in self.facets)
-            + sum(1 + len(each.values) for each in self.labels)
-            + sum(len(ranges) for _, ranges in self.times)
-        )
-
-    def narrowed(self, facet: str, value: str) -> "Filters":
-        """These, and one condition more."""
-        return Filters((*self.facets, (facet, frozenset((value,)))), self.labels, self.times, self.words)
-
-
-NO_FILTERS = Filters()
-
-
-@dataclass(frozen=True)
-class Selection(Generic[Item]):
-    """One page of what matched, and how much matched in all."""
-
-    total_results: int
-    items: list[Item]
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Which part of which order: `size` items from rank `start`, counted from 0."""
-
-    order: str = CREATED_AT
-    descending: bool = False
-    start: int = 0
-    size: int = 50
-
-
 class Collection(Generic[Item]):
     def __init__(self, shape: Shape[Item]) -> None:
         self.shape = shape
@@ -122,6 +74,16 @@ class Collection(Generic[Item]):
     def values(self, facet: str) -> Facet:
         """A facet as a whole."""
         return self._facets[facet]
+
+    def is_spread(self, facet: str, value: str) -> bool:
+        """Whether items of more than one namespace have this value."""
+        namespaces = (self.shape.namespace(self._items[key]) for key in self._facets[facet].having(value))
+        first = next(namespaces, None)
+        return any(namespace != first for namespace in namespaces)
+
+    def keys(self, visible: Visible) -> list[str]:
+        """The keys of all that is visible, in no particular order, as of now."""
+        return list(self._items if visible is None else self._first_view.keys(visible))
 
     def namespaces(self) -> Set[str]:
         """Those that hold an item."""
@@ -283,11 +245,11 @@ class Collection(Generic[Item]):
             self._labels.discard(unlabelled.items(), key)
             self._labels.add(labelled.items(), key)
 
-    def remove(self, key: str) -> None:
-        """Take an item out. An unknown key is no error."""
+    def remove(self, key: str) -> Item | None:
+        """Take an item out, and return it. An unknown key is no error."""
         item = self._items.pop(key, None)
         if item is None:
-            return
+            return None
         self.version += 1
         for order, view in self._views.items():
             view.remove(self._position(item, order))
@@ -295,6 +257,7 @@ class Collection(Generic[Item]):
             for value in self.shape.facets[name](item):
                 facet.discard(value, key)
         self._labels.discard(self.shape.labels(item).items(), key)
+        return item
 
     def _position(self, item: Item, order: str) -> Position:
         shape = self.shape

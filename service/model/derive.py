@@ -1,6 +1,6 @@
 """Which field comes from whom: Deployment → Workload, Namespace → Space, and their merge with stored metadata.
 
-The table this implements is the README's section "Where each field comes from". Everything here is a pure function
+The table that this implements is service/model/FIELDS.md. Everything here is a pure function
 of its arguments; what cannot be understood raises `Unparsable`, for the caller to skip and report.
 """
 
@@ -8,12 +8,23 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 import msgspec
 
 from service.model.labels import Keys
-from service.model.manifests import Container, Deployment, DeploymentStatus, Namespace, ObjectMeta, PodSpec, Time
+from service.model.manifests import (
+    Container,
+    Deployment,
+    DeploymentStatus,
+    NamedContainer,
+    Namespace,
+    ObjectMeta,
+    PodSpec,
+    ResourceRequirements,
+    Time,
+)
 from service.model.probes import recorded, visible_check
 from service.model.process import Metadata, Process, Space, Workload, microseconds
 from service.model.quantity import mebibytes
@@ -25,6 +36,10 @@ DEFAULT_TYPE = "web"
 ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 APPLICATION_CONTAINER = "application"
+LONGEST_REASON = 1000
+"""Characters of what Kubernetes says: it goes into a header, and an admission webhook may say anything."""
+
+AnyContainer = TypeVar("AnyContainer", bound=NamedContainer)
 
 
 class Unparsable(ValueError):
@@ -46,13 +61,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         raise Unparsable(f"label {keys.app_guid} is absent or empty")
     # Interned where many processes share one value: each decoded object brings its own copy of every string.
     process_type = sys.intern(labels.get(keys.process_type) or DEFAULT_TYPE)
-    template = deployment.spec.template
-    container = app_container(template.spec.containers, template.metadata.annotations if template.metadata else None)
     created_at = microseconds(meta.creationTimestamp)
-    try:
-        memory_in_mb, disk_in_mb = _limit(container, "memory"), _limit(container, "ephemeral-storage")
-    except ValueError as error:
-        raise Unparsable(f"container {container.name!r}: {error}") from error
     replicas = deployment.spec.replicas
     return Workload(
         uid=meta.uid,
@@ -65,26 +74,40 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         created_at=created_at,
         changed_at=max(created_at, _changed_at(meta)),
         version=sys.intern(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"),
-        command=_command(container),
-        user=_user(container, template.spec),
         instances=1 if replicas is None else replicas,
-        memory_in_mb=memory_in_mb,
-        disk_in_mb=disk_in_mb,
-        health_check=recorded(
-            annotations.get(keys.health_check), visible_check(container.livenessProbe, container.startupProbe)
-        ),
-        readiness_health_check=recorded(
-            annotations.get(keys.readiness_health_check), visible_check(container.readinessProbe, None)
-        ),
         revision_guid=annotations.get(keys.revision_guid) or None,
         registry_credential_guid=annotations.get(keys.registry_credential_guid) or None,
-        pull_secret_guid=_pull_secret_guid(meta.namespace, template.spec),
         registry_credential_last_synced_at=_moment(annotations.get(keys.registry_credential_last_synced_at)),
         write_id=annotations.get(keys.last_write),
         type_labelled=labels.get(keys.process_type) == process_type,
-        pods_labelled=((template.metadata and template.metadata.labels) or {}).get(keys.app_guid) == app_guid,
         replica_failure=_replica_failure(deployment.status),
+        rollout=rollout_revision(annotations),
+        paused=deployment.spec.paused is True,
+        deleting=meta.deletionTimestamp is not None,
+        **_of_template(deployment, keys, app_guid),
     )
+
+
+def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str, Any]:
+    """The fields of a workload that its Pod template says. Raises Unparsable."""
+    template, annotations = deployment.spec.template, deployment.metadata.annotations or {}
+    container = app_container(template.spec.containers, template.metadata.annotations if template.metadata else None)
+    try:
+        memory_in_mb, disk_in_mb = (_limit(container, template.spec, each) for each in ("memory", "ephemeral-storage"))
+    except ValueError as error:
+        raise Unparsable(f"container {container.name!r}: {error}") from error
+    liveness = visible_check(container.livenessProbe, container.startupProbe)
+    readiness = visible_check(container.readinessProbe, None)
+    return {
+        "command": command_text(container.command, container.args),
+        "user": _user(container, template.spec, annotations.get(keys.user)),
+        "memory_in_mb": memory_in_mb,
+        "disk_in_mb": disk_in_mb,
+        "health_check": recorded(annotations.get(keys.health_check), liveness),
+        "readiness_health_check": recorded(annotations.get(keys.readiness_health_check), readiness),
+        "pull_secret_guid": _pull_secret_guid(deployment.metadata.namespace, template.spec),
+        "pods_labelled": ((template.metadata and template.metadata.labels) or {}).get(keys.app_guid) == app_guid,
+    }
 
 
 def derive_space(namespace: Namespace, keys: Keys) -> Space:
@@ -109,7 +132,21 @@ def merge(workload: Workload, metadata: Metadata | None, space: Space | None) ->
     )
 
 
-def app_container(containers: Sequence[Container], annotations: Mapping[str, str] | None) -> Container:
+def rollout_revision(annotations: Mapping[str, str] | None) -> int:
+    """Of a Deployment, or of a ReplicaSet that it has made; 0 where there is none that can be read."""
+    text = (annotations or {}).get(ROLLOUT_REVISION, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+
+
+def limit(own: ResourceRequirements | None, pod: PodSpec, resource: str) -> str | None:
+    """The app container's limit of a resource, or where it has none that of the whole Pod, as Kubernetes writes it."""
+    for resources in (own, pod.resources):
+        if resources is not None and resources.limits and resource in resources.limits:
+            return str(resources.limits[resource])
+    return None
+
+
+def app_container(containers: Sequence[AnyContainer], annotations: Mapping[str, str] | None) -> AnyContainer:
     """The container that is the app, of those of a Pod or a template, with its annotations. Raises Unparsable."""
     if not containers:
         raise Unparsable("its Pods have no container")
@@ -123,7 +160,7 @@ def app_container(containers: Sequence[Container], annotations: Mapping[str, str
 def _replica_failure(status: DeploymentStatus | None) -> str | None:
     for condition in (status and status.conditions) or ():
         if condition.type == "ReplicaFailure" and condition.status == "True":
-            return condition.message
+            return condition.message and condition.message[:LONGEST_REASON]
     return None
 
 
@@ -132,23 +169,27 @@ def _changed_at(meta: ObjectMeta) -> int:
     return microseconds(max(moments)) if moments else 0
 
 
-def _command(container: Container) -> str:
-    words: Sequence[str] = [*(container.command or ()), *(container.args or ())]
+def command_text(command: Sequence[str] | None, args: Sequence[str] | None) -> str:
+    """A container's command and arguments as one text; empty: it has none of its own."""
+    words = [*(command or ()), *(args or ())]
     if len(words) == 3 and words[0].rpartition("/")[2] == "sh" and words[1] == "-c":
         return words[2]
     return shlex.join(words)
 
 
-def _user(container: Container, pod: PodSpec) -> str | None:
+def _user(container: Container, pod: PodSpec, written: str | None) -> str | None:
+    """The user that the app runs as: by the name it was written with, as long as that still stands for the same uid."""
     for context in (container.securityContext, pod.securityContext):
         if context is not None and context.runAsUser is not None:
-            return str(context.runAsUser)
+            name, _, uid = (written or "").partition("=")
+            return name if name and uid == str(context.runAsUser) else str(context.runAsUser)
     return None
 
 
-def _limit(container: Container, resource: str) -> int | None:
-    limits = (container.resources and container.resources.limits) or {}
-    return mebibytes(str(limits[resource])) if resource in limits else None
+def _limit(container: Container, pod: PodSpec, resource: str) -> int:
+    """In MiB, rounded up; 0: there is none. Raises ValueError."""
+    amount = limit(container.resources, pod, resource)
+    return 0 if amount is None else mebibytes(amount)
 
 
 def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:

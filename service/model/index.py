@@ -10,10 +10,11 @@ What may take long is an iterator of steps. It must be exhausted; between steps 
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from service.model.claims import Claims, Conflict
-from service.model.collection import CREATED_AT, GUIDS, UPDATED_AT, Collection, Shape
+from service.model.collection import GUIDS, Collection, Shape
 from service.model.derive import merge
 from service.model.process import Key, Metadata, Process, Space, Workload
-from service.model.shared import Shared
+from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.sharing import Sharing
 
 TYPES, APP_GUIDS, SPACE_GUIDS, ORGANIZATION_GUIDS = "types", "app_guids", "space_guids", "organization_guids"
 
@@ -41,10 +42,8 @@ class Index:
     def __init__(self) -> None:
         self.processes: Collection[Process] = Collection(PROCESSES)
         """What is served, by the uid of the Deployment."""
-        self.shared: Mapping[str, Shared[Process]] = {
-            facet: Shared(self.processes, facet) for facet in (GUIDS, APP_GUIDS)
-        }
-        """Which of the values that stand in addresses several namespaces use."""
+        self.shared_guids = Sharing(self.processes, GUIDS)
+        self.shared_app_guids = Sharing(self.processes, APP_GUIDS)
         self._claims = Claims()
         self._spaces: dict[str, Space] = {}
         """By namespace."""
@@ -58,6 +57,10 @@ class Index:
     def rival(self, workload: Workload) -> Workload | None:
         """The Deployment that a conflict is lost to; None for one that is served."""
         return self._claims.rival(workload)
+
+    def is_claimed(self, key: Key) -> bool:
+        """Whether a Deployment claims this key, be it served or not."""
+        return self._claims.oldest(key) is not None
 
     def find(self, key: Key) -> Process | None:
         """The process of that namespace, app and type."""
@@ -120,10 +123,8 @@ class Index:
 
     def _apply(self, losers: Iterable[Workload], winners: Iterable[Workload]) -> None:
         for workload in losers:
-            if (process := self.processes.get(workload.uid)) is not None:
-                self.processes.remove(workload.uid)
-                for shared in self.shared.values():
-                    shared.leave(process)
+            if (gone := self.processes.remove(workload.uid)) is not None:
+                self._note_sharing(gone)
         for workload in winners:
             self._serve(workload)
 
@@ -140,13 +141,16 @@ class Index:
 
     def _serve(self, workload: Workload) -> None:
         """Show the workload's process, merged as of now."""
-        enters = self.processes.get(workload.uid) is None
         process = merge(workload, self._metadata.get(workload.key), self._spaces.get(workload.namespace))
+        is_new = self.processes.get(workload.uid) is None
         self.processes.put(process)
-        if enters:
-            # A Deployment that takes another GUID or namespace leaves first: nothing else here is of interest.
-            for shared in self.shared.values():
-                shared.enter(process)
+        if is_new:
+            # One that changes keeps its namespace and GUIDs: what changes those goes first, and comes back as another.
+            self._note_sharing(process)
+
+    def _note_sharing(self, process: Process) -> None:
+        self.shared_guids.changed(process)
+        self.shared_app_guids.changed(process)
 
 
 def _mentioned(process: Process) -> str:

@@ -20,6 +20,13 @@ class Keys:
     health_check: str = "cloudfoundry.org/health-check"
     readiness_health_check: str = "cloudfoundry.org/readiness-health-check"
     last_write: str = "cloudfoundry.org/last-write"
+    user: str = "cloudfoundry.org/user"
+    """`name=uid`: what the user was called by whoever set it."""
+    original_command: str = "cloudfoundry.org/original-command"
+    """What the app came with (service.model.originals)."""
+    original_user: str = "cloudfoundry.org/original-user"
+    original_health_check: str = "cloudfoundry.org/original-health-check"
+    original_readiness_health_check: str = "cloudfoundry.org/original-readiness-health-check"
 
 
 def _korifi(name: str) -> str:
@@ -41,6 +48,11 @@ PRESETS: Mapping[str, Keys] = {
         health_check=_korifi("health-check"),
         readiness_health_check=_korifi("readiness-health-check"),
         last_write=_korifi("last-write"),
+        user=_korifi("user"),
+        original_command=_korifi("original-command"),
+        original_user=_korifi("original-user"),
+        original_health_check=_korifi("original-health-check"),
+        original_readiness_health_check=_korifi("original-readiness-health-check"),
     ),
     "eirini": Keys(
         app_guid="cloudfoundry.org/app_guid",
@@ -55,5 +67,10 @@ PRESETS: Mapping[str, Keys] = {
         health_check="cloudfoundry.org/health_check",
         readiness_health_check="cloudfoundry.org/readiness_health_check",
         last_write="cloudfoundry.org/last_write",
+        user="cloudfoundry.org/user",
+        original_command="cloudfoundry.org/original_command",
+        original_user="cloudfoundry.org/original_user",
+        original_health_check="cloudfoundry.org/original_health_check",
+        original_readiness_health_check="cloudfoundry.org/original_readiness_health_check",
     ),
 }

@@ -28,6 +28,7 @@ class ObjectMeta(msgspec.Struct, gc=False):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     managedFields: list[ManagedFields] | None = None
+    deletionTimestamp: Time | None = None
 
 
 class ResourceRequirements(msgspec.Struct, gc=False):
@@ -44,8 +45,11 @@ class SecurityContext(msgspec.Struct, gc=False):
     runAsUser: int | None = None
 
 
-class Container(msgspec.Struct, gc=False):
+class NamedContainer(msgspec.Struct, gc=False):
     name: str = ""
+
+
+class Container(NamedContainer, gc=False):
     command: list[str] | None = None
     args: list[str] | None = None
     ports: list[ContainerPort] | None = None
@@ -65,6 +69,8 @@ class PodSpec(msgspec.Struct, gc=False):
     securityContext: SecurityContext | None = None
     imagePullSecrets: list[LocalObjectReference] | None = None
     nodeName: str | None = None
+    resources: ResourceRequirements | None = None
+    """Of all its containers together."""
 
 
 class PodTemplateMeta(msgspec.Struct, gc=False):
@@ -80,6 +86,7 @@ class PodTemplate(msgspec.Struct, gc=False):
 class DeploymentSpec(msgspec.Struct, gc=False):
     template: PodTemplate
     replicas: int | None = None
+    paused: bool | None = None
 
 
 class DeploymentCondition(msgspec.Struct, gc=False):
@@ -103,13 +110,41 @@ class Namespace(msgspec.Struct, gc=False):
 
 
 class OwnerReference(msgspec.Struct, gc=False):
-    kind: str
-    name: str
+    kind: str = ""
+    uid: str = ""
     controller: bool | None = None
 
 
+class ReplicaSetMeta(msgspec.Struct, gc=False):
+    uid: str
+    annotations: dict[str, str] | None = None
+    ownerReferences: list[OwnerReference] | None = None
+
+
+class ReplicaSetTemplate(msgspec.Struct, gc=False):
+    class Spec(msgspec.Struct, gc=False):
+        containers: list[NamedContainer]
+
+    spec: Spec
+    metadata: PodTemplateMeta | None = None
+
+
+class ReplicaSetSpec(msgspec.Struct, gc=False):
+    template: ReplicaSetTemplate
+    replicas: int | None = None
+
+
+class ReplicaSetStatus(msgspec.Struct, gc=False):
+    replicas: int | None = None
+
+
+class ReplicaSetObject(msgspec.Struct, gc=False):
+    metadata: ReplicaSetMeta
+    spec: ReplicaSetSpec
+    status: ReplicaSetStatus | None = None
+
+
 class PodMeta(ObjectMeta, gc=False):
-    deletionTimestamp: Time | None = None
     deletionGracePeriodSeconds: int | None = None
     ownerReferences: list[OwnerReference] | None = None
 
@@ -147,6 +182,7 @@ class ContainerState(msgspec.Struct, gc=False):
 class ContainerStatus(msgspec.Struct, gc=False):
     name: str
     started: bool | None = None
+    ready: bool | None = None
     state: ContainerState | None = None
     lastState: ContainerState | None = None
 

@@ -1,20 +1,28 @@
-"""Pods as the instances they run: one Pod in, one record out; and all of them, by the Deployment they belong to."""
+"""Pods as the instances they run: what one Pod says of itself, and of the container that is the app."""
 
 import sys
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 
 import msgspec
 
-from service.model.derive import app_container
-from service.model.manifests import Condition, ContainerState, ContainerStatus, PodMeta, PodObject, Terminated
+from service.model.derive import app_container, limit
+from service.model.manifests import (
+    Condition,
+    Container,
+    ContainerState,
+    ContainerStatus,
+    PodMeta,
+    PodObject,
+    Terminated,
+)
 from service.model.process import SECOND, microseconds
 from service.model.quantity import parse_nanos, parse_quantity
 
-TEMPLATE_HASH = "pod-template-hash"
 POD_INDEX = "apps.kubernetes.io/pod-index"
+BEING_DELETED = "The Pod is being deleted"
 BEGINNING = ("", "ContainerCreating", "PodInitializing")
 """Why a container may wait without anything being wrong; all other reasons are failures."""
 
@@ -35,8 +43,8 @@ class Pod(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     uid: str
     namespace: str
     name: str
-    deployment: str
-    """Its name."""
+    replica_set: str
+    """The uid of the ReplicaSet that has made it."""
     created_at: int
     index: int | None
     """By label, where a controller that numbers its Pods has made it."""
@@ -44,6 +52,8 @@ class Pod(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     since: int
     details: str | None
     """Why it is CRASHED or DOWN."""
+    deleting: bool = False
+    """Whether it is on its way out, however long that takes."""
     ready: bool
     host: str
     ip: str
@@ -57,37 +67,53 @@ class Pod(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """(external, internal) of each port of the app container."""
 
 
-def derive_pod(pod: PodObject) -> Pod | None:
-    """The instance a Pod runs; None for a Pod that is over (it is replaced), or that no Deployment made.
+def derive_pods(pod: PodObject, apps: Callable[[str], str | None], stopping: State = State.DOWN) -> tuple[Pod, ...]:
+    """The instance a Pod runs; none for a Pod that is over (it is replaced), or that no ReplicaSet made.
 
-    Raises ValueError for an amount that is none.
+    `apps` says how the app container of a ReplicaSet is called. Where it says None, as nothing is known of that yet,
+    this is one for each container, as if that were the app, and the likeliest first. `stopping` is the state of a Pod
+    that is being deleted. Raises ValueError for an amount that is none, and for a Pod without containers.
     """
+    replica_set = _replica_set(pod.metadata)
+    if replica_set is None or pod.status.phase in ("Succeeded", "Failed"):
+        return ()
+    containers = pod.spec.containers
+    likeliest = app_container(containers, pod.metadata.annotations)
+    name = apps(replica_set)
+    if name is not None:
+        chosen = [next((each for each in containers if each.name == name), likeliest)]
+    else:
+        chosen = [likeliest, *(each for each in containers if each is not likeliest)]
+    return tuple(_pod(pod, replica_set, container, stopping) for container in chosen)
+
+
+def _pod(pod: PodObject, replica_set: str, container: Container, stopping: State) -> Pod:
     meta = pod.metadata
-    deployment = _deployment(meta)
-    if deployment is None or pod.status.phase in ("Succeeded", "Failed"):
-        return None
-    container = app_container(pod.spec.containers, meta.annotations)
-    resources = container.resources
-    limits, requests = (resources and resources.limits) or {}, (resources and resources.requests) or {}
+    memory, disk = (limit(container.resources, pod.spec, each) for each in ("memory", "ephemeral-storage"))
+    requests = (container.resources and container.resources.requests) or {}
     conditions = {condition.type: condition for condition in pod.status.conditions or ()}
+    ready = "Ready" in conditions and conditions["Ready"].status == "True"
     created_at = microseconds(meta.creationTimestamp)
-    state, since, details = _state(pod, container.name, conditions)
+    deleting = meta.deletionTimestamp is not None
+    state, since, details = _going(meta, stopping) if deleting else _state(pod, container.name, conditions)
     return Pod(
         uid=meta.uid,
         namespace=sys.intern(meta.namespace),
         name=meta.name,
-        deployment=sys.intern(deployment),
+        replica_set=sys.intern(replica_set),
         created_at=created_at,
         index=_index((meta.labels or {}).get(POD_INDEX)),
         state=state,
         since=created_at if since is None else max(created_at, since),
         details=details,
-        ready="Ready" in conditions and conditions["Ready"].status == "True",
+        deleting=deleting,
+        # Kubernetes takes it out of its Services at once, whatever its condition says.
+        ready=ready and not deleting,
         host=sys.intern(pod.status.hostIP),
         ip=pod.status.podIP,
         container=sys.intern(container.name),
-        memory=parse_quantity(str(limits["memory"])) if "memory" in limits else None,
-        disk=parse_quantity(str(limits["ephemeral-storage"])) if "ephemeral-storage" in limits else None,
+        memory=None if memory is None else parse_quantity(memory),
+        disk=None if disk is None else parse_quantity(disk),
         cpu_nanos=parse_nanos(str(requests["cpu"])) if "cpu" in requests else None,
         ports=_shared_ports(
             *((port.hostPort or port.containerPort, port.containerPort) for port in container.ports or ())
@@ -95,12 +121,11 @@ def derive_pod(pod: PodObject) -> Pod | None:
     )
 
 
-def _deployment(meta: PodMeta) -> str | None:
-    """The Deployment whose ReplicaSet made the Pod. A ReplicaSet is named by the Deployment and the template's hash."""
-    suffix = "-" + (meta.labels or {}).get(TEMPLATE_HASH, "")
+def _replica_set(meta: PodMeta) -> str | None:
+    """The uid of the ReplicaSet that made the Pod."""
     for owner in meta.ownerReferences or ():
-        if owner.controller and owner.kind == "ReplicaSet" and len(suffix) > 1 and owner.name.endswith(suffix):
-            return owner.name.removesuffix(suffix)
+        if owner.controller and owner.kind == "ReplicaSet" and owner.uid:
+            return owner.uid
     return None
 
 
@@ -118,12 +143,17 @@ _Derived = tuple[State, int | None, str | None]
 """State, since when, and why."""
 
 
-def _state(pod: PodObject, container: str, conditions: Mapping[str, Condition]) -> _Derived:
-    meta, status = pod.metadata, pod.status
+def _going(meta: PodMeta, stopping: State) -> _Derived:
+    """Of a Pod that is being deleted."""
+    begun = None
     if meta.deletionTimestamp is not None:
         # The timestamp is when the grace period ends.
         begun = microseconds(meta.deletionTimestamp) - (meta.deletionGracePeriodSeconds or 0) * SECOND
-        return State.STOPPING, begun, None
+    return stopping, begun, BEING_DELETED if stopping is State.DOWN else None
+
+
+def _state(pod: PodObject, container: str, conditions: Mapping[str, Condition]) -> _Derived:
+    status = pod.status
     scheduled = conditions.get("PodScheduled")
     if not pod.spec.nodeName and scheduled is not None and scheduled.status == "False":
         return State.DOWN, _moment(scheduled.lastTransitionTime), _said(scheduled.reason, scheduled.message)
@@ -133,9 +163,13 @@ def _state(pod: PodObject, container: str, conditions: Mapping[str, Condition]) 
     for each in own:
         # Looked at first: while the app runs, what fails among the init containers is a sidecar.
         if each.state is not None and each.state.running is not None:
-            return State.RUNNING if each.started else State.STARTING, _moment(each.state.running.startedAt), None
-    for each in (*own, *(status.initContainerStatuses or ())):
-        failure = _failure(each)
+            # What is ready has started: not every kubelet says the latter.
+            started = each.started or each.ready or (ready is not None and ready.status == "True")
+            return State.RUNNING if started else State.STARTING, _moment(each.state.running.startedAt), None
+    # An app is not to end, however well it does; an init container is.
+    failures = [_ended(each) or _failure(each) for each in own]
+    failures += [_failure(each) for each in status.initContainerStatuses or ()]
+    for failure in failures:
         if failure is not None:
             at, why = failure
             unready_at = _moment(ready.lastTransitionTime) if ready is not None else placed_at
@@ -143,11 +177,18 @@ def _state(pod: PodObject, container: str, conditions: Mapping[str, Condition]) 
     return State.STARTING, placed_at, None
 
 
+def _ended(status: ContainerStatus) -> tuple[int | None, str | None] | None:
+    """When and with what the container has ended, if it has."""
+    if status.state is None or status.state.terminated is None:
+        return None
+    return _moment(status.state.terminated.finishedAt), _exit(status.state.terminated)
+
+
 def _failure(status: ContainerStatus) -> tuple[int | None, str | None] | None:
     """When and why the container has failed, if it has."""
     state = status.state or ContainerState()
     if state.terminated is not None and state.terminated.exitCode:
-        return _moment(state.terminated.finishedAt), _exit(state.terminated)
+        return _ended(status)
     if state.waiting is None or (state.waiting.reason or "") in BEGINNING:
         return None
     why = _said(state.waiting.reason, state.waiting.message)
@@ -167,57 +208,3 @@ def _exit(terminated: Terminated) -> str:
 
 def _said(reason: str | None, message: str | None) -> str | None:
     return ": ".join(part for part in (reason, message) if part) or None
-
-
-class PodIndex:
-    """The Pods there are, by Deployment. `version` of a Deployment is the latest resourceVersion heard of its Pods."""
-
-    def __init__(self) -> None:
-        self._pods: dict[str, Pod] = {}
-        self._deployments: dict[tuple[str, str], dict[str, Pod]] = {}
-        self._versions: dict[tuple[str, str], int] = {}
-
-    def __len__(self) -> int:
-        return len(self._pods)
-
-    def of(self, namespace: str, deployment: str) -> list[Pod]:
-        """Oldest first."""
-        pods = self._deployments.get((namespace, deployment), {})
-        return sorted(pods.values(), key=lambda pod: (pod.created_at, pod.uid)) if pods else []
-
-    def version(self, namespace: str, deployment: str) -> int:
-        return self._versions.get((namespace, deployment), 0)
-
-    def put(self, pod: Pod, version: int) -> None:
-        """Add a Pod or replace its former state."""
-        key = pod.namespace, pod.deployment
-        former = self._pods.get(pod.uid)
-        if former is not None and (former.namespace, former.deployment) != key:
-            self._drop(pod.uid)
-        self._pods[pod.uid] = pod
-        self._deployments.setdefault(key, {})[pod.uid] = pod
-        self._versions[key] = max(self._versions.get(key, 0), version)
-
-    def remove(self, uid: str, version: int) -> None:
-        """Forget a Pod. An unknown uid is no error."""
-        pod = self._drop(uid)
-        if pod is not None and (pod.namespace, pod.deployment) in self._deployments:
-            key = pod.namespace, pod.deployment
-            self._versions[key] = max(self._versions[key], version)
-
-    def retain(self, uids: Set[str]) -> Iterator[None]:
-        """Forget all Pods but these, step by step."""
-        for uid in list(self._pods):
-            if uid not in uids:
-                self._drop(uid)
-            yield
-
-    def _drop(self, uid: str) -> Pod | None:
-        pod = self._pods.pop(uid, None)
-        if pod is not None:
-            key = pod.namespace, pod.deployment
-            del self._deployments[key][uid]
-            if not self._deployments[key]:
-                del self._deployments[key]
-                del self._versions[key]
-        return pod

@@ -20,6 +20,8 @@ DEFAULT_INTERVAL, DEFAULT_INVOCATION_TIMEOUT = 10, 1
 """What Kubernetes fills in, in seconds."""
 LONGEST_STARTUP_PERIOD = 5
 """Seconds between two looks at whether an app has started."""
+LONGEST_TIMEOUT_S = 180
+"""The longest time to start that may be asked for. A startup probe of a manifest may allow more, which then shows."""
 LONGEST_S = (1 << 63) - 1
 """What JSON is written with has no larger integers."""
 

@@ -59,8 +59,10 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     command: str
     user: str | None
     instances: int
-    memory_in_mb: int | None
-    disk_in_mb: int | None
+    memory_in_mb: int
+    """The limit; 0: there is none."""
+    disk_in_mb: int
+    """The same of its ephemeral storage."""
     health_check: HealthCheck
     readiness_health_check: HealthCheck
     revision_guid: str | None
@@ -77,6 +79,19 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether its Pods carry the app GUID, without which nothing is known of them."""
     replica_failure: str | None = None
     """Why Kubernetes cannot make its Pods; None: it can."""
+    rollout: int = 0
+    """The revision that its Deployment is at; 0: it has never been rolled out."""
+    paused: bool = False
+    """Whether Kubernetes is told not to roll it out."""
+    deleting: bool = False
+    """Whether its Deployment is on its way out."""
+
+    @property
+    def absence(self) -> str | None:
+        """Why nothing runs at an index; None: no reason is known."""
+        if self.paused and not self.rollout:
+            return "The Deployment is paused, and has not been rolled out yet"
+        return self.replica_failure
 
     @property
     def key(self) -> Key:

@@ -1,25 +1,26 @@
-"""What Postgres keeps of one process, and how a write of ours changes it. Pure: service.store makes it lasting.
+"""The row that Postgres keeps of one process, and the rules by which a write changes it. Pure: service.store saves it.
 
-One request may change Kubernetes and Postgres together, and is all or nothing. No transaction spans both, so
-Kubernetes decides, with the one patch it takes or refuses whole:
+One request may change both Kubernetes and Postgres, and must change both or neither. No transaction spans the two, so
+Kubernetes decides: it takes one patch whole or refuses it. A write has three steps.
 
-1. *prepare*: the change of metadata is stored as pending under a new write id. It shows nowhere yet.
-2. *commit*: the patch of the Deployment carries the write id in an annotation, and is guarded by the resourceVersion it
-   was made for. From here on the pending change counts: `service.model.derive.merge` applies it for all who see the
-   annotation.
-3. *fold*: the change moves from pending into the metadata.
+1. *Prepare*: store the change of metadata in the row as pending, under a new write id. It does not show yet.
+2. *Commit*: patch the Deployment. The patch puts the write id into an annotation, and names the resourceVersion it
+   was made for, so that Kubernetes refuses it for any other. From here on the pending change shows:
+   `service.model.derive.merge` applies it wherever the Deployment carries its write id.
+3. *Fold*: move the change from pending into the metadata.
 
-Whoever dies leaves one of three states: prepared and not committed (shows nowhere), committed and not folded (counts),
-or done. Every writer first takes into the row what it has read of the Deployment (`seen`): what is committed is
-folded, and what was prepared for an earlier version is dropped, for Kubernetes refuses it by now. The guard makes sure
-that a writer has read the last commit: nothing committed is ever lost, whatever the number of writers.
+A writer that dies leaves the row in one of three states: prepared but not committed (does not show), committed but
+not folded (shows), or done. The next writer puts it in order with what it has read of the Deployment (`reconciled`).
+It folds what is committed. It drops what was prepared for an earlier version, which Kubernetes refuses by now. The
+version that the patch names makes sure that each writer has read the last commit, so that no commit is lost, however
+many writers there are.
 
-A change of metadata alone goes to the row at once, unless others are between their prepare and their fold: then it
-takes the same three steps, with a patch of nothing but the annotation, to have its place among them.
+A change of metadata alone goes into the row directly. While others are between their prepare and their fold it takes
+the three steps too, with a patch of nothing but the annotation, so as to be ordered among them.
 
-The one window that remains: a process dies after its commit, and before the next write through this API somebody takes
-the annotation away by hand (`kubectl replace` with a manifest of their own, `kubectl rollout undo`). The metadata half
-of that one write is then lost. It heals with the same request made again.
+One gap remains. If a process dies after its commit, and somebody removes the annotation by hand before the next write
+(`kubectl replace` with a manifest of their own, `kubectl rollout undo`), the metadata half of that one write is lost.
+The same request made again repairs it.
 """
 
 from collections.abc import Mapping
@@ -34,13 +35,13 @@ MAXIMUM_LABELS, MAXIMUM_ANNOTATIONS = 50, 200
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One row. The versions are resourceVersions: whoever has not reached them has not seen what they stand for."""
+    """One row. Its versions are resourceVersions: a replica that has not reached one does not know that change yet."""
 
     metadata: Metadata
     deployment_version: int = 0
-    """Of the Deployment as the last write of ours left it."""
+    """The Deployment's, as the last write through this API left it."""
     pod_version: int = 0
-    """Of the Pods as the last termination left them, and as `slots` was decided upon."""
+    """The latest of two: the Pods' as the last termination left them, and as they were when `slots` was decided."""
     slots: Slots = ()
     stamp: int = 0
     """Grows with each write of the row (migration 0001)."""
@@ -50,15 +51,22 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return self.metadata.key
 
 
-def seen(record: Record, write_id: str | None, version: int, now: int) -> Record:
-    """What it means for the row that the Deployment carries this write id at this version."""
+def reconciled(record: Record, write_id: str | None, version: int, now: int) -> Record:
+    """The row in order with a Deployment that was just read, and has this write id and this resourceVersion.
+
+    A pending change that the Deployment has committed is folded, and one prepared for an earlier version is dropped.
+    `now` is the time of a fold, in the model's unit.
+    """
     record = folded(record, write_id, version, now)
     waiting = {known: each for known, each in record.metadata.pending.items() if each.version >= version}
     return _with_metadata(record, msgspec.structs.replace(record.metadata, pending=waiting))
 
 
 def folded(record: Record, write_id: str | None, version: int, now: int) -> Record:
-    """The same of a Deployment that is remembered so, and has not been read: nothing is dropped for that."""
+    """The row with the pending change of this write id folded, if there is one.
+
+    This much is safe to do by a cached Deployment, which may be behind: nothing is dropped.
+    """
     if write_id is None or (committed := record.metadata.pending.get(write_id)) is None:
         return record
     metadata = discarded(record, write_id).metadata.changed(committed.change)
@@ -71,9 +79,9 @@ def folded(record: Record, write_id: str | None, version: int, now: int) -> Reco
 
 
 def prepared(record: Record, write_id: str, change: MetadataChange, version: int) -> Record:
-    """The change pending under the write id, to be committed on this version of the Deployment.
+    """The row with the change pending under the write id, to be committed on this version of the Deployment.
 
-    Raises LabelLimitExceeded, AnnotationLimitExceeded: counted with all that is pending, as it may yet count.
+    Raises LabelLimitExceeded, AnnotationLimitExceeded; all that is pending is counted, since it may yet be committed.
     """
     others = {known: each for known, each in record.metadata.pending.items() if known != write_id}
     _check_limits(record.metadata.changed(change), change, others)
@@ -82,20 +90,25 @@ def prepared(record: Record, write_id: str, change: MetadataChange, version: int
 
 
 def discarded(record: Record, write_id: str) -> Record:
-    """The pending change forgotten: it will not be committed."""
+    """The row without the pending change, which will not be committed."""
     pending = {known: entry for known, entry in record.metadata.pending.items() if known != write_id}
     return _with_metadata(record, msgspec.structs.replace(record.metadata, pending=pending))
 
 
 def changed(record: Record, change: MetadataChange, now: int) -> Record:
-    """The change made lasting at once. Nothing must be pending. Raises as `prepared` does."""
+    """The row with the change in its metadata, which nothing must be pending for. Raises as `prepared` does.
+
+    A change to what is there already is none: the row stays as it is, its time of change included.
+    """
     metadata = record.metadata.changed(change)
+    if metadata == record.metadata:
+        return record
     _check_limits(metadata, change, {})
     return _with_metadata(record, msgspec.structs.replace(metadata, updated_at=_later(metadata, now)))
 
 
 def _later(metadata: Metadata, now: int) -> int:
-    """Now, but never before what is there: clocks differ and are set."""
+    """The time of a change made now. It is never before the last one, though clocks differ and are set."""
     return max(metadata.updated_at, now)
 
 
@@ -104,9 +117,10 @@ def _with_metadata(record: Record, metadata: Metadata) -> Record:
 
 
 def _check_limits(metadata: Metadata, change: MetadataChange, pending: Mapping[str, Pending]) -> None:
-    """What is pending may yet count, and may not: what it would add counts here, what it would delete does not.
+    """Raises LabelLimitExceeded, AnnotationLimitExceeded for `metadata`, which has the change in it already.
 
-    `metadata` has the change, which is held to the limits only of what it sets: deleting and nothing else always helps.
+    What is pending may be committed or not: what it would add is counted, and what it would delete is not. A change
+    that only deletes is never refused.
     """
     labels, annotations = set(metadata.labels), set(metadata.annotations)
     for entry in pending.values():

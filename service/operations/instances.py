@@ -13,8 +13,18 @@ from service.errors import StatsUnavailable
 from service.freshness import Freshness, ReadBarrier
 from service.health import Health
 from service.model.index import Index
-from service.model.instances import SHOWN, SHOWN_IN_LISTS, Instance, Numbering, Slots, assign, instances
-from service.model.pods import Pod, PodIndex
+from service.model.instances import (
+    NOTHING,
+    SHOWN,
+    SHOWN_IN_LISTS,
+    Instance,
+    Numbering,
+    Slots,
+    assign,
+    instances,
+)
+from service.model.pod_index import PodIndex
+from service.model.pods import Pod
 from service.model.process import Key, Process
 from service.model.record import Record
 from service.model.usage import Usage
@@ -104,9 +114,9 @@ class Instances:
         if not self._health.pods_loaded:
             raise StatsUnavailable("The service has not finished loading Pods yet", retry_after_s=1)
         shown = SHOWN if len(processes) == 1 else SHOWN_IN_LISTS
-        found, unsettled = await self._turns.take(self._as_agreed(processes, shown))
+        found, unsettled = await self._turns.run(self._as_agreed(processes, shown))
         agreed = await self._agree(unsettled)
-        found |= await self._turns.take(self._as_they_are(unsettled, shown, agreed=agreed))
+        found |= await self._turns.run(self._as_they_are(unsettled, shown, agreed=agreed))
         return found, freshness if agreed else replace(freshness, metadata_current=False)
 
     def _as_agreed(
@@ -117,7 +127,7 @@ class Instances:
         unsettled: list[Process] = []
         for process in processes:
             slots, pods = self._numbered(process)
-            if _settled(slots, pods, process.workload.instances):
+            if self._is_settled(process, slots, pods):
                 found[process.workload.uid] = instances(slots, pods, process.workload.instances, shown)
             else:
                 unsettled.append(process)
@@ -133,7 +143,7 @@ class Instances:
             slots, pods = self._numbered(process)
             if not agreed:
                 # Every replica that cannot ask would say the same, as long as it sees the same Pods.
-                slots = assign(slots, pods, process.workload.instances)
+                slots = self._assign(process, slots, pods)
             found[process.workload.uid] = instances(slots, pods, process.workload.instances, shown)
             yield
         return found
@@ -146,12 +156,33 @@ class Instances:
                 "carry the label of its app GUID"
             )
 
-    def _pods_of(self, process: Process) -> list[Pod]:
-        return self._pods.of(process.workload.namespace, process.workload.name)
-
     def _numbered(self, process: Process) -> tuple[Slots, list[Pod]]:
         """The slots as agreed, and the Pods there are."""
-        return self._numbering.of(process.key).slots, self._pods_of(process)
+        slots = self._numbering.of(process.key).slots
+        return slots, self._pods_of(process, slots)
+
+    def _pods_of(self, process: Process, slots: Slots) -> list[Pod]:
+        """The Pods of the process, oldest first.
+
+        Those of which it is not known here yet whose they are, are its own if they have been numbered: whoever did that
+        knew. An index is not to be lost to a ReplicaSet that is heard of late, or, after a restart, no more.
+        """
+        workload = process.workload
+        pods = self._pods.of(workload.namespace, workload.uid)
+        if self._pods.any_waiting and slots:
+            waiting = [pod for uid in slots if (pod := self._pods.waiting(workload.namespace, uid)) is not None]
+            if waiting:
+                pods = sorted((*pods, *waiting), key=lambda pod: (pod.created_at, pod.uid))
+        return pods
+
+    def _assign(self, process: Process, slots: Slots, pods: Sequence[Pod]) -> Slots:
+        workload = process.workload
+        outdated = self._pods.outdated(workload.uid, workload.rollout) if pods else NOTHING
+        return assign(slots, pods, workload.instances, outdated)
+
+    def _is_settled(self, process: Process, slots: Slots, pods: Sequence[Pod]) -> bool:
+        """Whether the Pods are numbered as they should be. Most processes of a large page have none."""
+        return not (slots or pods) or self._assign(process, slots, pods) == slots
 
     async def _agree(self, processes: Sequence[Process]) -> bool:
         """Number what is not numbered as it should be, for all replicas; whether they could be asked."""
@@ -159,22 +190,22 @@ class Instances:
             return True
         async with self._agreeing:
             # Whoever was here before may have done it.
-            unsettled = await self._turns.take(self._unsettled(processes))
+            unsettled = await self._turns.run(self._unsettled(processes))
             behind: set[Key] = set()
 
             def decide(record: Record, _now: int) -> Record:
                 """The new slots, unless somebody who has seen a later state than we has decided."""
                 late = (
-                    self._deployment_versions.want(record.key, record.deployment_version),
-                    self._pod_versions.want(record.key, record.pod_version),
+                    self._deployment_versions.expect(record.key, record.deployment_version),
+                    self._pod_versions.expect(record.key, record.pod_version),
                 )
                 if any(late):
                     behind.add(record.key)
                     return record
                 # It may have been scaled while the page waited for its turn.
                 process = self._index.find(record.key) or unsettled[record.key]
-                slots = assign(record.slots, self._pods_of(process), process.workload.instances)
-                version = self._pods.version(process.workload.namespace, process.workload.name)
+                slots = self._assign(process, record.slots, self._pods_of(process, record.slots))
+                version = self._pods.version(process.workload.uid)
                 if slots == record.slots:
                     return record
                 return msgspec.structs.replace(record, slots=slots, pod_version=max(record.pod_version, version))
@@ -192,16 +223,11 @@ class Instances:
     def _unsettled(self, processes: Sequence[Process]) -> Generator[None, None, dict[Key, Process]]:
         unsettled = {}
         for process in processes:
-            if not _settled(*self._numbered(process), process.workload.instances):
+            if not self._is_settled(process, *self._numbered(process)):
                 unsettled[process.key] = process
             yield
         return unsettled
 
     async def _decide(self, unsettled: Mapping[Key, Process], decide: Callable[[Record, int], Record]) -> None:
         for record in await self._records.change_all(unsettled.keys(), decide):
-            self._barrier.take(record)
-
-
-def _settled(slots: Slots, pods: Sequence[Pod], desired: int) -> bool:
-    """Whether the Pods are numbered as they should be. Most processes of a large page have none."""
-    return not (slots or pods) or assign(slots, pods, desired) == slots
+            self._barrier.accept_row(record)

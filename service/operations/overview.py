@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from service.access import Caller
 from service.cache import BoundedCache
 from service.freshness import Freshness
-from service.model.collection import NO_FILTERS, Filters, Selection
-from service.model.pods import PodIndex, State
+from service.model.pod_index import PodIndex
+from service.model.pods import State
 from service.model.process import Process
+from service.model.selection import NO_FILTERS, Filters, Selection
 from service.model.views import Visible
 from service.operations.reads import Reads
 from service.pacing import Turns
@@ -83,7 +84,7 @@ class Overview:
         kept = self._sums.get((filters, visible))
         if kept is not None and time.monotonic() < kept[0]:
             return kept[1], freshness
-        sums = await self._turns.take(self._sum(await look()))
+        sums = await self._turns.run(self._sum(await look()))
         self._sums.put((filters, visible), (time.monotonic() + KEPT_S, sums), filters.weight + sums.processes)
         return sums, freshness
 
@@ -123,5 +124,5 @@ class Overview:
 
     def _tally(self, process: Process) -> Tally:
         workload = process.workload
-        states = [pod.state for pod in self._pods.of(workload.namespace, workload.name)]
+        states = [pod.state for pod in self._pods.of(workload.namespace, workload.uid)]
         return Tally(workload.instances, states.count(State.RUNNING), states.count(State.CRASHED))

@@ -8,14 +8,16 @@ looked up. So a read sees each write wholly or not at all, and nothing that the 
 from collections.abc import Awaitable, Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Generic, TypeVar
 
 from service.access import Access, Caller, Verb
 from service.cache import BoundedCache
 from service.errors import ResourceNotFound
 from service.freshness import Freshness, ReadBarrier
-from service.model.collection import CREATED_AT, NO_FILTERS, Collection, Filters, Selection, Slice
+from service.model.collection import Collection
 from service.model.paging import PageRequest
+from service.model.selection import CREATED_AT, NO_FILTERS, Filters, Selection, Slice
 from service.model.views import Visible
 from service.pacing import Turns
 
@@ -61,6 +63,8 @@ class Meaning(Generic[Item]):
 
     item: Item
     others: Sequence[Item] = ()
+    namespaces: Sequence[str] = ()
+    """Where they are, in the same order."""
 
     @property
     def items(self) -> list[Item]:
@@ -97,7 +101,10 @@ class Reads(Generic[Item]):
         def concerned() -> Set[str]:
             return self._namespaces(self._collection.having(parent.facet, parent.value))
 
-        visible, freshness = await self._prepare(caller, "list", concerned, pods=pods)
+        def asked() -> Set[str]:
+            return concerned() or {self._stand_in(parent.value)}
+
+        visible, freshness = await self._prepare(caller, "list", asked, pods=pods)
         namespaces = concerned() if visible is None else concerned() & visible
         if not namespaces:
             raise ResourceNotFound(parent.missing)
@@ -120,7 +127,7 @@ class Reads(Generic[Item]):
         visible, freshness = await self._prepare(caller, "list", self._collection.namespaces, pods=False)
 
         def look() -> Awaitable[Selection[Item]]:
-            return self._turns.take(self._collection.search(filters, visible, Slice(size=len(self._collection))))
+            return self._turns.run(self._collection.search(filters, visible, Slice(size=len(self._collection))))
 
         return look, visible, freshness
 
@@ -139,7 +146,8 @@ class Reads(Generic[Item]):
         """
         first, *further = address
         found = self._collection.having(first.facet, first.value)
-        visible = await self._access.visible(caller, self._namespaces(found), verb="get")
+        namespaces = self._namespaces(found) or {self._stand_in(first.value)}
+        visible = await self._access.visible(caller, namespaces, verb="get")
         seen = [item for item in found if visible is None or self._collection.shape.namespace(item) in visible]
         if not seen:
             raise ResourceNotFound(first.missing)
@@ -149,7 +157,7 @@ class Reads(Generic[Item]):
             if not seen:
                 raise ResourceNotFound(step.missing)
         item, *others = sorted(seen, key=self._age)
-        return Meaning(item, others)
+        return Meaning(item, others, [self._collection.shape.namespace(each) for each in (item, *others)])
 
     async def _prepare(
         self, caller: Caller, verb: Verb, concerned: Callable[[], Set[str]], *, pods: bool
@@ -161,6 +169,15 @@ class Reads(Generic[Item]):
 
     def _namespaces(self, items: Sequence[Item]) -> Set[str]:
         return {self._collection.shape.namespace(item) for item in items}
+
+    def _stand_in(self, guid: str) -> str:
+        """A namespace to ask about where there is nothing of this GUID: one of those there are, mostly the same.
+
+        What is hidden costs a review of its namespace, unless that has been asked about lately. What does not exist
+        costs the same in this way, so that how long a 404 takes does not tell the one from the other.
+        """
+        namespaces = self._collection.namespaces()
+        return next(islice(namespaces, hash(guid) % len(namespaces), None)) if namespaces else "none"
 
     def _age(self, item: Item) -> tuple[object, str]:
         return self._collection.shape.orders[CREATED_AT](item), self._collection.shape.key(item)
@@ -176,7 +193,7 @@ class Reads(Generic[Item]):
         if request.filters == NO_FILTERS:
             selection = self._collection.page(visible, request.slice)
         else:
-            selection = await self._turns.take(self._collection.search(request.filters, visible, request.slice))
+            selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
         if version == self._collection.version:
             self._selections.put((request, visible), selection, request.filters.weight + len(selection.items))
         return selection

@@ -11,7 +11,7 @@ from service.store.database import Connection, DatabaseUnavailable, Migration, p
 
 PRIVILEGES = {
     "metadata_counter": ("SELECT", "UPDATE"),
-    "process_metadata": ("SELECT", "INSERT", "UPDATE"),
+    "process_metadata": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "schema_migration": ("SELECT",),
 }
 """What the service's role needs on each table once it is there."""

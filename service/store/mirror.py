@@ -142,7 +142,7 @@ class Mirror:
         self._cursor = records.START
         keys: set[Key] = set()
         await self._fetch(connection, keys)
-        await self._pace.through(self._consumer.retain(keys))
+        await self._pace.run(self._consumer.retain(keys))
 
     async def _fetch(self, connection: Connection, keys: set[Key] | None = None) -> None:
         """Put every row behind the cursor, and note whose they were in `keys`."""

@@ -77,3 +77,40 @@ ON CONFLICT ({KEY}) DO UPDATE SET
 """
 
 STAMP = f"UPDATE process_metadata SET stamp = $4 WHERE {IS_ROW}"
+
+# Of rows that are gone. Times are compared here, by the clock that wrote them.
+
+ORPHANS = f"""SELECT {KEY}, stamp, absent_since IS NOT NULL AS is_marked, cleared_at IS NOT NULL AS is_cleared,
+                     coalesce(absent_since < clock_timestamp() - make_interval(secs => $4 * 86400.0), false) AS is_due,
+                     coalesce(cleared_at < clock_timestamp() - interval '1 day', false) AS is_removable,
+                     coalesce(to_char(absent_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '')
+                         AS absent_since
+              FROM process_metadata WHERE ({KEY}) > ($1, $2, $3) ORDER BY {KEY} LIMIT {CHUNK}"""
+
+MARK = f"""UPDATE process_metadata SET absent_since = clock_timestamp()
+           WHERE ({KEY}) IN (SELECT * FROM {KEYS}) AND absent_since IS NULL AND cleared_at IS NULL
+           RETURNING stamp"""
+
+UNMARK = f"UPDATE process_metadata SET absent_since = NULL WHERE ({KEY}) IN (SELECT * FROM {KEYS})"
+
+GUARDED = f"""SELECT {KEY} FROM process_metadata AS row
+              JOIN unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS planned ({KEY}, stamp)
+              USING ({KEY}, stamp)"""
+
+CLEAR = f"""WITH locked AS MATERIALIZED (
+                {GUARDED} WHERE row.absent_since IS NOT NULL AND row.cleared_at IS NULL
+                ORDER BY {KEY} FOR UPDATE OF row
+            ), counted AS ({COUNT_LOCKED})
+            UPDATE process_metadata AS row
+            SET labels = DEFAULT, annotations = DEFAULT, log_rate_limit_in_bytes_per_second = DEFAULT,
+                revision_guid = DEFAULT, registry_credential_guid = DEFAULT,
+                registry_credential_last_synced_at = DEFAULT, updated_at = DEFAULT, pending = DEFAULT,
+                deployment_version = DEFAULT, pod_version = DEFAULT, slots = DEFAULT,
+                stamp = counted.value, cleared_at = clock_timestamp()
+            FROM counted, locked
+            WHERE row.namespace = locked.namespace AND row.app_guid = locked.app_guid AND row.type = locked.type
+            RETURNING row.namespace, row.app_guid, row.type"""
+
+REMOVE = f"""DELETE FROM process_metadata
+             WHERE ({KEY}) IN ({GUARDED} WHERE row.cleared_at IS NOT NULL FOR UPDATE OF row)
+             RETURNING stamp"""

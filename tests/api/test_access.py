@@ -8,38 +8,37 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.apps import MakeApp, PathTo, Users
-from tests.support.kube import Kube, eventually
+from tests.support.kube import Kube, eventually, guid_of
+from tests.support.metrics import scrape
 
 ListPath = Callable[[str], str]
+LOOKUPS = "cf_processes_review_lookups_total"
 
 
 async def test_viewer_sees_their_space_and_nothing_else(
-    api: Api, make_app: MakeApp, kube: Kube, users: Users, path_to: PathTo, space: str
+    api: Api, make_app: MakeApp, kube: Kube, users: Users, path_to: PathTo
 ) -> None:
     elsewhere = await kube.create_namespace()
     mine, hidden = await make_app("web", "worker"), await make_app("web", namespace=elsewhere)
     viewer = api.as_user(users.viewer)
     assert set(await viewer.all_guids("/v3/processes?per_page=1")) == {
-        process_guid(space, mine, "web"),
-        process_guid(space, mine, "worker"),
+        guid_of(mine, "web"),
+        guid_of(mine, "worker"),
     }
     assert await viewer.guids(f"/v3/processes?app_guids={hidden}") == []
     assert (await viewer.get(path_to(mine, "web"))).status == 200
-    assert (await viewer.get(path_to(hidden, "web", namespace=elsewhere))).status == 404
+    assert (await viewer.get(path_to(hidden, "web"))).status == 404
     await kube.delete_namespace(elsewhere)
 
 
-async def test_invisible_answers_exactly_like_what_does_not_exist(
-    api: Api, make_app: MakeApp, users: Users, space: str
-) -> None:
+async def test_invisible_answers_exactly_like_what_does_not_exist(api: Api, make_app: MakeApp, users: Users) -> None:
     app = await make_app("web")
     stranger = api.as_user(users.stranger)
     for hidden, missing in (
-        (f"/v3/processes/{process_guid(space, app, 'web')}", "/v3/processes/no-such"),
+        (f"/v3/processes/{guid_of(app, 'web')}", "/v3/processes/no-such"),
         (f"/v3/apps/{app}/processes/web", "/v3/apps/no-such/processes/web"),
         (f"/v3/apps/{app}/processes/worker", "/v3/apps/no-such/processes/worker"),
         (f"/v3/apps/{app}/processes", "/v3/apps/no-such/processes"),
@@ -51,6 +50,47 @@ async def test_invisible_answers_exactly_like_what_does_not_exist(
         assert {k: v for k, v in one.headers.items() if k not in varying} == {
             k: v for k, v in two.headers.items() if k not in varying
         }
+
+
+async def test_invisible_takes_as_many_reviews_as_what_does_not_exist(
+    settings: Settings, api: Api, kube: Kube, make_app: MakeApp
+) -> None:
+    other = await kube.create_namespace()
+    app = await make_app("web")
+    # That of which nobody is told is asked about as if it were in one of the namespaces that hold a process.
+    await make_app("web", namespace=other)
+    async with running(replace(settings, review_ttl_s=600)) as served:
+        for hidden, missing in (
+            (f"/v3/processes/{guid_of(app, 'web')}", f"/v3/processes/{guid_of(app, 'no-such')}"),
+            (f"/v3/apps/{app}/processes/web", "/v3/apps/no-such/processes/web"),
+            (f"/v3/apps/{app}/processes", "/v3/apps/no-such/processes"),
+        ):
+            taken = []
+            for path in (hidden, missing):
+                stranger = await kube.token_of_new_user(
+                    cluster_roles=("processes-api",), roles_in={"default": "processes-reader"}
+                )
+                before = (await scrape(served)).value(LOOKUPS, review="access", result="miss")
+                assert (await served.as_user(stranger).get(path)).status == 404
+                taken.append((await scrape(served)).value(LOOKUPS, review="access", result="miss") - before)
+            # May use the API; may do so everywhere; may do so there.
+            assert taken == [3, 3]
+    await kube.delete_namespace(other)
+
+
+async def test_grant_on_one_deployment_is_for_that_one_whatever_is_changed_of_it(
+    api: Api, kube: Kube, space: str, make_app: MakeApp, path_to: PathTo
+) -> None:
+    mine, other = await make_app("web"), await make_app("web")
+    role = await kube.create_role(
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"]},
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": [f"web-{mine}"]},
+    )
+    user = api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
+    metadata, both = {"metadata": {"labels": {"tier": "edge"}}}, {"health_check": {"type": "process"}}
+    for body in (metadata, both, {**metadata, **both}):
+        assert (await user.patch(path_to(mine, "web"), body)).status == 200
+        assert_cf_error(await user.patch(path_to(other, "web"), body), 403, 10003, "CF-NotAuthorized")
 
 
 async def test_known_to_the_cluster_but_not_let_into_the_api_is_forbidden(
@@ -67,16 +107,12 @@ async def test_each_verb_gives_what_it_says_and_no_more(
     api: Api, kube: Kube, space: str, make_app: MakeApp, verb: str, listed: int, got: int
 ) -> None:
     app = await make_app("web")
-    role = f"only-{verb}-{space}"
-    rules = [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": [verb]}]
-    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
-    await kube.request("POST", roles, {"metadata": {"name": role}, "rules": rules})
+    role = await kube.create_role({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": [verb]})
     user = api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
     assert (await user.get(f"/v3/apps/{app}/processes")).status == listed
     assert len(await user.guids(f"/v3/processes?app_guids={app}")) == (listed == 200)
     assert (await user.get(f"/v3/apps/{app}/processes/web")).status == got
-    assert (await user.get(f"/v3/processes/{process_guid(space, app, 'web')}")).status == got
-    await kube.request("DELETE", f"{roles}/{role}")
+    assert (await user.get(f"/v3/processes/{guid_of(app, 'web')}")).status == got
 
 
 async def test_no_token_is_not_authenticated(api: Api, list_path: ListPath, path_to: PathTo) -> None:
@@ -149,13 +185,13 @@ async def test_permission_given_and_taken_shows_within_the_time_answers_are_kept
     )
 
     async def sees() -> bool:
-        return await user.guids("/v3/processes") == [process_guid(space, app, "web")]
+        return await user.guids("/v3/processes") == [guid_of(app, "web")]
 
     await eventually(sees)
     await kube.request("DELETE", f"{bindings}/late")
 
     async def blind() -> bool:
-        return (await user.get(f"/v3/processes/{process_guid(space, app, 'web')}")).status == 404
+        return (await user.get(f"/v3/processes/{guid_of(app, 'web')}")).status == 404
 
     await eventually(blind)
 

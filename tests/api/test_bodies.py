@@ -8,9 +8,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from service.api.bodies import FORM, HealthCheckBody, HealthCheckData, ScaleBody, UpdateBody, parse_scale, parse_update
+from service.api.bodies import FORM, MAXIMUM_COMPLAINTS, MOST_MEMBERS, MOST_PAIRS
+from service.api.resources.processes.bodies import (
+    HealthCheckBody,
+    HealthCheckData,
+    ScaleBody,
+    UpdateBody,
+    parse_scale,
+    parse_update,
+)
 from service.errors import UnprocessableEntity
 from service.model.changes import Scale, Update
+from service.model.edits import User
 from service.model.probes import CheckChange
 from service.model.process import MetadataChange
 
@@ -82,6 +91,23 @@ def test_unknown_fields_are_named_with_their_path() -> None:
     )
 
 
+def test_crowds_are_refused_as_such_and_not_one_by_one() -> None:
+    crowd = {f"x{n}": n for n in range(60_000)}
+    for scale in (True, False):
+        assert complaint(crowd, scale=scale) == f"The request body must have {MOST_MEMBERS} members at most"
+    members = f"must have {MOST_MEMBERS} members at most"
+    assert complaint({"metadata": crowd}) == f"'metadata' {members}"
+    assert complaint({"health_check": {"data": crowd}}) == f"'health_check.data' {members}"
+    for pairs in ("labels", "annotations"):
+        expected = f"'metadata.{pairs}' must have {MOST_PAIRS} keys at most"
+        assert complaint({"metadata": {pairs: dict.fromkeys(crowd, "-")}}) == expected
+
+
+def test_a_hundred_unknown_fields_are_still_named() -> None:
+    document = {f"x{n}": n for n in range(MOST_MEMBERS)}
+    assert complaint(document).count("'x") == MAXIMUM_COMPLAINTS
+
+
 @pytest.mark.parametrize("name", ["", "_schema", "self", "many", "__class__", "instances ", "INSTANCES", "'", "a.b"])
 def test_an_unknown_field_is_unknown_whatever_its_name(name: str) -> None:
     assert complaint({name: 1}, scale=True) == f"Unknown field(s): '{name}'"
@@ -90,13 +116,13 @@ def test_an_unknown_field_is_unknown_whatever_its_name(name: str) -> None:
 
 
 def test_complaints_come_in_the_order_of_the_document() -> None:
-    one = {"user": 5, "command": "", "health_check": {"data": {"interval": 0, "timeout": 181}, "type": "x"}}
-    other = {"health_check": {"type": "x", "data": {"timeout": 181, "interval": 0}}, "command": "", "user": 5}
+    one = {"user": 5, "command": 5, "health_check": {"data": {"interval": 0, "timeout": 0}, "type": "x"}}
+    other = {"health_check": {"type": "x", "data": {"timeout": 0, "interval": 0}}, "command": 5, "user": 5}
     parts = {
         "user": "'user' must be a uid from 0 to 2147483647 as a text, or a name that is known here: 'app', 'vcap'",
-        "command": "'command' must be a text of 1 to 4096 characters, none of them NUL",
+        "command": "'command' must be a text of 0 to 4096 characters, none of them NUL",
         "interval": "'health_check.data.interval' must be a whole number from 1 to 2147483647",
-        "timeout": "'health_check.data.timeout' must be a whole number from 1 to 180",
+        "timeout": f"'health_check.data.timeout' must be a whole number from 1 to {INT32}",
         "type": "'health_check.type' must be one of port, process, http",
     }
     assert complaint(one) == ", ".join(parts[name] for name in ("user", "command", "interval", "timeout", "type"))
@@ -114,8 +140,8 @@ def test_a_complaint_about_very_much_is_short() -> None:
 
 NUMBERS = [
     ("instances", 0, INT32),
-    ("memory_in_mb", 1, INT32),
-    ("disk_in_mb", 1, INT32),
+    ("memory_in_mb", 0, INT32),
+    ("disk_in_mb", 0, INT32),
     ("log_rate_limit_in_bytes_per_second", -1, INT64),
 ]
 
@@ -128,7 +154,31 @@ def test_numbers_have_limits(name: str, least: int, most: int) -> None:
         assert found == number
         assert type(found) is int
         assert change.names() == [name]
-    for wrong in (least - 1, most + 1, *NO_INTEGERS):
+    for wrong in (least - 1, most + 1, *(each for each in NO_INTEGERS if each != "5")):
+        assert complaint({name: wrong}, scale=True) == f"'{name}' must be a whole number from {least} to {most}"
+
+
+@pytest.mark.parametrize(("name", "least", "most"), NUMBERS)
+def test_numbers_may_be_texts_of_digits(name: str, least: int, most: int) -> None:
+    for text in ("0", "3", "0000000003", str(most)):
+        assert scaled(**{name: text}) == scaled(**{name: int(text)})
+    for wrong in (
+        "3.0",
+        "3 ",
+        " 3",
+        "",
+        "+3",
+        "-1",
+        "-3",
+        "3e0",
+        "0x3",
+        "1_0",
+        "٣",
+        "³",
+        str(most + 1),
+        "9" * 5000,
+        "3\n",
+    ):
         assert complaint({name: wrong}, scale=True) == f"'{name}' must be a whole number from {least} to {most}"
 
 
@@ -151,14 +201,19 @@ def test_a_command_is_a_text(command: str) -> None:
     assert updated(command=command) == Update(command=command)
 
 
-@pytest.mark.parametrize("command", ["", "x" * 4097, "a\0b", "\0", 5, True, ["x"], {}], ids=lambda each: repr(each)[:9])
+@pytest.mark.parametrize("command", ["x" * 4097, "a\0b", "\0", 5, True, ["x"], {}], ids=lambda each: repr(each)[:9])
 def test_what_is_no_command(command: Any) -> None:
-    assert complaint({"command": command}) == "'command' must be a text of 1 to 4096 characters, none of them NUL"
+    assert complaint({"command": command}) == "'command' must be a text of 0 to 4096 characters, none of them NUL"
 
 
-def test_null_is_the_image_s_own_and_absent_is_as_it_was() -> None:
-    assert updated(command=None, user=None) == Update(command=None, user=None)
-    assert updated() == Update(command=UNSET, user=UNSET)
+def test_null_goes_back_and_absent_is_as_it_was() -> None:
+    nulls: dict[str, Any] = dict.fromkeys(("command", "user", "health_check", "readiness_health_check"))
+    assert updated(**nulls) == Update(**nulls)
+    assert updated() == Update(command=UNSET, user=UNSET, health_check=UNSET, readiness_health_check=UNSET)
+
+
+def test_what_lists_show_in_place_of_a_command_is_none() -> None:
+    assert updated(command="[PRIVATE DATA HIDDEN IN LISTS]") == Update()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +221,7 @@ def test_null_is_the_image_s_own_and_absent_is_as_it_was() -> None:
     [("0", 0), ("1000", 1000), (str(INT32), INT32), ("0000000007", 7), ("vcap", 2000), ("app", 1000)],
 )
 def test_a_user_is_a_uid_or_a_name_that_is_known(user: str, uid: int) -> None:
-    assert updated(user=user) == Update(user=uid)
+    assert updated(user=user) == Update(user=User(uid, None if user.isdigit() else user))
 
 
 @pytest.mark.parametrize(
@@ -189,8 +244,8 @@ def test_without_any_known_name_it_says_so() -> None:
 
 
 def test_names_of_one_configuration_are_not_another_s() -> None:
-    assert parse_update({"user": "vcap"}, {"vcap": 5}) == Update(user=5)
-    assert parse_update({"user": "vcap"}, {"vcap": 6}) == Update(user=6)
+    assert parse_update({"user": "vcap"}, {"vcap": 5}) == Update(user=User(5, "vcap"))
+    assert parse_update({"user": "vcap"}, {"vcap": 6}) == Update(user=User(6, "vcap"))
 
 
 # Health checks
@@ -211,10 +266,11 @@ def test_other_types_are_refused_and_null_is_too(name: str, kind: Any) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("value", [None, 5, True, "http", [], [{}]], ids=repr)
+@pytest.mark.parametrize("value", [5, True, "http", [], [{}]], ids=repr)
 def test_a_check_is_an_object_and_so_is_its_data(name: str, value: Any) -> None:
     assert complaint({name: value}) == f"'{name}' must be an object"
-    assert complaint({name: {"data": value}}) == f"'{name}.data' must be an object"
+    for wrong in (None, value):
+        assert complaint({name: {"data": wrong}}) == f"'{name}.data' must be an object"
 
 
 @BOTH
@@ -234,10 +290,10 @@ def test_times_of_a_check(name: str, leaf: str) -> None:
 
 
 def test_the_time_to_start_is_of_the_liveness_check_alone() -> None:
-    for number in (1, 180, None):
+    for number in (1, INT32, None):
         assert updated(**check(data={"timeout": number})) == Update(health_check=CheckChange(None, {"timeout": number}))
-    for wrong in (0, 181, -1, *NO_INTEGERS):
-        expected = "'health_check.data.timeout' must be a whole number from 1 to 180"
+    for wrong in (0, INT32 + 1, -1, *NO_INTEGERS):
+        expected = f"'health_check.data.timeout' must be a whole number from 1 to {INT32}"
         assert complaint(check(data={"timeout": wrong})) == expected
     for wrong in (0, 1, "x", True, {}):
         expected = "'readiness_health_check.data.timeout' is for liveness only: a readiness check has none"
@@ -276,7 +332,7 @@ def test_all_of_an_update_at_once() -> None:
     )
     assert found == Update(
         command="run",
-        user=2000,
+        user=User(2000, "vcap"),
         health_check=CheckChange("http", {"endpoint": "/", "timeout": 60}),
         readiness_health_check=CheckChange(None, {"interval": None}),
         metadata=MetadataChange({"a": "b", "c": None}, {"d": ""}),

@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 
 from service.errors import (
     AnnotationLimitExceeded,
+    BodyTooLarge,
     CloudFoundryError,
     LabelLimitExceeded,
     MessageParseError,
     UnprocessableEntity,
 )
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.admission import refusing
 from tests.support.api import Api, Reply, assert_cf_error
 from tests.support.bodies import ANY_JSON, RAW, SCALES, UPDATES
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 REFUSALS: dict[tuple[int, int], type[CloudFoundryError]] = {
     (each.status, each.code): each
-    for each in (MessageParseError, UnprocessableEntity, LabelLimitExceeded, AnnotationLimitExceeded)
+    for each in (BodyTooLarge, MessageParseError, UnprocessableEntity, LabelLimitExceeded, AnnotationLimitExceeded)
 }
 OF_CONTROLLERS = "deployment.kubernetes.io/revision"
 DEPLOYMENTS = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
@@ -54,7 +54,7 @@ class Target:
     database: asyncpg.Connection
 
     def paths(self) -> list[str]:
-        return [f"/v3/processes/{process_guid(self.namespace, self.app, 'web')}", f"/v3/apps/{self.app}/processes/web"]
+        return [f"/v3/processes/{guid_of(self.app, 'web')}", f"/v3/apps/{self.app}/processes/web"]
 
     async def state(self) -> tuple[Any, ...]:
         """All that requests may change, in both stores.

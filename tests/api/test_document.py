@@ -1,26 +1,29 @@
 """GET /v3/openapi.json: that it is valid, complete and true."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from service.api import handlers
+from service.api import reading
 from service.api.document import JSON
-from service.api.routes import ROUTES
+from service.api.resources import root
+from service.api.resources.instances import resource as instances
+from service.api.resources.processes import resource as processes
+from service.api.routes import OPERATIONS
 from service.health import Health
 from service.http.keys import HEALTH
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.admission import refusing
 from tests.support.api import Api, Reply, running
 from tests.support.apps import MakeApp
 from tests.support.contract import Contract, Kind
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
+from tests.support.sockets import connected, head
 
 CONTRACT = Contract()
 Seen = set[tuple[str, Kind]]
@@ -39,9 +42,9 @@ def test_is_valid_openapi() -> None:
 
 def test_holds_every_route_of_the_table_and_nothing_else() -> None:
     described = {(method.upper(), path) for path, item in CONTRACT.document["paths"].items() for method in item}
-    assert described == {(route.method, route.path) for route in ROUTES}
+    assert described == {(route.method, route.path) for route in OPERATIONS}
     ids = [operation["operationId"] for operation in operations()]
-    assert len(ids) == len(set(ids)) == len(ROUTES)
+    assert len(ids) == len(set(ids)) == len(OPERATIONS)
 
 
 def test_says_which_requests_need_a_token() -> None:
@@ -136,32 +139,20 @@ class Asker:
         return replies
 
 
-@dataclass(frozen=True)
-class Web:
-    """The web process of an app."""
-
-    app: str
-    guid: str
-
-    @classmethod
-    def of(cls, space: str, app: str) -> "Web":
-        return cls(app, process_guid(space, app, "web"))
-
-    @property
-    def addresses(self) -> list[str]:
-        return [f"/v3/processes/{self.guid}", f"/v3/apps/{self.app}/processes/web"]
+def at_both_addresses(app: str, guid: str | None = None) -> list[str]:
+    return [f"/v3/processes/{guid or guid_of(app, 'web')}", f"/v3/apps/{app}/processes/web"]
 
 
-def everything(web: Web) -> list[Request]:
+def everything(app: str, guid: str | None = None) -> list[Request]:
     """Each operation once, in an order in which all succeed."""
     requests: list[Request] = [
         ("GET", "/", None),
         ("GET", "/v3/openapi.json", None),
         ("GET", "/v3/processes", None),
-        ("GET", f"/v3/apps/{web.app}/processes", None),
-        ("GET", f"{web.addresses[0]}/process_instances", None),
+        ("GET", f"/v3/apps/{app}/processes", None),
+        ("GET", f"{at_both_addresses(app, guid)[0]}/process_instances", None),
     ]
-    for path in web.addresses:
+    for path in at_both_addresses(app, guid):
         requests += [
             ("GET", path, None),
             ("GET", f"{path}/stats", None),
@@ -185,69 +176,82 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     make_app: MakeApp,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    web = Web.of(space, await make_app("web", replicas=1, ports=[{"containerPort": 8080}]))
-    seen = set[tuple[str, Kind]]()
+    app, seen = await make_app("web", replicas=1, ports=[{"containerPort": 8080}]), set[tuple[str, Kind]]()
     asker = Asker(api, seen)
-    await successes(asker, web)
-    await refused_callers(asker, web, kube)
-    await refused_requests(asker, web)
+    await successes(asker, app)
+    await refused_callers(asker, app, kube)
+    await refused_requests(asker, app)
     await unknown_pods(asker, kube, space)
-    await one_with_too_many_of(asker, web)
+    await one_with_too_many_of(asker, app)
     # NB: a kubelet that may not delete would leave a Pod going for ever, whose deletion nobody refuses any more.
     other = f"!request.userInfo.username.startsWith('{SERVICE_ACCOUNTS}')"
     async with refusing(kube, space, PODS, {"expression": other, "reason": "Forbidden"}):
-        await refused_by_kubernetes(asker, web)
+        await refused_by_kubernetes(asker, app)
     with broken(monkeypatch):
-        await asker.ask(*everything(web))
+        await asker.ask(*everything(app))
     with loading_pods(monkeypatch, api.application[HEALTH]):
-        await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(web)))
+        await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(app)))
     async with running(replace(settings, max_concurrent_requests=0), token=operator_token) as served:
-        await asker.at(served).ask(*everything(web))
+        await asker.at(served).ask(*everything(app))
     async with running(replace(settings, max_body_bytes=10), token=operator_token) as served:
-        await asker.at(served).ask(*only(everything(web), "PATCH", "POST"))
+        await asker.at(served).ask(*only(everything(app), "PATCH", "POST"))
+    async with running(replace(settings, body_timeout_s=0.1), token=operator_token) as served:
+        await unfinished(asker.at(served), app)
     for token in (operator_token, "nonsense"):
         async with running(replace(settings, rate_limit_requests=1), token=token) as served:
-            await asker.at(served).ask(("GET", "/v3/processes", None), *everything(web))
+            await asker.at(served).ask(("GET", "/v3/processes", None), *everything(app))
     assert seen == CONTRACT.documented()
 
 
-def embeddable(web: Web) -> list[tuple[str, str]]:
-    return [("GET", path) for path in ("/v3/processes", f"/v3/apps/{web.app}/processes", *web.addresses)]
+def embeddable(app: str) -> list[tuple[str, str]]:
+    return [("GET", path) for path in ("/v3/processes", f"/v3/apps/{app}/processes", *at_both_addresses(app))]
 
 
-async def successes(asker: Asker, web: Web) -> None:
+async def successes(asker: Asker, app: str) -> None:
     async def running_somewhere() -> bool:
-        (reply,) = await asker.ask(("GET", f"{web.addresses[0]}/stats", None))
+        (reply,) = await asker.ask(("GET", f"{at_both_addresses(app)[0]}/stats", None))
         return [each["state"] for each in reply.json["resources"]] == ["RUNNING"]
 
     await eventually(running_somewhere, 20)
-    for reply in await asker.ask(*everything(web)):
+    for reply in await asker.ask(*everything(app)):
         assert reply.status < 300, reply
-    await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(web)))
-    for request in only(everything(web), "GET"):
+    await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(app)))
+    for request in only(everything(app), "GET"):
         await asker.ask(request, headers={"If-None-Match": "*"})
 
 
-async def refused_callers(asker: Asker, web: Web, kube: Kube) -> None:
+async def refused_callers(asker: Asker, app: str, kube: Kube) -> None:
     viewer = await kube.token_of_new_user(cluster_roles=("processes-reader",))
     stranger = await kube.token_of_new_user()
     for token in (None, "nonsense", stranger, viewer):
-        await asker.at(asker.api.as_user(token)).ask(*everything(web))
+        await asker.at(asker.api.as_user(token)).ask(*everything(app))
 
 
-async def refused_requests(asker: Asker, web: Web) -> None:
+async def refused_requests(asker: Asker, app: str) -> None:
     for nobody in ("no-such-guid", "%zz"):
-        await asker.ask(*everything(Web(nobody, nobody)))
-    await asker.ask(*only(everything(web), "GET", "PATCH", "POST"), headers={"Host": "no host"})
-    await asker.ask(*((method, f"{path}?page=0", body) for method, path, body in everything(web)))
-    writes = only(everything(web), "PATCH", "POST")
+        await asker.ask(*everything(nobody, nobody))
+    await asker.ask(*only(everything(app), "GET", "PATCH", "POST"), headers={"Host": "no host"})
+    await asker.ask(*((method, f"{path}?page=0", body) for method, path, body in everything(app)))
+    writes = only(everything(app), "PATCH", "POST")
     for bad in (b"{", b'{"nonsense": 1}'):
         await asker.ask(*((method, path, bad) for method, path, _ in writes))
 
 
-async def refused_by_kubernetes(asker: Asker, web: Web) -> None:
+async def unfinished(asker: Asker, app: str) -> None:
+    """Bodies that never come."""
+    async with AsyncExitStack() as stack:
+        begun = []
+        for method, path, _ in only(everything(app), "PATCH", "POST"):
+            client = await stack.enter_async_context(connected(asker.api))
+            await client.send(head(method, path, asker.api.token, Content_Length="2"))
+            begun.append((method, path, client))
+        for method, path, client in begun:
+            asker.seen.add(CONTRACT.check(method, path, await client.reply()))
+
+
+async def refused_by_kubernetes(asker: Asker, app: str) -> None:
     async def refused() -> bool:
-        replies = await asker.ask(*only(everything(web), "DELETE"))
+        replies = await asker.ask(*only(everything(app), "DELETE"))
         return {reply.status for reply in replies} == {422}
 
     await eventually(refused, 20)
@@ -264,13 +268,13 @@ async def unknown_pods(asker: Asker, kube: Kube, space: str) -> None:
         return (await asker.api.get(f"/v3/apps/{app}/processes")).status == 200
 
     await eventually(is_shown)
-    await asker.ask(*only(everything(Web.of(space, app)), "GET", "DELETE"))
+    await asker.ask(*only(everything(app), "GET", "DELETE"))
 
 
-async def one_with_too_many_of(asker: Asker, web: Web) -> None:
+async def one_with_too_many_of(asker: Asker, app: str) -> None:
     for kind, most in (("labels", 50), ("annotations", 200)):
         body = {"metadata": {kind: {f"key-{n}": "x" for n in range(most + 1)}}}
-        await asker.ask(*(("PATCH", path, body) for path in web.addresses))
+        await asker.ask(*(("PATCH", path, body) for path in at_both_addresses(app)))
 
 
 @contextmanager
@@ -282,8 +286,10 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        patched.setattr(handlers, "_authenticate", fail)
-        patched.setattr(handlers, "base_url", fail_at_once)
+        for module in (reading, instances, processes):
+            for name in ("caller_of", "actor_of"):
+                patched.setattr(module, name, fail, raising=False)
+        patched.setattr(root, "base_url", fail_at_once)
         yield
 
 

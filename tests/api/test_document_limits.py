@@ -9,9 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.api.bodies import parse_scale, parse_update
 from service.api.document import JSON
-from service.api.queries import check_instances, parse_list, parse_single
+from service.api.queries import SingleQuery
+from service.api.resources.instances.resource import INSTANCES_QUERY
+from service.api.resources.processes.bodies import parse_scale, parse_update
+from service.api.resources.processes.resource import READABLE
 from service.errors import BadQueryParameter, UnprocessableEntity
 from service.settings import Settings
 from tests.support.bodies import KEYS, NAMES, SCALES, UPDATES
@@ -19,7 +21,10 @@ from tests.support.contract import Contract
 
 CONTRACT = Contract()
 UIDS = Settings().uids
-LISTS = {"/v3/processes": "processes", "/v3/apps/{guid}/processes": "app"}
+LISTS = {
+    "/v3/processes": READABLE.list_query,
+    "/v3/apps/{guid}/processes": READABLE.query_of(READABLE.parents[0]),
+}
 
 
 def parameters(path: str) -> dict[str, Any]:
@@ -31,7 +36,7 @@ def parameters(path: str) -> dict[str, Any]:
 def takes(path: str, name: str, value: str) -> bool:
     query = f"{quote(name)}={quote(value)}"
     try:
-        parse_list(query, "app" if path in LISTS and LISTS[path] == "app" else "processes")
+        LISTS[path].parse(query)
     except BadQueryParameter:
         return False
     return True
@@ -71,7 +76,7 @@ def test_parameters_of_lists_are_taken_exactly_as_described(path: str) -> None:
 
 @pytest.mark.parametrize("path", LISTS)
 def test_defaults_are_what_no_parameter_means(path: str) -> None:
-    page = parse_list("", "processes").request.page
+    page = LISTS[path].parse("").request.page
     shown = {name: schema["default"] for name, schema in parameters(path).items() if "default" in schema}
     assert shown == {"page": page.page, "per_page": page.per_page}
 
@@ -79,10 +84,10 @@ def test_defaults_are_what_no_parameter_means(path: str) -> None:
 def test_parameters_of_single_reads_are_taken_exactly_as_described() -> None:
     for path in ("/v3/processes/{guid}", "/v3/apps/{guid}/processes/{type}"):
         assert parameters(path) == {"embed": {"type": "string", "enum": ["process_instances"]}}
-    assert parse_single("embed=process_instances")
+    assert SingleQuery("ProcessQuery", READABLE.extra).parse("embed=process_instances").embed
     assert parameters("/v3/processes/{guid}/process_instances") == {}
     with pytest.raises(BadQueryParameter):
-        check_instances("embed=process_instances")
+        INSTANCES_QUERY.parse("embed=process_instances")
 
 
 REQUIREMENTS = st.one_of(

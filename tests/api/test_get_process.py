@@ -1,5 +1,6 @@
 """GET /v3/processes/{guid} and GET /v3/apps/{guid}/processes/{type}."""
 
+from collections.abc import Callable
 from uuid import uuid4
 
 from service.model.derive import process_guid
@@ -8,14 +9,17 @@ from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load
 from tests.support.api import Api, assert_cf_error
-from tests.support.apps import MakeApp, PathTo
+from tests.support.apps import MakeApp
 from tests.support.kube import Kube, deployment, eventually
+
+PathTo = Callable[[str, str], str]
 
 
 async def test_shows_every_field_of_a_real_deployment(
     api: Api, kube: Kube, space: str, settings: Settings, path_to: PathTo
 ) -> None:
     app, guid, revision, credential = (str(uuid4()) for _ in range(4))
+    deployment("full", space, app)
     if "/apps/" not in path_to(app, "web"):
         guid = process_guid(space, app, "web")
     await kube.create(

@@ -11,24 +11,21 @@ from uuid import uuid4
 
 import pytest
 
-from service.model.derive import process_guid
+from service.model.process import Metadata
 from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load
-from tests.model.builders import metadata
 from tests.support.api import Api, assert_cf_error
 from tests.support.apps import MakeApp
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 ListPath = Callable[[str], str]
 
 
-async def test_shows_the_processes_of_the_app_oldest_first(
-    api: Api, make_app: MakeApp, list_path: ListPath, space: str
-) -> None:
+async def test_shows_the_processes_of_the_app_oldest_first(api: Api, make_app: MakeApp, list_path: ListPath) -> None:
     app = await make_app("web", "worker")
     resources = (await api.get(list_path(app))).json["resources"]
-    assert sorted(r["guid"] for r in resources) == sorted(process_guid(space, app, t) for t in ("web", "worker"))
+    assert sorted(r["guid"] for r in resources) == sorted(guid_of(app, t) for t in ("web", "worker"))
     assert [(r["created_at"], r["guid"]) for r in resources] == sorted((r["created_at"], r["guid"]) for r in resources)
 
 
@@ -39,12 +36,10 @@ async def test_hides_commands(api: Api, make_app: MakeApp, list_path: ListPath) 
     assert reply.json["resources"][0]["command"] == "[PRIVATE DATA HIDDEN IN LISTS]"
 
 
-async def test_pages_follow_each_other_and_lead_back(
-    api: Api, make_app: MakeApp, list_path: ListPath, space: str
-) -> None:
+async def test_pages_follow_each_other_and_lead_back(api: Api, make_app: MakeApp, list_path: ListPath) -> None:
     app = await make_app("web", "worker", "clock")
     visited = await api.all_guids(list_path(app) + "&per_page=1&order_by=-created_at")
-    assert sorted(visited) == sorted(process_guid(space, app, t) for t in ("web", "worker", "clock"))
+    assert sorted(visited) == sorted(guid_of(app, t) for t in ("web", "worker", "clock"))
     middle = (await api.get(list_path(app) + "&per_page=1&page=2")).json
     assert (middle["total_results"], middle["total_pages"]) == (3, 3)
     first = (await api.get(middle["previous"]["href"])).json
@@ -79,7 +74,7 @@ async def test_hrefs_are_absolute_sorted_and_keep_what_was_asked(api: Api, make_
     }
 
 
-async def test_narrows_by_every_filter(api: Api, kube: Kube, make_app: MakeApp, settings: Settings, space: str) -> None:
+async def test_narrows_by_every_filter(api: Api, kube: Kube, make_app: MakeApp, settings: Settings) -> None:
     org, space_guid = str(uuid4()), str(uuid4())
     labels = {"cloudfoundry.org/org-guid": org, "cloudfoundry.org/space-guid": space_guid}
     namespace = await kube.create_namespace(labels)
@@ -88,13 +83,9 @@ async def test_narrows_by_every_filter(api: Api, kube: Kube, make_app: MakeApp, 
     async with connected(settings.database_url, 5) as connection:
         await load(
             connection,
-            [metadata(app, "worker", namespace, labels={"tier": "back", "env": "x"})],
+            [Metadata(namespace=namespace, app_guid=app, type="worker", labels={"tier": "back", "env": "x"})],
         )
-    web, worker, foreign = (
-        process_guid(namespace, app, "web"),
-        process_guid(namespace, app, "worker"),
-        process_guid(space, other, "web"),
-    )
+    web, worker, foreign = guid_of(app, "web"), guid_of(app, "worker"), guid_of(other, "web")
     created = (await api.get(f"/v3/processes/{web}")).json["created_at"]
     mine = f"app_guids={app},{other}&"
     for query, expected in {
@@ -177,7 +168,9 @@ async def test_metadata_written_by_anyone_shows_at_the_next_read(
     app = await make_app("web")
     async with connected(settings.database_url, 5) as connection:
         for round_number in range(20):
-            await load(connection, [metadata(app, namespace=space, labels={"round": str(round_number)})])
+            await load(
+                connection, [Metadata(namespace=space, app_guid=app, type="web", labels={"round": str(round_number)})]
+            )
             body = (await api.get(f"/v3/apps/{app}/processes")).json
             assert body["resources"][0]["metadata"]["labels"] == {"round": str(round_number)}
 
@@ -187,8 +180,8 @@ async def test_metadata_outlives_the_deployment(
 ) -> None:
     app = await make_app("web")
     async with connected(settings.database_url, 5) as connection:
-        await load(connection, [metadata(app, namespace=space, labels={"kept": "yes"})])
-    guid = process_guid(space, app, "web")
+        await load(connection, [Metadata(namespace=space, app_guid=app, type="web", labels={"kept": "yes"})])
+    guid = guid_of(app, "web")
     await kube.delete(space, f"web-{app}")
 
     async def gone() -> bool:
@@ -204,16 +197,15 @@ async def test_metadata_outlives_the_deployment(
     assert (await api.get(f"/v3/processes/{guid}")).json["metadata"]["labels"] == {"kept": "yes"}
 
 
-async def test_older_of_two_deployments_that_claim_one_process_is_it(
+async def test_older_of_two_deployments_of_a_namespace_that_claim_one_process_is_it(
     api: Api, kube: Kube, space: str, make_app: MakeApp
 ) -> None:
     app = await make_app("web")
     await asyncio.sleep(1.1)  # Kubernetes' creation times are whole seconds
     await kube.create(deployment("usurper", space, app, replicas=0, command=["usurp"]))
-    marker = await make_app("web")
-    assert marker != app
-    assert await api.guids(f"/v3/apps/{app}/processes") == [process_guid(space, app, "web")]
-    assert (await api.get(f"/v3/processes/{process_guid(space, app, 'web')}")).json["command"] == ""
+    await make_app("web")
+    assert await api.guids(f"/v3/apps/{app}/processes") == [guid_of(app, "web")]
+    assert (await api.get(f"/v3/processes/{guid_of(app, 'web')}")).json["command"] == ""
     await kube.delete(space, f"web-{app}")
 
     async def succeeded() -> bool:
@@ -244,13 +236,13 @@ async def test_nonsense_in_a_deployment_never_breaks_a_list(
     await kube.create(deployment("without-guid", space, "", "web"))
     fine = await make_app("web")
     everything = await api.all_guids(f"/v3/processes?space_guids={space}")
-    assert set(everything) == {process_guid(space, app, "absurd_TYPE.of-process"), process_guid(space, fine, "web")}
+    assert set(everything) == {guid_of(app, "absurd_TYPE.of-process"), guid_of(fine, "web")}
 
 
 async def test_change_of_a_namespace_label_moves_its_processes_to_the_other_space(
     api: Api, kube: Kube, space: str, make_app: MakeApp
 ) -> None:
-    guid = process_guid(space, await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     assert await api.guids(f"/v3/processes?space_guids={space}") == [guid]
     moved = str(uuid4())
     patch = {"metadata": {"labels": {"cloudfoundry.org/space-guid": moved}}}
@@ -322,8 +314,8 @@ async def test_query_of_100_kb_is_refused(api: Api) -> None:
     assert_cf_error(reply, 400, 10004, "CF-InvalidRequest")
 
 
-async def test_a_thousand_guids_in_one_filter_are_welcome(api: Api, make_app: MakeApp, space: str) -> None:
-    guid = process_guid(space, await make_app("web"), "web")
+async def test_a_thousand_guids_in_one_filter_are_welcome(api: Api, make_app: MakeApp) -> None:
+    guid = guid_of(await make_app("web"), "web")
     many = ",".join([*(str(uuid4()) for _ in range(1000)), guid])
     assert await api.guids(f"/v3/processes?guids={many}") == [guid]
 

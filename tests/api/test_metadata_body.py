@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.api.bodies import parse_update
+from service.api.resources.processes.bodies import parse_update
 from service.errors import UnprocessableEntity
 from service.model.changes import Update
 from service.model.process import MetadataChange

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.presenters import present_instances, present_process_instances, present_stats
+from service.api.resources.instances.presenter import present_instances, present_process_instances, present_stats
 from service.model.derive import merge
 from service.model.instances import Instance
 from service.model.pods import Pod, State
@@ -37,7 +37,7 @@ def stats_of(
     *pods: Pod | None, usage: Mapping[tuple[str, str], Usage] | None = None, of: Process | None = None
 ) -> list[dict[str, Any]]:
     rows: Sequence[Instance] = [Instance(index, each) for index, each in enumerate(pods)]
-    body = present_stats(Stats(of or process(), rows, usage), NOW)
+    body = present_stats(Stats(of or process(), rows, usage), NOW, 16384)
     assert list(body) == ["resources"]
     found: list[dict[str, Any]] = body["resources"]
     return found
@@ -75,7 +75,7 @@ def test_every_other_state_has_every_key_in_order(state: State) -> None:
     assert [list(port.items()) for port in row.pop("instance_ports")] == shown
     assert list(row.values()) == [
         *("worker", 1, state.name, True, 90, None, "why"),
-        *("pod-9", "10.0.0.1", "10.1.0.1", 64 << 20, MAXIMUM, 1024, None, {}),
+        *("pod-9", "10.0.0.1", "10.1.0.1", 64 << 20, MAXIMUM, 1024, 16384, {}),
     ]
 
 

@@ -9,15 +9,15 @@ from uuid import uuid4
 import pytest
 
 from deploy.local.stack import Stack
-from service.api.keys import INSTANCES, PROCESSES
+from service.api.keys import INSTANCES
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.http.keys import ACCESS
-from service.model.derive import process_guid
 from service.operations.processes import by_app
 from service.settings import Settings
 from service.store.database import connected
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.apps import MakeApp, PathTo, Users
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 DOWN_KEYS = ["type", "index", "state", "routable", "uptime", "isolation_segment", "details"]
 MORE_KEYS = [
@@ -64,7 +64,7 @@ async def test_a_page_that_was_chosen_before_a_scale_moves_no_instance(
     path = f"/v3/apps/{app}/processes/web"
     await rows_of(api, path, *["RUNNING"] * 2)
     caller = await api.application[ACCESS].authenticate(api.token)
-    chosen, freshness = await api.application[PROCESSES].get(caller, by_app(app, "web"), pods=True)
+    chosen, freshness = await PROCESSES.reads(api.application).get(caller, by_app(app, "web"), pods=True)
     assert (await api.post(f"{path}/actions/scale", {"instances": 4})).status == 202
     first, *others = await rows_of(api, path, *["RUNNING"] * 4)
     # An index is free below others, as a new Pod is not let in.
@@ -104,7 +104,7 @@ async def test_running_instances_are_described(
             "mem_quota": 64 << 20,
             "disk_quota": 128 << 20,
             "log_rate_limit": -1,
-            "fds_quota": None,
+            "fds_quota": 16384,
             "instance_ports": [
                 {
                     "external": port,
@@ -237,7 +237,7 @@ async def test_pods_that_do_not_carry_the_label_cannot_be_known(
     # What is wrong with the request itself is told first.
     odd = await api.delete(f"{path_to(app, 'web')}/instances/abc")
     assert_cf_error(odd, 404, 10010, "CF-ResourceNotFound", "Instance not found")
-    asked = await api.get(f"/v3/processes/{process_guid(space, app, 'web')}/process_instances?x=1")
+    asked = await api.get(f"/v3/processes/{guid_of(app, 'web')}/process_instances?x=1")
     assert_cf_error(asked, 400, 10005, "CF-BadQueryParameter")
     # A list is not broken by one of its processes.
     listed = await api.get(f"/v3/apps/{app}/processes?embed=process_instances")
@@ -285,7 +285,7 @@ async def test_stats_go_on_without_the_metrics_api(api: Api, stack: Stack, make_
 
 
 async def test_stats_ask_kubernetes_once_whatever_the_number_of_pods(
-    settings: Settings, operator_token: str, kube: Kube, make_app: MakeApp, space: str
+    settings: Settings, operator_token: str, kube: Kube, make_app: MakeApp
 ) -> None:
     app = await make_app("web", replicas=3)
     async with running(replace(settings, review_ttl_s=600), token=operator_token) as served:
@@ -294,7 +294,7 @@ async def test_stats_ask_kubernetes_once_whatever_the_number_of_pods(
         before = await kube.requests_counted()
         for _ in range(5):
             await served.get(f"{path}/stats")
-            await served.get(f"/v3/processes/{process_guid(space, app, 'web')}/process_instances")
+            await served.get(f"/v3/processes/{guid_of(app, 'web')}/process_instances")
         assert await kube.requests_counted() == before
         scraped = (await served.manage("/metrics")).body.decode()
         asked = [line for line in scraped.splitlines() if line.startswith("cf_processes_kube_requests_total{")]
@@ -306,8 +306,8 @@ async def test_query_parameters_are_passed_over(api: Api, make_app: MakeApp, pat
     assert (await api.get(f"{path_to(app, 'web')}/stats?page=0&nonsense=1")).status == 200
 
 
-async def test_instances_are_listed_with_links(api: Api, make_app: MakeApp, space: str) -> None:
-    guid = process_guid(space, await make_app("web", replicas=1), "web")
+async def test_instances_are_listed_with_links(api: Api, make_app: MakeApp) -> None:
+    guid = guid_of(await make_app("web", replicas=1), "web")
     await rows_of(api, f"/v3/processes/{guid}", "RUNNING")
     reply = await api.get(f"/v3/processes/{guid}/process_instances")
     (instance,) = reply.json["resources"]
@@ -349,9 +349,9 @@ async def test_nothing_else_can_be_embedded(
         assert "'embed'" in detail
 
 
-async def test_rights_decide(api: Api, make_app: MakeApp, path_to: PathTo, users: Users, space: str) -> None:
+async def test_rights_decide(api: Api, make_app: MakeApp, path_to: PathTo, users: Users) -> None:
     app = await make_app("web", replicas=1)
-    guid = process_guid(space, app, "web")
+    guid = guid_of(app, "web")
     for path in (f"{path_to(app, 'web')}/stats", f"/v3/processes/{guid}/process_instances"):
         assert (await api.as_user(users.viewer).get(path)).status == 200
         assert_cf_error(await api.as_user(users.stranger).get(path), 404, 10010, "CF-ResourceNotFound")
@@ -376,8 +376,15 @@ async def test_a_rolling_update_ends_with_the_same_indices(
 
     await eventually(replaced, 30)
     settled = await rows_of(api, path_to(app, "web"), "RUNNING", "RUNNING", "RUNNING")
-    alive = {pod["metadata"]["uid"] for pod in await kube.pods(space) if not pod["metadata"].get("deletionTimestamp")}
-    assert {row["instance_guid"] for row in settled} == alive
+
+    async def all_others_are_gone() -> bool:
+        alive = [pod for pod in await kube.pods(space) if not pod["metadata"].get("deletionTimestamp")]
+        return {pod["metadata"]["uid"] for pod in alive} == {row["instance_guid"] for row in settled}
+
+    # The new ones are shown as soon as there are enough of them.
+    await eventually(all_others_are_gone)
+    after = await rows_of(api, path_to(app, "web"), "RUNNING", "RUNNING", "RUNNING")
+    assert [row["instance_guid"] for row in after] == [row["instance_guid"] for row in settled]
 
 
 async def test_a_dead_pods_index_goes_to_its_successor_and_the_others_keep_theirs(

@@ -1,9 +1,12 @@
 """DELETE …/instances/{index}, at both addresses."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.api.test_process_stats import rows_of
-from tests.support.api import Api, assert_cf_error
+from service.settings import Settings
+from tests.api.test_process_stats import DOWN_KEYS, rows_of
+from tests.support.api import Api, assert_cf_error, running
 from tests.support.apps import MakeApp, PathTo, Users
 from tests.support.kube import Kube, eventually
 
@@ -30,23 +33,42 @@ async def test_exactly_that_pod_is_deleted_and_followed_by_another(
         assert after[index]["instance_guid"] == before[index]["instance_guid"]
 
 
-async def test_a_pod_that_lingers_is_stopping(api: Api, make_app: MakeApp, path_to: PathTo) -> None:
-    app = await make_app("web", replicas=1, pod_annotations={"local-stack/stop-delay-s": "4"})
+@pytest.mark.parametrize("state", ["DOWN", "STOPPING"])
+async def test_a_pod_that_lingers_is_down_or_stopping_until_it_is_replaced(
+    settings: Settings,
+    operator_token: str,
+    kube: Kube,
+    space: str,
+    make_app: MakeApp,
+    path_to: PathTo,
+    state: str,
+) -> None:
+    app = await make_app("web", replicas=1, pod_annotations={"local-stack/stop-delay-s": "60"})
     path = path_to(app, "web")
-    (before,) = await rows_of(api, path, "RUNNING")
-    await api.delete(f"{path}/instances/0")
-    # At once: whoever deletes reads what they did.
-    (row,) = (await api.get(f"{path}/stats")).json["resources"]
-    assert (row["state"], row["instance_guid"]) == ("STOPPING", before["instance_guid"])
-    assert row["uptime"] <= 3
-    # Again: it is going already.
-    assert (await api.delete(f"{path}/instances/0")).status == 204
+    async with running(replace(settings, instance_stopping_state=state == "STOPPING"), token=operator_token) as served:
+        (before,) = await rows_of(served, path, "RUNNING")
+        # It counts until it is gone: there is no room for another.
+        await kube.limit_pods(space, 1)
+        await served.delete(f"{path}/instances/0")
+        # At once: whoever deletes reads what they did.
+        (row,) = (await served.get(f"{path}/stats")).json["resources"]
+        assert (row["state"], row["routable"]) == (state, False)
+        if state == "STOPPING":
+            assert (row["instance_guid"], row["details"]) == (before["instance_guid"], None)
+        else:
+            assert (list(row), row["details"]) == (DOWN_KEYS, "The Pod is being deleted")
+        assert row["uptime"] <= 3
+        (instance,) = (await served.get(f"{path}?embed=process_instances")).json["process_instances"]
+        assert instance["state"] == state
+        # Again: it is going already.
+        assert (await served.delete(f"{path}/instances/0")).status == 204
+        await kube.request("DELETE", f"/api/v1/namespaces/{space}/resourcequotas/pods")
 
-    async def succeeded() -> bool:
-        (row,) = (await api.get(f"{path}/stats")).json["resources"]
-        return (row["state"], row.get("instance_guid") == before["instance_guid"]) == ("RUNNING", False)
+        async def succeeded() -> bool:
+            (row,) = (await served.get(f"{path}/stats")).json["resources"]
+            return (row["state"], row.get("instance_guid") == before["instance_guid"]) == ("RUNNING", False)
 
-    await eventually(succeeded, 20)
+        await eventually(succeeded, 20)
 
 
 async def test_an_index_nothing_runs_at_is_gone_already(

@@ -45,7 +45,7 @@ async def test_everything_at_once_reads_back_as_sent(
     assert reply.status == 200
     assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
     process = reply.json
-    assert (process["command"], process["user"]) == ("exec server --port $PORT", "2000")
+    assert (process["command"], process["user"]) == ("exec server --port $PORT", "vcap")
     assert process["health_check"] == HTTP
     assert process["readiness_health_check"] == {
         "type": "port",
@@ -74,16 +74,49 @@ async def test_only_what_is_sent_changes(api: Api, make_app: MakeApp, path_to: P
     assert (reply.json["command"], reply.json["metadata"]["labels"]) == ("one", {"a": "1", "b": "3"})
 
 
-async def test_null_goes_back_to_the_images_own(
+async def test_null_goes_back_to_what_the_app_came_with(
     api: Api, kube: Kube, space: str, make_app: MakeApp, path_to: PathTo
 ) -> None:
-    app = await make_app("web", command=["/bin/sh", "-c", "one"], securityContext={"runAsUser": 7})
-    reply = await api.patch(path_to(app, "web"), {"command": None, "user": None})
-    assert (reply.status, reply.json["command"], reply.json["user"]) == (200, "", None)
-    container = container_of(await kube.get(space, f"web-{app}"))
-    assert "command" not in container
-    assert "args" not in container
-    assert "runAsUser" not in container.get("securityContext", {})
+    probe = {"httpGet": {"path": "/old", "port": "admin", "httpHeaders": [{"name": "X", "value": "y"}]}}
+    app = await make_app(
+        "web",
+        command=["node", "server.js"],
+        args=["--verbose"],
+        ports=[*PORTS, {"containerPort": 7070, "name": "admin"}],
+        livenessProbe={**probe, "failureThreshold": 9},
+        readinessProbe=probe,
+    )
+    path, name = path_to(app, "web"), f"web-{app}"
+    before, shown = await kube.intent(space, name), (await api.get(path)).json
+    nulls: dict[str, Any] = dict.fromkeys(("command", "user", "health_check", "readiness_health_check"))
+    # Clients send it in every update that does not touch them.
+    assert (await api.patch(path, nulls)).status == 200
+    assert await kube.intent(space, name) == before
+    for command in ("one", "two"):
+        changed = await api.patch(
+            path, {"command": command, "user": "vcap", "health_check": HTTP, "readiness_health_check": {"type": "port"}}
+        )
+        assert (changed.status, changed.json["command"], changed.json["user"]) == (200, command, "vcap")
+    reply = await api.patch(path, {**nulls, "metadata": {"labels": {"a": "b"}}})
+    assert reply.status == 200
+    assert {key: reply.json[key] for key in nulls} == {key: shown[key] for key in nulls}
+    after = await kube.intent(space, name)
+    assert after["spec"] == before["spec"]
+    assert after["annotations"].keys() - before["annotations"].keys() == {KEYS.last_write}
+
+
+async def test_null_never_takes_back_what_was_deployed_since(
+    api: Api, kube: Kube, space: str, make_app: MakeApp, path_to: PathTo
+) -> None:
+    app = await make_app("web", command=["old"])
+    path, name = path_to(app, "web"), f"web-{app}"
+    assert (await api.patch(path, {"command": "ours", "user": "7"})).status == 200
+    await kube.patch_json(
+        space, name, [{"op": "replace", "path": "/spec/template/spec/containers/0/command", "value": ["new", "one"]}]
+    )
+    reply = await api.patch(path, {"command": None})
+    assert (reply.status, reply.json["command"], reply.json["user"]) == (200, "new one", "7")
+    assert container_of(await kube.get(space, name))["command"] == ["new", "one"]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +231,8 @@ async def test_fifty_labels_and_two_hundred_annotations_are_the_most(
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        ({"health_check": None}, "'health_check' must be an object"),
+        ({"health_check": 5}, "'health_check' must be an object"),
+        ({"health_check": {"data": None}}, "'health_check.data' must be an object"),
         ({"health_check": {"type": None}}, "'health_check.type'"),
         ({"health_check": {"type": "http"}}, "'health_check' of type http needs an endpoint"),
         ({"health_check": {"type": "http", "data": {"endpoint": None}}}, "endpoint"),
@@ -220,7 +254,7 @@ async def test_fifty_labels_and_two_hundred_annotations_are_the_most(
 async def test_bad_values_are_refused_by_name_and_change_nothing(
     api: Api, kube: Kube, space: str, make_app: MakeApp, path_to: PathTo, body: dict[str, Any], named: str
 ) -> None:
-    app = await make_app("web", ports=PORTS)
+    app = await make_app("web", ports=PORTS, command=["app"])
     before, process = await kube.intent(space, f"web-{app}"), (await api.get(path_to(app, "web"))).json
     reply = await api.patch(path_to(app, "web"), {"metadata": {"labels": {"never": "seen"}}, "user": "5", **body})
     assert named in assert_cf_error(reply, 422, 10008, "CF-UnprocessableEntity")
@@ -244,8 +278,10 @@ async def test_user_names_are_a_setting(settings: Settings, operator_token: str,
     app = await make_app("web")
     async with running(replace(settings, user_ids=("admin=0", "cnb=1000")), token=operator_token) as served:
         path = f"/v3/apps/{app}/processes/web"
-        assert (await served.patch(path, {"user": "cnb"})).json["user"] == "1000"
+        assert (await served.patch(path, {"user": "cnb"})).json["user"] == "cnb"
         assert (await served.patch(path, {"user": "0"})).json["user"] == "0"
+        assert (await served.patch(path, {"user": "1000"})).json["user"] == "1000"
+        assert (await served.patch(path, {"user": "1000"})).json["user"] == "1000"
         reply = await served.patch(path, {"user": "vcap"})
         assert "'admin', 'cnb'" in assert_cf_error(reply, 422, 10008, "CF-UnprocessableEntity")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import local_stack
-from tests.bench import cluster, instances, measuring, scale, visibility, writes
+from tests.bench import cluster, hostile, instances, measuring, scale, visibility, writes
 from tests.bench.load import CONNECTIONS, LoadFailed
 from tests.bench.programs import ProgramFailed
 from tests.bench.report import Row, conditions, table
@@ -31,6 +31,11 @@ def _cluster(directory: Path, seconds: int) -> list[Row]:
 def _writes(directory: Path, seconds: int) -> list[Row]:
     with local_stack(directory, nodes=writes.NODES, metrics=True) as stack:
         return asyncio.run(_collect(writes.measure(stack, seconds)))
+
+
+def _hostile(directory: Path, seconds: int) -> list[Row]:
+    with local_stack(directory, nodes=1) as stack:
+        return asyncio.run(_collect(hostile.measure(stack, seconds)))
 
 
 def _scale(directory: Path, seconds: int) -> list[Row]:
@@ -49,6 +54,7 @@ def _measuring(_directory: Path, _seconds: int) -> list[Row]:
 PARTS: dict[str, Part] = {
     "cluster": _cluster,
     "writes": _writes,
+    "hostile": _hostile,
     "scale": _scale,
     "visibility": _visibility,
     "measuring": _measuring,

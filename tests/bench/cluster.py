@@ -9,6 +9,7 @@ import aiohttp
 import orjson
 
 from deploy.local.stack import Stack
+from service.model.derive import process_guid
 from tests.bench import instances, population, programs, stalls
 from tests.bench.load import CONNECTIONS, Target, in_turns, wrk
 from tests.bench.programs import Service, get, serving
@@ -151,7 +152,7 @@ async def _freshness(bench: Sides, service: Service) -> Row:
     async with aiohttp.ClientSession(service.url, headers=headers) as session:
         for n in random.Random(2).sample(range(COUNT), _CHANGES):
             meta = population.manifest(n, NAMESPACES)["metadata"]
-            guid = population.process_guid(n, NAMESPACES)
+            guid = process_guid(meta["namespace"], population.app_guid(n), population.process_type(n))
             await bench.kube.patch(meta["namespace"], meta["name"], {"spec": {"replicas": 1}})
             patched = time.perf_counter()
             while True:

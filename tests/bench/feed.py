@@ -12,7 +12,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from service.cluster.watch import INITIAL_EVENTS_END
+from service.cluster.collection import INITIAL_EVENTS_END
 from tests.bench import population
 
 _BATCH = 64

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import orjson
 
+from service.model.derive import process_guid
 from tests.bench import population, programs, stalls
 from tests.bench.load import CONNECTIONS, Sample, in_turns
 from tests.bench.programs import Service, get, serving
@@ -107,7 +108,7 @@ def _instances(body: bytes) -> Iterator[dict[str, object]]:
 
 async def _stats(bench: Sides, service: Service, n: int, namespaces: int, connections: int) -> list[Row]:
     app, space = population.app_guid(n), population.namespace(n, namespaces)
-    guid = population.process_guid(n, namespaces)
+    guid = process_guid(space, app, population.process_type(n))
     selected = f"namespaces/{space}/pods?labelSelector={_quoted(KEYS.app_guid)}%3D{app}"
     targets = {
         "ours": bench.ours(service, f"/v3/processes/{guid}/stats"),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from service.api.routes import ROUTES
+from service.api.routes import OPERATIONS
 from service.health import Health
 from service.http.middlewares import measure as measuring
 from service.metrics.catalogue import measure_process, measure_requests
@@ -31,7 +31,7 @@ async def _measure() -> list[Row]:
     measure_process(metrics, Health())
     requests = measure_requests(metrics)
     request_us = await _request_us(measuring(requests))
-    for route in ROUTES:
+    for route in OPERATIONS:
         for status in _STATUSES:
             requests.series(route.method, route.path).observe(status, 0.001)
     took = []

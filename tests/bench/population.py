@@ -6,8 +6,6 @@ from typing import Any
 
 import orjson
 
-from service.model import derive
-from service.model.process import Key
 from tests.support.kube import KEYS, deployment
 
 FIRST_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
@@ -27,14 +25,6 @@ def process_type(n: int) -> str:
 def namespace(n: int, namespaces: int) -> str:
     """Ten in a row share one, so that an app is in one place."""
     return f"space-{n // 10 % namespaces:04}"
-
-
-def key(n: int, namespaces: int) -> Key:
-    return namespace(n, namespaces), app_guid(n), process_type(n)
-
-
-def process_guid(n: int, namespaces: int) -> str:
-    return derive.process_guid(*key(n, namespaces))
 
 
 def namespace_labels(name: str) -> dict[str, str]:

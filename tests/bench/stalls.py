@@ -22,8 +22,8 @@ import msgspec
 import uvloop
 
 from service import settings, telemetry
+from service.cluster.collection import Gone
 from service.cluster.feeds import DeploymentFeed
-from service.cluster.watch import Gone
 from service.http.keys import HEALTH
 from tests.bench import programs
 from tests.bench.programs import Program
@@ -118,13 +118,13 @@ async def _serve() -> None:
     stopwatch = Stopwatch()
     ticking = asyncio.create_task(stopwatch.run())
     expire = asyncio.Event()
-    put = DeploymentFeed.put
+    upsert = DeploymentFeed.upsert
 
-    def put_or_expire(feed: DeploymentFeed, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+    def upsert_or_expire(feed: DeploymentFeed, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
         if expire.is_set():
             expire.clear()
             raise Gone
-        return put(feed, uid, version, raw)
+        return upsert(feed, uid, version, raw)
 
     async def is_ready() -> bool:
         return api.application[HEALTH].ready
@@ -133,7 +133,7 @@ async def _serve() -> None:
     telemetry.configure_logging(configured.log_level)
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    with patch.object(DeploymentFeed, "put", put_or_expire):
+    with patch.object(DeploymentFeed, "upsert", upsert_or_expire):
         async with running(configured, ready=False) as api:
             print(api.url, api.management_url, flush=True)
             # Putting the parts together before anyone could ask is not what the bar is about: the tick it lies in ends.

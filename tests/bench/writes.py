@@ -14,11 +14,12 @@ import msgspec
 import orjson
 
 from deploy.local.stack import Stack
-from service.api.bodies import parse_scale, parse_update
+from service.api.resources.processes.bodies import parse_scale, parse_update
 from service.cluster.workloads import PATCH_QUERY, STRATEGIC_MERGE
-from service.model.changes import Change, Live
-from service.model.derive import derive_workload
+from service.model.changes import Change
+from service.model.derive import derive_workload, process_guid
 from service.model.manifests import Deployment
+from service.model.snapshots import Snapshot
 from tests.bench import population, requests
 from tests.bench.load import CONNECTIONS, Sample, Target, in_turns, wrk
 from tests.bench.programs import Service, serving
@@ -75,11 +76,11 @@ async def measure(stack: Stack, seconds: int) -> AsyncIterator[Row]:
     """Findings, each as soon as it is made."""
     async with sides(stack, seconds) as bench:
         await populate(bench.kube, NAMESPACES, (paused(n) for n in range(COUNT)))
-        live = await _live(bench)
+        snapshot = await _snapshot(bench)
         # Reviews are not what is counted here, and none is to expire meanwhile.
         async with serving(stack.directory, {**bench.environ, "REVIEW_TTL_S": "3600"}) as service:
             for kind in _KINDS:
-                targets = {"ours": _ours(bench, service, kind), "theirs": _theirs(bench, live, kind)}
+                targets = {"ours": _ours(bench, service, kind), "theirs": _theirs(bench, snapshot, kind)}
                 # The first write of a process makes its row; all others find one.
                 await wrk(targets["ours"], 2 * seconds)
                 for connections in (1, CONNECTIONS):
@@ -97,13 +98,13 @@ def paused(n: int) -> dict[str, Any]:
 
 
 def guid(n: int) -> str:
-    return population.process_guid(n, NAMESPACES)
+    return process_guid(population.namespace(n, NAMESPACES), population.app_guid(n), population.process_type(n))
 
 
-async def _live(bench: Sides) -> Live:
+async def _snapshot(bench: Sides) -> Snapshot:
     """A Deployment to make patches for: those of the others are the same."""
     found = await bench.kube.request("GET", deployment_path(0, NAMESPACES))
-    return Live(derive_workload(msgspec.convert(found, Deployment), KEYS), found, 0, KEYS)
+    return Snapshot(derive_workload(msgspec.convert(found, Deployment), KEYS), found, 0, KEYS)
 
 
 def _documents(kind: _Kind, seed: str) -> Sequence[tuple[int, dict[str, Any]]]:
@@ -122,10 +123,10 @@ def _ours(bench: Sides, service: Service, kind: _Kind) -> Target:
     )
 
 
-def _theirs(bench: Sides, live: Live, kind: _Kind) -> Target:
+def _theirs(bench: Sides, snapshot: Snapshot, kind: _Kind) -> Target:
     """What the service would send, but for the guard: whoever patches by hand names no version."""
     documents = _documents(kind, "theirs")
-    patches = (kind.parse(document).patch(live) for _, document in documents)
+    patches = (kind.parse(document).patch(snapshot) for _, document in documents)
     return Target(
         bench.stack.control_plane.server,
         [f"{deployment_path(n, NAMESPACES)}?{urlencode(PATCH_QUERY)}" for n, _ in documents],

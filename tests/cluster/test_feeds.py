@@ -5,12 +5,13 @@ from typing import Any
 import orjson
 from msgspec.json import decode
 
-from service.cluster.feeds import DeploymentFeed, PodFeed
+from service.cluster.feeds import DeploymentFeed, PodFeed, ReplicaSetFeed
 from service.model.derive import derive_workload
 from service.model.index import Index
 from service.model.labels import Keys
 from service.model.manifests import Deployment
-from service.model.pods import PodIndex
+from service.model.pod_index import PodIndex
+from service.model.pods import State
 from tests.support.kube import deployment
 
 
@@ -32,36 +33,42 @@ def raw_pod(uid: str, version: int) -> bytes:
             "namespace": "space",
             "resourceVersion": str(version),
             "creationTimestamp": "2026-01-01T00:00:00Z",
-            "labels": {"pod-template-hash": "abc"},
-            "ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc", "controller": True}],
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc", "uid": "rs", "controller": True}],
         },
         "spec": {"containers": [{"name": "application"}]},
     }
     return orjson.dumps(pod)
 
 
+def raw_replica_set(**spec: Any) -> bytes:
+    owner = {"kind": "Deployment", "name": "web", "uid": "web", "controller": True}
+    meta = {"uid": "rs", "name": "web-abc", "namespace": "space", "ownerReferences": [owner]}
+    template = {"spec": {"containers": [{"name": "application"}]}}
+    return orjson.dumps({"metadata": meta, "spec": {"template": template, **spec}})
+
+
 def test_a_list_does_not_undo_an_answer_that_is_ahead_of_it() -> None:
     index, pods = Index(), PodIndex()
     deployment_feed, pod_feed = DeploymentFeed(index, Keys()), PodFeed(pods)
-    deployment_feed.take(raw_deployment("late", 150), as_of=200)
-    pod_feed.take(raw_pod("late", 150), as_of=200)
+    deployment_feed.accept_answer(raw_deployment("late", 150), as_of=200)
+    pod_feed.accept_answer(raw_pod("late", 150), as_of=200)
     for feed in (deployment_feed, pod_feed):
-        feed.reach(140, listed=True)
+        feed.advance(140, listed=True)
         list(feed.retain(set()))
     assert len(index.processes) == len(pods) == 1
     # Its own event is older than the answer, and no loss; what is behind that counts again.
-    deployment_feed.put("late", 150, raw_deployment("late", 150))
-    pod_feed.put("late", 150, raw_pod("late", 150))
+    deployment_feed.upsert("late", 150, raw_deployment("late", 150))
+    pod_feed.upsert("late", 150, raw_pod("late", 150))
     for feed in (deployment_feed, pod_feed):
-        feed.reach(300)
+        feed.advance(300)
     assert len(index.processes) == len(pods) == 1
 
 
 def test_what_a_later_list_does_not_have_is_gone_whatever_an_answer_said() -> None:
     index = Index()
     feed = DeploymentFeed(index, Keys())
-    feed.take(raw_deployment("gone", 150), as_of=200)
-    feed.reach(250, listed=True)
+    feed.accept_answer(raw_deployment("gone", 150), as_of=200)
+    feed.advance(250, listed=True)
     list(feed.retain(set()))
     assert len(index.processes) == 0
 
@@ -69,12 +76,12 @@ def test_what_a_later_list_does_not_have_is_gone_whatever_an_answer_said() -> No
 def test_an_answer_slow_to_come_does_not_undo_what_a_list_has_shown_meanwhile() -> None:
     index = Index()
     feed = DeploymentFeed(index, Keys())
-    feed.reach(100, listed=True)
+    feed.advance(100, listed=True)
     newer = orjson.loads(raw_deployment("web", 150))
     newer["spec"]["replicas"] = 7
-    list(feed.put("web", 150, orjson.dumps(newer)))
-    feed.take(raw_deployment("web", 140))
-    feed.reach(200, listed=True)
+    list(feed.upsert("web", 150, orjson.dumps(newer)))
+    feed.accept_answer(raw_deployment("web", 140))
+    feed.advance(200, listed=True)
     list(feed.retain({"web"}))
     process = index.find(("space", "app-web", "web"))
     assert process is not None
@@ -84,58 +91,58 @@ def test_an_answer_slow_to_come_does_not_undo_what_a_list_has_shown_meanwhile() 
 def test_a_pod_that_an_answer_has_shown_to_be_gone_does_not_come_back_with_older_events() -> None:
     pods = PodIndex()
     feed = PodFeed(pods)
-    feed.reach(90, listed=True)
-    list(feed.put("gone", 100, raw_pod("gone", 100)))
-    feed.reach(100)
-    feed.take_absence("gone", 180)
-    list(feed.put("gone", 150, raw_pod("gone", 150)))
-    feed.reach(150)
+    feed.advance(90, listed=True)
+    list(feed.upsert("gone", 100, raw_pod("gone", 100)))
+    feed.advance(100)
+    feed.accept_absence("gone", 180)
+    list(feed.upsert("gone", 150, raw_pod("gone", 150)))
+    feed.advance(150)
     assert len(pods) == 0
 
 
 def test_an_answer_slow_to_come_does_not_take_away_what_a_list_has_shown_meanwhile() -> None:
     pods = PodIndex()
     feed = PodFeed(pods)
-    feed.reach(100, listed=True)
-    list(feed.put("new", 150, raw_pod("new", 150)))
-    feed.take_absence("new", 140)
-    feed.reach(200, listed=True)
+    feed.advance(100, listed=True)
+    list(feed.upsert("new", 150, raw_pod("new", 150)))
+    feed.accept_absence("new", 140)
+    feed.advance(200, listed=True)
     list(feed.retain({"new"}))
     assert len(pods) == 1
     # Nor does one from before that list.
-    feed.take_absence("new", 190)
+    feed.accept_absence("new", 190)
     assert len(pods) == 1
 
 
 def test_a_deployment_kept_for_its_next_change_is_the_latest_known() -> None:
     feed = DeploymentFeed(Index(), Keys())
-    feed.reach(100, listed=True)
-    recent, workload = feed.recent, derive_workload(decode(raw_deployment("web", 110), type=Deployment), Keys())
-    recent.put(workload, 110, raw_deployment("web", 110))
-    list(feed.put("web", 120, raw_deployment("web", 120)))
-    feed.reach(120)
+    feed.advance(100, listed=True)
+    cache, workload = feed.cache, derive_workload(decode(raw_deployment("web", 110), type=Deployment), Keys())
+    cache.put(workload, 110, raw_deployment("web", 110))
+    list(feed.upsert("web", 120, raw_deployment("web", 120)))
+    feed.advance(120)
     # What an earlier change has left is heard of late.
-    recent.put(workload, 115, raw_deployment("web", 115))
-    kept = recent.get("web")
+    cache.put(workload, 115, raw_deployment("web", 115))
+    kept = cache.get("web")
     assert kept is not None
     assert (kept.version, orjson.loads(kept.raw)["metadata"]["resourceVersion"]) == (120, "120")
     # A list of a cluster restored from a backup: that version may never come.
-    feed.reach(50, listed=True)
-    assert recent.get("web") is None
+    feed.advance(50, listed=True)
+    assert cache.get("web") is None
 
 
 def test_a_label_taken_off_and_put_back_before_an_answer_showed_it_takes_nothing_away() -> None:
     index, pods = Index(), PodIndex()
     deployment_feed, pod_feed = DeploymentFeed(index, Keys()), PodFeed(pods)
     for feed in (deployment_feed, pod_feed):
-        feed.reach(100, listed=True)
-    deployment_feed.take(raw_deployment("web", 180), as_of=200)
-    pod_feed.take(raw_pod("web", 180), as_of=200)
+        feed.advance(100, listed=True)
+    deployment_feed.accept_answer(raw_deployment("web", 180), as_of=200)
+    pod_feed.accept_answer(raw_pod("web", 180), as_of=200)
     # The watch is late.
     list(deployment_feed.delete("web", 150))
     list(pod_feed.delete("web", 150))
-    list(deployment_feed.put("web", 180, raw_deployment("web", 180)))
-    list(pod_feed.put("web", 180, raw_pod("web", 180)))
+    list(deployment_feed.upsert("web", 180, raw_deployment("web", 180)))
+    list(pod_feed.upsert("web", 180, raw_pod("web", 180)))
     assert len(index.processes) == len(pods) == 1
     list(deployment_feed.delete("web", 210))
     list(pod_feed.delete("web", 210))
@@ -146,10 +153,63 @@ def test_what_the_answer_to_its_deletion_shows_goes_with_the_event_of_the_same_v
     index, pods = Index(), PodIndex()
     deployment_feed, pod_feed = DeploymentFeed(index, Keys()), PodFeed(pods)
     for feed in (deployment_feed, pod_feed):
-        feed.reach(100, listed=True)
+        feed.advance(100, listed=True)
     # Nothing kept it from going at once, so that this is the last of it.
-    deployment_feed.take(raw_deployment("web", 150))
-    pod_feed.take(raw_pod("web", 150))
+    deployment_feed.accept_answer(raw_deployment("web", 150))
+    pod_feed.accept_answer(raw_pod("web", 150))
     list(deployment_feed.delete("web", 150))
     list(pod_feed.delete("web", 150))
     assert len(index.processes) == len(pods) == 0
+
+
+def test_a_pod_that_cannot_be_understood_hides_no_other() -> None:
+    pods = PodIndex()
+    pod_feed, set_feed = PodFeed(pods), ReplicaSetFeed(pods)
+    list(set_feed.upsert("rs", 1, raw_replica_set()))
+    for uid in ("good", "odd"):
+        list(pod_feed.upsert(uid, 100, raw_pod(uid, 100)))
+    assert [pod.uid for pod in pods.of("space", "web")] == ["good", "odd"]
+    odd = orjson.loads(raw_pod("odd", 110))
+    shapes: list[dict[str, Any]] = [
+        {"spec": {"containers": []}},
+        {"spec": {"containers": None}},
+        {"spec": {}},
+        {"status": {"containerStatuses": {"application": "running"}}},
+        {"status": {"phase": 7}},
+        {"status": {"conditions": [{"kind": "Ready"}]}},
+        {"metadata": {**odd["metadata"], "ownerReferences": "web-abc"}},
+        {"metadata": {**odd["metadata"], "ownerReferences": [{"uid": 7}]}},
+        {"metadata": {**odd["metadata"], "creationTimestamp": "yesterday"}},
+    ]
+    for version, shape in enumerate(shapes, start=110):
+        list(pod_feed.upsert("odd", version, orjson.dumps({**odd, **shape})))
+        assert [pod.uid for pod in pods.of("space", "web")] == ["good"]
+    list(pod_feed.upsert("odd", 200, raw_pod("odd", 200)))
+    assert len(pods.of("space", "web")) == 2
+
+
+def test_a_replica_set_that_cannot_be_understood_changes_nothing_of_its_pods() -> None:
+    pods = PodIndex()
+    pod_feed, set_feed = PodFeed(pods), ReplicaSetFeed(pods)
+    list(set_feed.upsert("rs", 1, orjson.dumps({"metadata": {"uid": "rs"}, "spec": None})))
+    list(pod_feed.upsert("pod", 100, raw_pod("pod", 100)))
+    assert pods.of("space", "web") == []
+    list(set_feed.upsert("rs", 2, raw_replica_set()))
+    list(set_feed.upsert("rs", 3, raw_replica_set(template={"spec": {"containers": []}})))
+    set_feed.advance(3)
+    assert len(pods.of("space", "web")) == 1
+    list(set_feed.retain(set()))
+    list(set_feed.delete("rs", 4))
+    assert len(pods.of("space", "web")) == 1
+
+
+def test_a_pod_that_is_being_deleted_is_in_the_state_that_was_chosen_for_it() -> None:
+    for state in (State.DOWN, State.STOPPING):
+        pods = PodIndex()
+        feed = PodFeed(pods, state)
+        leaving = orjson.loads(raw_pod("pod", 100))
+        leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+        list(feed.upsert("pod", 100, orjson.dumps(leaving)))
+        waiting = pods.waiting("space", "pod")
+        assert waiting is not None
+        assert waiting.state is state

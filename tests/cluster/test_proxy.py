@@ -111,7 +111,7 @@ async def test_passwords_of_a_netrc_do_not_take_the_tokens_place(
     monkeypatch.setenv("NETRC", str(netrc))
     client = await Client.connect(str(stack.service_kubeconfig), "", timeout_s=5)
     callers = client.without_identity()
-    status, _ = await callers.send("GET", "/apis/apps/v1/deployments", token=operator_token)
+    answer = await callers.send("GET", "/apis/apps/v1/deployments", token=operator_token)
     await callers.close()
     await client.close()
-    assert status == 200
+    assert answer.status == 200

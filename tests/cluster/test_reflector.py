@@ -25,7 +25,7 @@ class Objects:
         self.names: dict[str, str] = {}
         self.reached = 0
 
-    def put(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
         self.names[uid] = orjson.loads(bytes(raw))["metadata"]["name"]
         return ()
 
@@ -37,7 +37,7 @@ class Objects:
         self.names = {uid: name for uid, name in self.names.items() if uid in uids}
         return ()
 
-    def reach(self, version: int, *, listed: bool = False) -> None:
+    def advance(self, version: int, *, listed: bool = False) -> None:
         self.reached = version
 
 
@@ -45,7 +45,7 @@ class Objects:
 async def following(kubeconfig: Path, **options: object) -> AsyncIterator[tuple[Reflector, Objects]]:
     client = await Client.connect(str(kubeconfig), "", timeout_s=5)
     objects = Objects()
-    reflector = Reflector(client, DEPLOYMENTS, objects, label_selector=KEYS.app_guid, inactivity_s=75)
+    reflector = Reflector(client, DEPLOYMENTS, objects, label_selector=KEYS.app_guid, inactivity_s=90)
     for name, value in options.items():
         setattr(reflector, name, value)
     task = asyncio.create_task(reflector.run())
@@ -101,21 +101,21 @@ async def test_what_an_event_says_and_how_far_it_goes_count_from_one_moment(
     name = f"moment-{uuid4().hex[:8]}"
     behind: list[tuple[int, int]] = []
     async with following(stack.service_kubeconfig) as (_, objects):
-        put, delete = objects.put, objects.delete
+        upsert, delete = objects.upsert, objects.delete
 
         def look(version: int) -> None:
             """What whoever has the next turn finds: an answer to a write, say."""
             asyncio.get_running_loop().call_soon(lambda: behind.append((objects.reached, version)))
 
-        def put_and_look(uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
+        def upsert_and_look(uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
             look(version)
-            return put(uid, version, raw)
+            return upsert(uid, version, raw)
 
         def delete_and_look(uid: str, version: int) -> Iterable[None]:
             look(version)
             return delete(uid, version)
 
-        objects.put, objects.delete = put_and_look, delete_and_look  # type: ignore[method-assign]
+        objects.upsert, objects.delete = upsert_and_look, delete_and_look  # type: ignore[method-assign]
         await kube.create(deployment(name, space, "app"))
         await shows(objects, {name})
         await kube.delete(space, name)
@@ -127,7 +127,7 @@ async def test_what_an_event_says_and_how_far_it_goes_count_from_one_moment(
 async def test_chunked_list_does_as_well_where_lists_cannot_be_streamed(
     stack: Stack, kube: Kube, space: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.cluster.watch.LIST_CHUNK", 2)
+    monkeypatch.setattr("service.cluster.collection.LIST_CHUNK", 2)
     names = {f"chunk-{n}-{uuid4().hex[:8]}" for n in range(5)}
     for name in names:
         await kube.create(deployment(name, space, "app"))

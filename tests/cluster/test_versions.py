@@ -25,45 +25,45 @@ def test_a_version_is_a_number_or_none(text: str, number: int) -> None:
     assert version_number(text) == number
 
 
-# Wanting
+# Expecting
 
 
-def test_what_the_watch_has_told_is_not_wanted() -> None:
+def test_what_the_watch_has_told_is_not_expected() -> None:
     versions = reached(10)
-    assert not versions.want("a", 9)
-    assert not versions.want("a", 10)
-    assert not versions.want("a", 0)
-    assert dict(versions.wanted) == {}
+    assert not versions.expect("a", 9)
+    assert not versions.expect("a", 10)
+    assert not versions.expect("a", 0)
+    assert dict(versions.expected) == {}
 
 
-def test_what_is_wanted_is_so_until_the_watch_has_told_it() -> None:
+def test_what_is_expected_is_so_until_the_watch_has_told_it() -> None:
     versions = reached(10)
-    assert versions.want("a", 20)
-    assert versions.want("b", 30)
+    assert versions.expect("a", 20)
+    assert versions.expect("b", 30)
     versions.advance(19)
-    assert dict(versions.wanted) == {"a": 20, "b": 30}
+    assert dict(versions.expected) == {"a": 20, "b": 30}
     versions.advance(20)
-    assert dict(versions.wanted) == {"b": 30}
+    assert dict(versions.expected) == {"b": 30}
     versions.advance(31)
-    assert dict(versions.wanted) == {}
+    assert dict(versions.expected) == {}
     assert versions.reached == 31
 
 
-def test_the_latest_is_wanted_in_whatever_order_it_is_heard_of() -> None:
+def test_the_latest_is_expected_in_whatever_order_it_is_heard_of() -> None:
     versions = reached(10)
-    versions.want("a", 30)
-    assert versions.want("a", 20)
+    versions.expect("a", 30)
+    assert versions.expect("a", 20)
     versions.advance(25)
-    assert dict(versions.wanted) == {"a": 30}
+    assert dict(versions.expected) == {"a": 30}
 
 
 def test_an_older_version_changes_nothing() -> None:
     versions = reached(10)
-    versions.want("a", 20)
+    versions.expect("a", 20)
     versions.advance(5)
     versions.advance(10, listed=True)
     assert versions.reached == 10
-    assert dict(versions.wanted) == {"a": 20}
+    assert dict(versions.expected) == {"a": 20}
 
 
 # Answers
@@ -71,81 +71,81 @@ def test_an_older_version_changes_nothing() -> None:
 
 def test_an_answer_ahead_of_the_watch_is_news_and_events_up_to_it_are_not() -> None:
     versions = reached(10)
-    assert versions.take("uid", 20)
-    assert not versions.tell("uid", 19)
-    assert not versions.tell("uid", 20)
-    assert versions.tell("other", 11)
+    assert versions.accept_answer("uid", 20)
+    assert not versions.accept_event("uid", 19)
+    assert not versions.accept_event("uid", 20)
+    assert versions.accept_event("other", 11)
     versions.advance(19)
-    assert not versions.tell("uid", 15)
+    assert not versions.accept_event("uid", 15)
     versions.advance(20)
-    assert versions.tell("uid", 15)
+    assert versions.accept_event("uid", 15)
 
 
 def test_an_answer_behind_the_watch_or_another_answer_is_no_news() -> None:
     versions = reached(10)
-    assert not versions.take("uid", 10)
-    assert not versions.take("uid", 0)
-    assert versions.take("uid", 20)
-    assert not versions.take("uid", 19)
-    assert versions.take("uid", 20)
-    assert versions.take("uid", 21)
-    assert not versions.tell("uid", 20)
+    assert not versions.accept_answer("uid", 10)
+    assert not versions.accept_answer("uid", 0)
+    assert versions.accept_answer("uid", 20)
+    assert not versions.accept_answer("uid", 19)
+    assert versions.accept_answer("uid", 20)
+    assert versions.accept_answer("uid", 21)
+    assert not versions.accept_event("uid", 20)
 
 
 def test_an_answer_older_than_what_a_list_has_told_is_no_news() -> None:
     versions = reached(10)
-    assert versions.tell("uid", 30)
-    assert not versions.take("uid", 29)
-    assert versions.take("uid", 40)
-    assert versions.take("other", 20)
+    assert versions.accept_event("uid", 30)
+    assert not versions.accept_answer("uid", 29)
+    assert versions.accept_answer("uid", 40)
+    assert versions.accept_answer("other", 20)
     versions.advance(50, listed=True)
-    assert not versions.take("uid", 50)
+    assert not versions.accept_answer("uid", 50)
 
 
 def test_a_list_that_begins_anew_tells_all_again() -> None:
     versions = reached(10)
-    assert versions.tell("uid", 30)
+    assert versions.accept_event("uid", 30)
     # The next may be of another history, and tell less.
-    assert versions.tell("uid", 30)
-    assert versions.tell("uid", 9)
+    assert versions.accept_event("uid", 30)
+    assert versions.accept_event("uid", 9)
     versions.advance(9, listed=True)
-    assert versions.take("uid", 10)
+    assert versions.accept_answer("uid", 10)
 
 
 def test_the_first_list_is_not_remembered_object_by_object() -> None:
     versions: Versions[str] = Versions()
-    assert versions.tell("uid", 30)
-    assert versions.take("uid", 20)
+    assert versions.accept_event("uid", 30)
+    assert versions.accept_answer("uid", 20)
 
 
-def test_what_an_answer_has_shown_is_not_wanted_again() -> None:
+def test_what_an_answer_has_shown_is_not_expected_again() -> None:
     versions = reached(10)
-    versions.want("a", 20)
-    versions.settle("a", 20)
-    assert dict(versions.wanted) == {}
-    assert not versions.want("a", 20)
-    assert not versions.want("a", 15)
-    assert versions.want("a", 21)
-    assert versions.want("b", 20)
+    versions.expect("a", 20)
+    versions.satisfy("a", 20)
+    assert dict(versions.expected) == {}
+    assert not versions.expect("a", 20)
+    assert not versions.expect("a", 15)
+    assert versions.expect("a", 21)
+    assert versions.expect("b", 20)
 
 
 def test_an_answer_does_not_settle_what_was_written_after_it_was_asked_for() -> None:
     versions = reached(10)
-    versions.want("a", 20)
-    asked = versions.wanted["a"]
-    versions.want("a", 25)
-    versions.settle("a", asked)
-    assert dict(versions.wanted) == {"a": 25}
-    versions.settle("a", 25)
-    versions.settle("a", 20)
-    assert not versions.want("a", 25)
+    versions.expect("a", 20)
+    asked = versions.expected["a"]
+    versions.expect("a", 25)
+    versions.satisfy("a", asked)
+    assert dict(versions.expected) == {"a": 25}
+    versions.satisfy("a", 25)
+    versions.satisfy("a", 20)
+    assert not versions.expect("a", 25)
 
 
 def test_settling_what_nobody_wants_is_no_trouble() -> None:
     versions = reached(10)
-    versions.settle("a", 0)
-    versions.settle("a", 99)
-    assert versions.want("a", 20)
+    versions.satisfy("a", 0)
+    versions.satisfy("a", 99)
+    assert versions.expect("a", 20)
 
 
 # Another history
@@ -153,19 +153,19 @@ def test_settling_what_nobody_wants_is_no_trouble() -> None:
 
 def test_a_list_from_an_earlier_version_begins_another_history() -> None:
     versions = reached(100)
-    versions.take("uid", 200)
-    versions.want("a", 300)
-    versions.want("b", 400)
-    versions.settle("b", 400)
+    versions.accept_answer("uid", 200)
+    versions.expect("a", 300)
+    versions.expect("b", 400)
+    versions.satisfy("b", 400)
     versions.advance(50, listed=True)
     assert versions.reached == 50
-    assert dict(versions.wanted) == {}
-    assert versions.take("uid", 51)
-    assert versions.tell("uid", 52)
-    assert versions.want("a", 60)
-    assert versions.want("b", 60)
+    assert dict(versions.expected) == {}
+    assert versions.accept_answer("uid", 51)
+    assert versions.accept_event("uid", 52)
+    assert versions.expect("a", 60)
+    assert versions.expect("b", 60)
     versions.advance(60)
-    assert dict(versions.wanted) == {}
+    assert dict(versions.expected) == {}
 
 
 # Waiting
@@ -173,15 +173,15 @@ def test_a_list_from_an_earlier_version_begins_another_history() -> None:
 
 async def test_nothing_to_wait_for_is_not_waited_for() -> None:
     versions = reached(10)
-    versions.want("other", 99)
+    versions.expect("other", 99)
     assert await asyncio.wait_for(versions.wait(["a", "b"], LATE), 1) == []
     assert await asyncio.wait_for(versions.wait([], LATE), 1) == []
 
 
 async def test_those_that_have_not_come_in_time_are_named() -> None:
     versions = reached(10)
-    versions.want("a", 20)
-    versions.want("b", 30)
+    versions.expect("a", 20)
+    versions.expect("b", 30)
     asyncio.get_running_loop().call_later(SOON / 2, versions.advance, 20)
     assert await versions.wait(["a", "b"], SOON * 2) == ["b"]
 
@@ -189,13 +189,13 @@ async def test_those_that_have_not_come_in_time_are_named() -> None:
 async def test_waiting_ends_when_the_last_has_come_by_whichever_way() -> None:
     versions = reached(10)
     for number, key in enumerate("abc", start=1):
-        versions.want(key, 10 + number)
+        versions.expect(key, 10 + number)
     waiting = [asyncio.create_task(versions.wait(keys, LATE)) for keys in ("a", "ab", "abc")]
     await asyncio.sleep(0)
     versions.advance(11)
     assert await asyncio.wait_for(waiting[0], 1) == []
     assert not waiting[1].done()
-    versions.settle("b", 12)
+    versions.satisfy("b", 12)
     assert await asyncio.wait_for(waiting[1], 1) == []
     assert not waiting[2].done()
     versions.advance(13)
@@ -204,11 +204,11 @@ async def test_waiting_ends_when_the_last_has_come_by_whichever_way() -> None:
 
 async def test_waiting_goes_on_for_what_is_written_meanwhile() -> None:
     versions = reached(10)
-    versions.want("a", 20)
+    versions.expect("a", 20)
     waiting = asyncio.create_task(versions.wait(["a"], LATE))
     await asyncio.sleep(0)
-    versions.want("a", 25)
-    versions.settle("a", 20)
+    versions.expect("a", 25)
+    versions.satisfy("a", 20)
     versions.advance(20)
     await asyncio.sleep(SOON)
     assert not waiting.done()
@@ -218,7 +218,7 @@ async def test_waiting_goes_on_for_what_is_written_meanwhile() -> None:
 
 async def test_another_history_lets_go_those_who_wait() -> None:
     versions = reached(100)
-    versions.want("a", 200)
+    versions.expect("a", 200)
     waiting = asyncio.create_task(versions.wait(["a"], LATE))
     await asyncio.sleep(0)
     versions.advance(50, listed=True)
@@ -227,7 +227,7 @@ async def test_another_history_lets_go_those_who_wait() -> None:
 
 async def test_one_who_goes_away_does_not_keep_the_others_waiting() -> None:
     versions = reached(10)
-    versions.want("a", 20)
+    versions.expect("a", 20)
     gone, stays = (asyncio.create_task(versions.wait(["a"], LATE)) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
@@ -240,41 +240,41 @@ async def test_one_who_goes_away_does_not_keep_the_others_waiting() -> None:
 numbers = st.integers(0, 12)
 keys = st.sampled_from("ab")
 steps = st.one_of(
-    st.tuples(st.just("want"), keys, numbers),
-    st.tuples(st.just("settle"), keys, numbers),
+    st.tuples(st.just("expect"), keys, numbers),
+    st.tuples(st.just("satisfy"), keys, numbers),
     st.tuples(st.just("advance"), st.just(""), numbers),
-    st.tuples(st.just("take"), keys, numbers),
-    st.tuples(st.just("tell"), keys, numbers),
+    st.tuples(st.just("accept_answer"), keys, numbers),
+    st.tuples(st.just("accept_event"), keys, numbers),
 )
 
 
 @settings(deadline=None)
 @given(st.lists(steps, max_size=30))
 def test_nothing_written_is_taken_for_seen_before_it_is(events: list[tuple[str, str, int]]) -> None:
-    """An oracle that keeps everything: the watch, the highest version wanted and settled of each, the latest shown."""
+    """An oracle that keeps everything: the watch, the highest version expected and satisfied, the latest shown."""
     versions: Versions[str] = Versions()
     told = 0
     heard, shown, taken, listed = ({"a": 0, "b": 0} for _ in range(4))
     for step, key, number in events:
-        if step == "want":
+        if step == "expect":
             unseen = number > max(told, shown[key])
-            assert versions.want(key, number) == unseen
+            assert versions.expect(key, number) == unseen
             if unseen:
                 heard[key] = max(heard[key], number)
-        elif step == "settle":
-            if key in versions.wanted:
+        elif step == "satisfy":
+            if key in versions.expected:
                 shown[key] = max(shown[key], number)
-            versions.settle(key, number)
-        elif step == "take":
-            assert versions.take(key, number) == (number > told and number >= max(taken[key], listed[key]))
+            versions.satisfy(key, number)
+        elif step == "accept_answer":
+            assert versions.accept_answer(key, number) == (number > told and number >= max(taken[key], listed[key]))
             taken[key] = number if number > told and number >= max(taken[key], listed[key]) else taken[key]
-        elif step == "tell":
+        elif step == "accept_event":
             later = taken[key] <= told or number > taken[key]
-            assert versions.tell(key, number) == later
+            assert versions.accept_event(key, number) == later
             listed[key] = number if later and number > told > 0 else listed[key]
         else:
             versions.advance(number)
             told = max(told, number)
         assert versions.reached == told
-        assert set(versions.wanted) == {each for each in "ab" if heard[each] > max(told, shown[each])}
+        assert set(versions.expected) == {each for each in "ab" if heard[each] > max(told, shown[each])}
         assert versions.ahead == {each for each in "ab" if taken[each] > told}

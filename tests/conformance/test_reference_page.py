@@ -129,9 +129,9 @@ async def test_every_documented_failure_has_the_documented_shape(api: Api, kube:
     assert_cf_error(replies[2][1], 404, 10010, "CF-ResourceNotFound", "App not found")
 
 
-def test_answer_pasted_in_the_readme_is_one_the_page_describes() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    pasted = orjson.loads(readme.split("```json\n")[1].split("```")[0])
+def test_answer_pasted_in_the_documentation_is_one_the_page_describes() -> None:
+    text = (Path(__file__).parents[2] / "service" / "api" / "API.md").read_text()
+    pasted = orjson.loads(text.split("```json\n")[1].split("```")[0])
     documented = bodies(PAGE)[0]
     assert documented.keys() <= pasted.keys()
     assert documented["resources"][0].keys() <= pasted["resources"][0].keys()

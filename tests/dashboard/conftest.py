@@ -1,5 +1,6 @@
 """A browser, and people with their tokens in it."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +46,8 @@ async def api(settings: Settings, operator_token: str) -> AsyncIterator[Api]:
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     if not Path(CHROMIUM).exists():
-        pytest.fail(f"{CHROMIUM} is needed for the dashboard's tests: apt-get install chromium", pytrace=False)
+        leave_out = pytest.fail if os.environ.get("REQUIRE_ALL") == "1" else pytest.skip
+        leave_out(f"{CHROMIUM} is needed to look at pages: apt-get install chromium")
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield started

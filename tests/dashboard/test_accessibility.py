@@ -4,8 +4,8 @@ from typing import Literal
 
 from playwright.async_api import expect
 
-from service.model.derive import process_guid
 from tests.dashboard.conftest import MakeApp, OpenPage
+from tests.support.kube import guid_of
 
 STARTS_FOREVER = {"local-stack/failing-probe": "startup"}
 CRASHES = {"local-stack/crash-message": "out of memory"}
@@ -51,15 +51,15 @@ FAINT = """() => {
 
 
 async def test_everything_has_a_name_and_can_be_read(
-    make_app: MakeApp, open_page: OpenPage, operator_token: str, space: str
+    make_app: MakeApp, open_page: OpenPage, operator_token: str
 ) -> None:
-    guid = process_guid(space, await make_app("web", replicas=2), "web")
+    guid = guid_of(await make_app("web", replicas=2), "web")
     page = await open_page(operator_token)
     states = {
         "well": guid,
-        "some": process_guid(space, await make_app("web", replicas=2, pod_annotations=STARTS_FOREVER), "web"),
-        "bad": process_guid(space, await make_app("web", replicas=2, pod_annotations=CRASHES), "web"),
-        "none": process_guid(space, await make_app("web"), "web"),
+        "some": guid_of(await make_app("web", replicas=2, pod_annotations=STARTS_FOREVER), "web"),
+        "bad": guid_of(await make_app("web", replicas=2, pod_annotations=CRASHES), "web"),
+        "none": guid_of(await make_app("web"), "web"),
     }
     # Each colour a state has is on some page before the pages are looked at.
     for level, of in states.items():
@@ -104,10 +104,8 @@ async def test_keyboard_alone_is_enough(make_app: MakeApp, open_page: OpenPage, 
     await expect(page.get_by_text("1–1 of 1 process")).to_be_visible()
 
 
-async def test_nothing_is_cut_off_on_a_phone(
-    make_app: MakeApp, open_page: OpenPage, operator_token: str, space: str
-) -> None:
-    guid = process_guid(space, await make_app("web", replicas=1), "web")
+async def test_nothing_is_cut_off_on_a_phone(make_app: MakeApp, open_page: OpenPage, operator_token: str) -> None:
+    guid = guid_of(await make_app("web", replicas=1), "web")
     page = await open_page(operator_token, width=390)
     for path in ("/", "/ui/apps", "/ui/spaces", f"/ui/processes/{guid}", f"/ui/processes/{guid}/scale?instances=2"):
         await page.goto(path)

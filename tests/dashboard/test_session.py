@@ -8,55 +8,20 @@ import string
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from yarl import URL
 
 from service.dashboard.routes import ROUTES
 from service.dashboard.sessions import LARGEST, LONGEST_S, Sessions, TokenTooLarge
 from service.http.keys import ACCESS
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.dashboard.conftest import MakeApp
-from tests.support.api import Api, Reply, running
-from tests.support.kube import Kube, deployment, eventually
-
-HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-SAME = {"Sec-Fetch-Site": "same-origin"}
-
-
-class Visitor:
-    """A browser without a window: it keeps cookies and follows nothing."""
-
-    def __init__(self, api: Api) -> None:
-        self.url = api.url
-        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
-
-    async def get(self, path: str, **headers: str) -> Reply:
-        return await self._ask("GET", path, None, {**HTML, **headers})
-
-    async def post(self, path: str, fields: dict[str, str], headers: dict[str, str] | None = None) -> Reply:
-        return await self._ask("POST", path, fields, {**HTML, **(SAME if headers is None else headers)})
-
-    async def _ask(self, method: str, path: str, fields: Any, headers: dict[str, str]) -> Reply:
-        url = URL(self.url + path, encoded=True)
-        async with self.session.request(method, url, data=fields, headers=headers, allow_redirects=False) as response:
-            return Reply(response.status, response.headers.copy(), await response.read())
-
-    async def sign_in(self, token: str) -> Reply:
-        reply = await self.post("/ui/sign-in", {"token": token})
-        assert reply.status == 303, reply.body
-        return reply
-
-    async def form_token(self) -> str:
-        match = re.search(rb'name="form_token" value="([^"]+)"', (await self.get("/")).body)
-        assert match is not None
-        return match[1].decode()
+from tests.support.api import Api, running
+from tests.support.kube import Kube, deployment, eventually, guid_of
+from tests.support.visitor import HTML, SAME, Visitor
 
 
 @pytest.fixture
@@ -70,6 +35,18 @@ async def visitor(api: Api) -> AsyncIterator[Visitor]:
 async def user(visitor: Visitor, operator_token: str) -> Visitor:
     await visitor.sign_in(operator_token)
     return visitor
+
+
+async def test_process_is_shown_to_who_may_get_it_and_not_list(
+    api: Api, kube: Kube, visitor: Visitor, space: str, make_app: MakeApp
+) -> None:
+    app = await make_app("web", "worker")
+    role = await kube.create_role({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]})
+    await visitor.sign_in(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
+    reply = await visitor.get(f"/ui/processes/{guid_of(app, 'web')}")
+    assert reply.status == 200
+    # What else the app has is a list.
+    assert guid_of(app, "worker").encode() not in reply.body
 
 
 @pytest.mark.parametrize(
@@ -146,9 +123,9 @@ async def test_static_files_are_kept_by_what_is_in_them(api: Api, visitor: Visit
     ids=str,
 )
 async def test_forms_of_other_pages_are_refused(
-    api: Api, make_app: MakeApp, user: Visitor, headers: dict[str, str], space: str
+    api: Api, make_app: MakeApp, user: Visitor, headers: dict[str, str]
 ) -> None:
-    guid = process_guid(space, await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     fields = {"instances": "3", "form_token": await user.form_token()}
     reply = await user.post(f"/ui/processes/{guid}/scale", fields, headers)
     assert reply.status == 403
@@ -159,9 +136,9 @@ async def test_forms_of_other_pages_are_refused(
 
 
 async def test_forms_without_the_sessions_own_token_are_refused(
-    api: Api, make_app: MakeApp, user: Visitor, operator_token: str, space: str
+    api: Api, make_app: MakeApp, user: Visitor, operator_token: str
 ) -> None:
-    guid = process_guid(space, await make_app("web"), "web")
+    guid = guid_of(await make_app("web"), "web")
     other = Visitor(api)
     await other.sign_in(operator_token)
     foreign = await other.form_token()
@@ -204,7 +181,7 @@ async def test_signing_in_leads_to_pages_of_ours_only(visitor: Visitor, operator
 
 async def test_refused_tokens_begin_no_session(api: Api, visitor: Visitor, kube: Kube) -> None:
     nobody = await kube.token_of_new_user()
-    for token, status in (("", 401), ("nonsense", 401), (nobody, 403), ("x" * 20_000, 401)):
+    for token, status in (("", 401), ("nonsense", 401), (nobody, 403), ("x" * 16_000, 401), ("x" * 20_000, 413)):
         reply = await visitor.post("/ui/sign-in", {"token": token})
         assert reply.status == status
         assert "Set-Cookie" not in reply.headers
@@ -265,7 +242,7 @@ async def test_pods_without_the_label_are_said_to_be_unknown(api: Api, kube: Kub
     manifest = deployment("bare", space, app, replicas=2)
     del manifest["spec"]["template"]["metadata"]["labels"]["cloudfoundry.org/app-guid"]
     await kube.create(manifest)
-    guid = process_guid(space, app, "web")
+    guid = guid_of(app, "web")
 
     async def shown() -> bool:
         return (await user.get(f"/ui/processes/{guid}")).status == 200
@@ -277,9 +254,9 @@ async def test_pods_without_the_label_are_said_to_be_unknown(api: Api, kube: Kub
     assert b"not known" in (await user.get(f"/?app_guids={app}")).body
 
 
-async def test_json_is_what_the_api_says(api: Api, make_app: MakeApp, user: Visitor, space: str) -> None:
+async def test_json_is_what_the_api_says(api: Api, make_app: MakeApp, user: Visitor) -> None:
     app = await make_app("web", "worker")
-    guid = process_guid(space, app, "web")
+    guid = guid_of(app, "web")
     for page, path in (
         (f"/ui/json/processes?app_guids={app}&page=1&per_page=50", f"/v3/processes?app_guids={app}&page=1&per_page=50"),
         (f"/ui/json/processes/{guid}", f"/v3/processes/{guid}"),
@@ -299,7 +276,7 @@ async def test_whatever_is_named_is_shown_as_text(
     await api.patch(
         f"/v3/apps/{app}/processes/web", {"metadata": {"annotations": {"note": "<img src=x onerror=alert(1)>"}}}
     )
-    page = (await user.get(f"/ui/processes/{process_guid(space, app, 'web')}")).body
+    page = (await user.get(f"/ui/processes/{guid_of(app, 'web')}")).body
     assert b"&lt;script&gt;" in page
     assert b"&lt;img" in page
     assert b"<img" not in page
@@ -318,10 +295,8 @@ async def test_a_defect_is_a_page_that_tells_nothing(user: Visitor, monkeypatch:
     assert b"secret" not in reply.body
 
 
-async def test_without_authentication_everybody_looks_and_nobody_changes(
-    settings: Settings, make_app: MakeApp, space: str
-) -> None:
-    guid = process_guid(space, await make_app("web"), "web")
+async def test_without_authentication_everybody_looks_and_nobody_changes(settings: Settings, make_app: MakeApp) -> None:
+    guid = guid_of(await make_app("web"), "web")
     async with running(replace(settings, authentication="none")) as served:
         visitor = Visitor(served)
         assert (await visitor.get(f"/ui/processes/{guid}")).status == 200

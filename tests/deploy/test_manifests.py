@@ -78,7 +78,7 @@ def test_ports_are_those_the_service_listens_on(
     assert {variables["HOST"], variables["MANAGEMENT_HOST"]} == {"0.0.0.0"}  # noqa: S104 - in a Pod of its own
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert container[probe]["httpGet"]["port"] == "management"
-    # The README's port-forward.
+    # The port-forward of deploy/OPERATING.md.
     (port,) = of_kind(objects, "Service")["processes"]["spec"]["ports"]
     assert (port["port"], port["targetPort"]) == (8080, "http")
 

@@ -19,10 +19,9 @@ import pytest
 from deploy.local import binaries
 from deploy.local.ports import PortBlock
 from deploy.local.stack import Stack
-from service.model.derive import process_guid
 from tests.deploy import kubelet
 from tests.deploy.overlays import OVERLAYS, PASSWORD, of_kind, render
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 NAMESPACE = "processes"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -224,7 +223,7 @@ async def test_process_of_the_pod_serves_reads(pod: Pod, kube: Kube, space: str,
                 assert response.status == 200
                 return [each["guid"] for each in (await response.json())["resources"]]
 
-        assert await eventually(shown) == [process_guid(space, app, "web")]
+        assert await eventually(shown) == [guid_of(app, "web")]
     async with aiohttp.ClientSession() as session, session.get(url) as response:
         assert response.status == 401
 

@@ -12,17 +12,17 @@ import pytest
 import yaml
 
 from deploy.local.stack import Stack
+from service.health import INSTANCE_WATCHES
 from service.http.keys import HEALTH
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.deploy.overlays import DEPLOY, of_kind
 from tests.support.api import Api, assert_cf_error, running
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 ROLES = of_kind(list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text())), "ClusterRole")
 RULES: list[dict[str, Any]] = ROLES["processes"]["rules"]
 
-WATCHED = ["deployments", "namespaces", "pods"]
+WATCHED = ["deployments", "namespaces", "pods", "replicasets"]
 REVIEWED = ["tokenreviews", "subjectaccessreviews"]
 USAGE = "pods of metrics.k8s.io"
 
@@ -86,7 +86,7 @@ async def test_without_a_watch_it_is_not_ready_and_says_so(without: Without, res
 
         await eventually(others_are_synced)
         assert not health.ready
-        if resource == "pods":
+        if resource in INSTANCE_WATCHES:
             # Processes can be told without them, their instances cannot.
             assert (await api.get("/v3/processes")).status == 200
             reply = await api.get("/v3/processes?embed=process_instances")
@@ -130,6 +130,6 @@ async def test_built_in_roles_lack_only_the_way_into_the_api(api: Api, kube: Kub
     user = api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
 
     async def seen() -> bool:
-        return await user.guids("/v3/processes") == [process_guid(space, app, "web")]
+        return await user.guids("/v3/processes") == [guid_of(app, "web")]
 
     await eventually(seen)

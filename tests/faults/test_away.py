@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 
 from deploy.local.stack import Stack
+from service.model.process import Metadata
 from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load
 from tests.conftest import new_database
-from tests.model.builders import metadata
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.kube import Kube, deployment, eventually
 from tests.support.metrics import scrape
@@ -51,7 +51,7 @@ async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
     async with running(fragile_settings, token=token) as api:
         space, app = await an_app(api, fragile_kube)
         async with connected(fragile_settings.database_url, 5) as connection:
-            await load(connection, [metadata(app, namespace=space, labels={"kept": "yes"})])
+            await load(connection, [Metadata(namespace=space, app_guid=app, type="web", labels={"kept": "yes"})])
         path = f"/v3/apps/{app}/processes"
         fresh = await api.get(path)
         assert fresh.json["resources"][0]["metadata"]["labels"] == {"kept": "yes"}
@@ -86,7 +86,7 @@ async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
 
         await eventually(healed, 20)
         async with connected(fragile_settings.database_url, 5) as connection:
-            await load(connection, [metadata(app, namespace=space, labels={"after": "yes"})])
+            await load(connection, [Metadata(namespace=space, app_guid=app, type="web", labels={"after": "yes"})])
         assert (await api.get(path)).json["resources"][0]["metadata"]["labels"] == {"after": "yes"}
 
 

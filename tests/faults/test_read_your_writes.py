@@ -95,15 +95,17 @@ async def test_a_late_watch_is_not_waited_for_long(api: Api, relay: Relay, reade
 
 
 async def test_a_termination_is_read_on_the_other_replica_at_once(
-    api: Api, relay: Relay, reader: Api, app: str
+    api: Api, kube: Kube, space: str, relay: Relay, reader: Api, app: str
 ) -> None:
     path = f"/v3/apps/{app}/processes/web"
+    # What is deleted counts until it is gone: nothing takes its place.
+    await kube.limit_pods(space, 2)
     assert (await api.delete(f"{path}/instances/0")).status == 204
-    assert (await reader.get(f"{path}/stats")).json["resources"][0]["state"] == "STOPPING"
+    assert (await reader.get(f"{path}/stats")).json["resources"][0]["details"] == "The Pod is being deleted"
     relay.hold("pods")
     assert (await api.delete(f"{path}/instances/1")).status == 204
     reply = await reader.get(f"{path}/stats")
-    assert [row["state"] for row in reply.json["resources"]] == ["STOPPING", "STOPPING"]
+    assert [row["details"] for row in reply.json["resources"]] == ["The Pod is being deleted"] * 2
     assert "Warning" not in reply.headers
     relay.let_go()
 
@@ -163,6 +165,46 @@ async def test_indices_of_another_replica_are_kept_while_the_watch_is_late(
         return bool(report["watches"]["pods"]["connected"])
 
     await eventually(caught_up)
+
+
+@pytest.mark.parametrize("kinds", [("replicasets",), ("deployments",)], ids=str)
+async def test_a_rollout_that_the_other_replica_hears_of_late_moves_no_index(
+    api: Api, kube: Kube, space: str, relay: Relay, reader: Api, app: str, kinds: tuple[str, ...]
+) -> None:
+    path = f"/v3/apps/{app}/processes/web"
+    old = [row["instance_guid"] for row in (await api.get(f"{path}/stats")).json["resources"]]
+    for kind in kinds:
+        relay.hold(kind)
+    stuck = {"metadata": {"annotations": {"local-stack/failing-probe": "startup"}}}
+    await kube.patch(space, "web", {"spec": {"template": stuck}})
+
+    async def one_is_new() -> bool:
+        rows = (await api.get(f"{path}/stats")).json["resources"]
+        return sorted(row["state"] for row in rows) == ["RUNNING", "STARTING"]
+
+    await eventually(one_is_new)
+    agreed = [row["instance_guid"] for row in (await api.get(f"{path}/stats")).json["resources"]]
+    # Which of two of one second is the younger, their uids decide. The other is where it was.
+    assert [before == after for before, after in zip(old, agreed, strict=True)].count(True) == 1
+    for _ in range(5):
+        for replica in (reader, api):
+            rows = (await replica.get(f"{path}/stats")).json["resources"]
+            assert [row["instance_guid"] for row in rows] == agreed
+    # Back to what it was: that is the newest again, and the one that is stuck is outdated.
+    await kube.patch(
+        space, "web", {"spec": {"template": {"metadata": {"annotations": {"local-stack/failing-probe": None}}}}}
+    )
+
+    async def back() -> bool:
+        rows = (await api.get(f"{path}/stats")).json["resources"]
+        return [row["instance_guid"] for row in rows] == old
+
+    await eventually(back)
+    for _ in range(5):
+        for replica in (reader, api):
+            rows = (await replica.get(f"{path}/stats")).json["resources"]
+            assert [row["instance_guid"] for row in rows] == old
+    relay.let_go()
 
 
 async def test_when_nothing_helps_the_answer_says_how_old_it_is(api: Api, relay: Relay, reader: Api, app: str) -> None:

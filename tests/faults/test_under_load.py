@@ -4,9 +4,8 @@ import asyncio
 import random
 from uuid import uuid4
 
-from service.model.derive import process_guid
 from tests.support.api import Api
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 
 WRITERS, TURNS = 6, 25
 
@@ -15,7 +14,7 @@ async def test_nothing_is_lost_doubled_or_left_over(api: Api, kube: Kube, space:
     lasting = [str(uuid4()) for _ in range(20)]
     for n, app in enumerate(lasting):
         await kube.create(deployment(f"lasting-{n}", space, app))
-    expected = {process_guid(space, app, "web") for app in lasting}
+    expected = {guid_of(app, "web") for app in lasting}
     query = f"/v3/processes?space_guids={space}&per_page=3"
 
     async def all_there() -> bool:
@@ -36,7 +35,7 @@ async def test_nothing_is_lost_doubled_or_left_over(api: Api, kube: Kube, space:
             if source.random() < 0.7:
                 await kube.delete(space, name)
             else:
-                kept.add(process_guid(space, app, "web"))
+                kept.add(guid_of(app, "web"))
 
     async def read(order: str) -> int:
         walks = 0

@@ -15,13 +15,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes_asyncio.client import Configuration
+from structlog.testing import capture_logs
 
 from service.cluster.client import Client
+from service.cluster.collection import INITIAL_EVENTS_END
 from service.cluster.feeds import DeploymentFeed
-from service.cluster.watch import INITIAL_EVENTS_END, Reflector
-from service.model.collection import Slice
+from service.cluster.watch import Reflector
 from service.model.index import Index
 from service.model.labels import Keys
+from service.model.selection import Slice
 from tests.cluster.test_reflector import Objects
 from tests.support.kube import deployment, eventually
 
@@ -53,13 +55,18 @@ class Stream:
 
 @asynccontextmanager
 async def scripted(
-    *turns: Turn, inactivity_s: float = 5, consumer: Any = None
+    *turns: Turn, inactivity_s: float = 5, consumer: Any = None, latest: int = 1000
 ) -> AsyncIterator[tuple[Reflector, Any, list[dict[str, str]]]]:
-    """A reflector fed by these turns; the last one goes on for ever. Yields it, its consumer, and the queries asked."""
+    """A reflector fed by these turns; the last one goes on for ever. Yields it, its consumer, and the queries asked.
+
+    `latest` is the version that the cluster says it is at when it is asked for that alone, between the turns.
+    """
     asked: list[dict[str, str]] = []
     released = asyncio.Event()
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if request.query.get("limit") == "1":
+            return web.json_response({"metadata": {"resourceVersion": str(latest)}, "items": []})
         asked.append(dict(request.query))
         stream = Stream(request)
         last = len(asked) >= len(turns)
@@ -208,27 +215,58 @@ async def test_errors_but_for_410_are_answered_with_a_new_list_too() -> None:
         assert "resourceVersion" not in asked[2]
 
 
-async def test_silent_connection_is_given_up() -> None:
-    async def silent(request: web.Request, stream: Stream) -> None:
-        await first_list(request, stream)
-        await asyncio.sleep(3)
-
-    async with scripted(silent, resumed, inactivity_s=0.3) as (reflector, objects, _):
-        await has(objects, "a", "c")
-        assert reflector.state.restarts >= 1
+async def nothing(_: web.Request, stream: Stream) -> None:
+    await stream.raw(b"")
+    await asyncio.sleep(3)
 
 
-async def test_resuming_into_silence_lists_anew() -> None:
-    """A cluster restored from a backup says nothing up to the version we ask to go on from, not even bookmarks."""
+async def dead(request: web.Request, stream: Stream) -> None:
+    """A connection on which nothing comes any more, though something happens."""
+    await first_list(request, stream)
+    await asyncio.sleep(3)
 
-    async def nothing(request: web.Request, stream: Stream) -> None:
-        await stream.raw(b"")
-        await asyncio.sleep(3)
 
-    async with scripted(first_list, nothing, second_list, inactivity_s=0.3) as (reflector, objects, asked):
+async def test_dead_connection_loses_nothing() -> None:
+    async with scripted(dead, resumed, inactivity_s=0.3) as (reflector, objects, asked):
         await has(objects, "a", "c")
         assert asked[1]["resourceVersion"] == "11"
-        assert "resourceVersion" not in asked[2]
+        assert reflector.state.relists == 0
+
+
+async def test_watch_with_nothing_to_tell_is_no_trouble() -> None:
+    """kube-apiserver sends no bookmark for the version at which a watch began, for as long as nothing changes."""
+    turns = (dead, nothing, nothing, nothing, resumed)
+    with capture_logs() as logged:
+        async with scripted(*turns, inactivity_s=0.3) as (reflector, objects, asked):
+            await has(objects, "a", "c")
+            assert [query.get("resourceVersion") for query in asked[1:]] == ["11"] * 4
+            assert (reflector.state.restarts, reflector.state.relists, reflector.state.failure) == (0, 0, "")
+    assert {entry["log_level"] for entry in logged} <= {"debug", "info"}
+
+
+async def test_list_that_stops_midway_is_begun_anew() -> None:
+    async def stopped(_: web.Request, stream: Stream) -> None:
+        await stream.event("ADDED", "b", 1)
+        await asyncio.sleep(3)
+
+    async with scripted(stopped, second_list, inactivity_s=0.3) as (reflector, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[1]
+        assert reflector.state.restarts == 1
+
+
+async def cut_off(request: web.Request, stream: Stream) -> None:
+    await first_list(request, stream)
+    assert request.transport is not None
+    request.transport.close()
+
+
+@pytest.mark.parametrize("last_seen_of_it", [dead, cut_off])
+async def test_cluster_behind_what_was_seen_of_it_is_listed_anew(last_seen_of_it: Turn) -> None:
+    """One restored from a backup says nothing up to the version we would go on from, not even bookmarks."""
+    async with scripted(last_seen_of_it, second_list, inactivity_s=0.3, latest=10) as (reflector, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[1]
         assert reflector.state.relists == 1
 
 
@@ -284,7 +322,7 @@ async def test_lines_longer_than_any_buffer_come_through() -> None:
 
 
 def served(index: Index) -> list[str]:
-    return [process.workload.name for process in index.processes.page(None, Slice()).items]
+    return [process.workload.name for process in index.processes.page(None, Slice(size=100)).items]
 
 
 async def test_deployment_that_cannot_be_understood_is_skipped_and_its_old_state_not_shown() -> None:

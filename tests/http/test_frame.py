@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from service.model.derive import process_guid
 from service.settings import Settings
 from tests.support.api import Api, Reply, assert_cf_error, running
 from tests.support.apps import MakeApp
+from tests.support.kube import guid_of
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v3", "/v3/apps", "/v3/processes/", "/v3/apps/a/processes/web/nope", "//"])
@@ -91,8 +91,8 @@ async def test_host_that_is_no_host_makes_no_links(api: Api, make_app: MakeApp) 
         assert_cf_error(reply, 400, 10004, "CF-InvalidRequest")
 
 
-async def test_write_at_a_host_that_is_no_host_changes_nothing(api: Api, make_app: MakeApp, space: str) -> None:
-    path = f"/v3/processes/{process_guid(space, await make_app('web'), 'web')}"
+async def test_write_at_a_host_that_is_no_host_changes_nothing(api: Api, make_app: MakeApp) -> None:
+    path = f"/v3/processes/{guid_of(await make_app('web'), 'web')}"
     reply = await api.patch(path, {"metadata": {"labels": {"a": "b"}}}, headers={"Host": "a b"})
     assert_cf_error(reply, 400, 10004, "CF-InvalidRequest")
     reply = await api.post(f"{path}/actions/scale", {"instances": 3}, headers={"Host": "a b"})
@@ -137,15 +137,13 @@ async def test_too_many_requests_at_once_are_turned_away_for_later(settings: Set
         assert (await served.get("/v3/processes")).status == 200
 
 
-async def test_a_defect_answers_with_fixed_text(
-    api: Api, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, space: str
-) -> None:
-    guid = process_guid(space, await make_app("web"), "web")
+async def test_a_defect_answers_with_fixed_text(api: Api, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    guid = guid_of(await make_app("web"), "web")
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("postgresql://user:secret@host")
 
-    monkeypatch.setattr("service.api.handlers.present_process", broken)
+    monkeypatch.setattr("service.api.reading.encode_row", broken)
     reply = await api.get(f"/v3/processes/{guid}")
     assert_cf_error(reply, 500, 10001, "UnknownError", "An unknown error occurred.")
     assert b"secret" not in reply.body

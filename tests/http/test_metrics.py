@@ -11,12 +11,11 @@ from service import __version__
 from service.metrics import catalogue
 from service.metrics.lag import PERIOD_S
 from service.metrics.registry import Metrics
-from service.model.derive import process_guid
 from service.settings import Settings
 from service.store.database import Pool
 from tests.support.api import Api, running
 from tests.support.apps import MakeApp
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, deployment, eventually, guid_of
 from tests.support.metrics import scrape
 
 REQUESTS, DURATIONS = "cf_processes_requests_total", "cf_processes_request_duration_seconds_count"
@@ -67,7 +66,7 @@ async def test_durations_are_those_of_the_requests(api: Api, monkeypatch: pytest
     async def in_flight() -> bool:
         return (await scrape(api)).value("cf_processes_requests_in_flight") == 1
 
-    monkeypatch.setattr("service.operations.reads.Processes.get", slow)
+    monkeypatch.setattr("service.operations.reads.Reads.get", slow)
     labels = {"method": "GET", "route": "/v3/processes/{guid}"}
     before, began = await scrape(api), time.perf_counter()
     request = asyncio.create_task(api.get("/v3/processes/any"))
@@ -103,7 +102,7 @@ async def test_the_index_is_counted_with_what_is_left_out(settings: Settings, ku
 
 async def test_watches_and_the_mirror_are_seen_at_work(api: Api) -> None:
     before = await scrape(api)
-    for watch in ("deployments", "namespaces", "pods"):
+    for watch in ("deployments", "namespaces", "pods", "replicasets"):
         assert before.value("cf_processes_watch_connected", watch=watch) == 1
         assert before.value("cf_processes_watch_age_seconds", watch=watch) == 0
     assert before.value("cf_processes_kube_requests_total", verb="watch", outcome="200") >= 3
@@ -222,7 +221,7 @@ async def test_nobody_and_nothing_is_named(api: Api, make_app: MakeApp, operator
     pasted = f"/v3/processes/{operator_token}"
     for path in (
         f"/v3/apps/{app}/processes",
-        f"/v3/processes/{process_guid(space, app, 'web')}",
+        f"/v3/processes/{guid_of(app, 'web')}",
         pasted,
         f"/{operator_token}",
     ):
@@ -230,15 +229,7 @@ async def test_nobody_and_nothing_is_named(api: Api, make_app: MakeApp, operator
     await api.get(f"/v3/processes?label_selector={app}")
     await api.as_user("not-a-token-but-secret").get("/v3/processes")
     found = await scrape(api)
-    for name in (
-        app,
-        process_guid(space, app, "web"),
-        space,
-        operator_token,
-        operator_token[-40:],
-        "secret",
-        "system:",
-    ):
+    for name in (app, guid_of(app, "web"), space, operator_token, operator_token[-40:], "secret", "system:"):
         assert name not in found.text
 
 

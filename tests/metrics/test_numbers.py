@@ -1,5 +1,8 @@
 """Counts and durations as they are kept."""
 
+import operator
+from functools import reduce
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +26,9 @@ def test_a_histogram_counts_what_is_within_each_bound(values: list[float]) -> No
         "+Inf": len(values),
     }
     assert [s.value for s in family.samples if s.name.endswith("_count")] == [len(values)]
-    assert [s.value for s in family.samples if s.name.endswith("_sum")] == [sum(values)]
+    # Added up one by one: since Python 3.12 sum() makes up for what rounding loses.
+    added = reduce(operator.add, values, 0.0)
+    assert [s.value for s in family.samples if s.name.endswith("_sum")] == [added]
 
 
 def test_series_are_kept_apart_by_labels_and_outcome() -> None:

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
-from service.model.collection import CREATED_AT as BY_CREATION
-from service.model.collection import Filters, Selection, Slice
 from service.model.index import Index
 from service.model.manifests import Deployment, Namespace, PodObject
 from service.model.pods import Pod, State
 from service.model.process import SECOND, HealthCheck, Metadata, Process, Workload
+from service.model.replica_sets import ReplicaSet
+from service.model.selection import CREATED_AT as BY_CREATION
+from service.model.selection import Filters, Selection, Slice
 from service.model.selectors import Range, Requirement
 from service.model.views import Visible
 
@@ -121,6 +122,32 @@ def pod_dict(
     }
 
 
+def replica_set_dict(
+    *,
+    meta: Mapping[str, Any] | None = None,
+    template: Mapping[str, Any] | None = None,
+    replicas: int | None = 1,
+    status: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """As kube-apiserver sends it: of revision 3, with one Pod wanted and there."""
+    owner = {"kind": "Deployment", "name": "app-web", "uid": "uid-1", "controller": True}
+    return {
+        "metadata": {
+            "name": "app-web-5d9c",
+            "namespace": "space-a",
+            "uid": "rs-1",
+            "annotations": {"deployment.kubernetes.io/revision": "3"},
+            "ownerReferences": [owner],
+            **(meta or {}),
+        },
+        "spec": {
+            "replicas": replicas,
+            "template": {"spec": {"containers": [{"name": "application"}]}, **(template or {})},
+        },
+        "status": {"replicas": 1, **(status or {})},
+    }
+
+
 def decode_pod(manifest: Mapping[str, Any]) -> PodObject:
     return _decode_pod(json.dumps(manifest))
 
@@ -130,7 +157,7 @@ def pod(uid: str = "pod-1", **fields: Any) -> Pod:
     defaults: dict[str, Any] = {
         "namespace": "space-a",
         "name": uid,
-        "deployment": "app-web",
+        "replica_set": "rs-1",
         "created_at": CREATED_AT,
         "index": None,
         "state": State.RUNNING,
@@ -148,6 +175,13 @@ def pod(uid: str = "pod-1", **fields: Any) -> Pod:
     return Pod(uid=uid, **{**defaults, **fields})
 
 
+def replica_set(uid: str = "rs-1", deployment: str | None = "uid-1", **fields: Any) -> ReplicaSet:
+    """One that has Pods."""
+    return ReplicaSet(
+        uid=uid, deployment=deployment, **{"revision": 1, "container": "application", "spent": False, **fields}
+    )
+
+
 def workload(uid: str = "uid-1", **fields: Any) -> Workload:
     """Its GUID and app GUID follow its uid, so that workloads differ without being told to."""
     defaults: dict[str, Any] = {
@@ -163,8 +197,8 @@ def workload(uid: str = "uid-1", **fields: Any) -> Workload:
         "command": "",
         "user": None,
         "instances": 1,
-        "memory_in_mb": None,
-        "disk_in_mb": None,
+        "memory_in_mb": 0,
+        "disk_in_mb": 0,
         "health_check": HealthCheck("process"),
         "readiness_health_check": HealthCheck("process"),
         "revision_guid": None,

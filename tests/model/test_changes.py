@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from service.model.changes import Live, Patch, Scale, Update
+from service.errors import UnprocessableEntity
+from service.model.changes import Scale, Update
 from service.model.derive import DEFAULT_CONTAINER, derive_workload
+from service.model.edits import User
 from service.model.labels import Keys
 from service.model.probes import CheckChange
 from service.model.process import MetadataChange, Workload
+from service.model.snapshots import Patch, Snapshot
 from tests.model.builders import decode, deployment_dict
 from tests.model.kubernetes import patched
 
@@ -21,8 +24,8 @@ KEYS = Keys()
 SECRET = "s3cret-value"
 
 
-def live_of(manifest: Mapping[str, Any]) -> Live:
-    return Live(derived(manifest), manifest, int(manifest["metadata"]["resourceVersion"]), KEYS)
+def snapshot_of(manifest: Mapping[str, Any]) -> Snapshot:
+    return Snapshot(derived(manifest), manifest, int(manifest["metadata"]["resourceVersion"]), KEYS)
 
 
 def derived(manifest: Mapping[str, Any]) -> Workload:
@@ -30,8 +33,8 @@ def derived(manifest: Mapping[str, Any]) -> Workload:
 
 
 def after(manifest: Mapping[str, Any], change: Scale | Update, write_id: str | None = None) -> dict[str, Any]:
-    live = live_of(manifest)
-    return patched(manifest, live.guarded(change.patch(live), write_id))
+    snapshot = snapshot_of(manifest)
+    return patched(manifest, snapshot.guarded(change.patch(snapshot), write_id))
 
 
 def containers_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -57,7 +60,7 @@ A, APPLICATION, Z = ({"name": name, "image": f"registry.test/{name}:1"} for name
 )
 @pytest.mark.parametrize(
     "change",
-    [Scale(memory_in_mb=64), Scale(disk_in_mb=64), Update(command="run"), Update(user=7)],
+    [Scale(memory_in_mb=64), Scale(disk_in_mb=64), Update(command="run"), Update(user=User(7))],
     ids=["memory", "disk", "command", "user"],
 )
 def test_only_the_app_container_changes(
@@ -72,7 +75,7 @@ def test_only_the_app_container_changes(
 def test_the_template_s_null_annotations_are_none() -> None:
     manifest = deployment_dict(containers=[A, APPLICATION])
     manifest["spec"]["template"]["metadata"] = {"creationTimestamp": None, "annotations": None}
-    assert live_of(manifest).container == APPLICATION
+    assert snapshot_of(manifest).container == APPLICATION
 
 
 # Scale
@@ -84,7 +87,7 @@ def test_scaling_instances_touches_nothing_else() -> None:
     assert changed["spec"].pop("replicas") == 0
     manifest["spec"].pop("replicas")
     assert changed == manifest
-    assert Scale(instances=0).patch(live_of(deployment_dict())).spec == {"replicas": 0}
+    assert Scale(instances=0).patch(snapshot_of(deployment_dict())).spec == {"replicas": 0}
 
 
 def test_memory_and_disk_are_limit_and_request_of_the_app_container() -> None:
@@ -121,7 +124,37 @@ def test_a_scaled_process_reads_back_as_scaled(instances: int | None, memory: in
     assert found.instances == (1 if instances is None else instances)
     assert found.memory_in_mb == (memory or 77)
     assert found.disk_in_mb == (disk or 88)
-    assert bool(change.patch(live_of(manifest))) == any(each is not None for each in (instances, memory, disk))
+    asks = instances not in (None, 1) or memory not in (None, 77) or disk not in (None, 88)
+    assert bool(change.patch(snapshot_of(manifest))) == asks
+
+
+ROUNDED = {
+    "limits": {"memory": "1500M", "ephemeral-storage": "1G", "cpu": "2"},
+    "requests": {"memory": "100Mi", "ephemeral-storage": "1M"},
+}
+
+
+def test_limits_as_they_show_are_left_as_they_are_written() -> None:
+    manifest = deployment_dict(container={"resources": ROUNDED})
+    shown = derived(manifest)
+    assert (shown.memory_in_mb, shown.disk_in_mb) == (1431, 954)
+    assert not Scale(memory_in_mb=1431, disk_in_mb=954).patch(snapshot_of(manifest))
+    # What is another changes alone.
+    changed = containers_of(after(manifest, Scale(instances=1, memory_in_mb=1432, disk_in_mb=954)))[0]["resources"]
+    assert changed["limits"] == {**ROUNDED["limits"], "memory": "1432Mi"}
+    assert changed["requests"] == {**ROUNDED["requests"], "memory": "1432Mi"}
+
+
+@pytest.mark.parametrize("limits", [{}, {"memory": "0", "ephemeral-storage": "0"}], ids=["none", "zero"])
+def test_no_limit_shows_as_zero_which_may_be_sent_back(limits: dict[str, str]) -> None:
+    manifest = deployment_dict(container={"resources": {"limits": limits}})
+    assert not Scale(memory_in_mb=0, disk_in_mb=0).patch(snapshot_of(manifest))
+
+
+def test_a_limit_cannot_be_taken_away() -> None:
+    manifest = deployment_dict(container={"resources": ROUNDED})
+    with pytest.raises(UnprocessableEntity, match=r"'memory_in_mb' must be 1 or more.*, 'disk_in_mb' must"):
+        Scale(instances=2, memory_in_mb=0, disk_in_mb=0).patch(snapshot_of(manifest))
 
 
 # Command
@@ -137,10 +170,24 @@ def test_a_command_is_run_by_a_shell_without_the_arguments_of_old(before: dict[s
     assert derived(changed).command == "exec app --port $PORT"
 
 
-def test_no_command_is_the_image_s_own() -> None:
-    changed = after(deployment_dict(container={"command": ["a"], "args": ["b"]}), Update(command=None))
-    assert containers_of(changed)[0].keys() == {"name", "image"}
-    assert derived(changed).command == ""
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"command": ["node", "server.js"]},
+        {"command": ["node"], "args": ["server.js"]},
+        {"args": ["node", "server.js"]},
+        {"command": ["/bin/sh", "-c", "node server.js"]},
+        {"command": ["/busybox/sh", "-c"], "args": ["node server.js"]},
+    ],
+)
+def test_a_command_as_it_shows_is_left_as_it_is_written(container: dict[str, Any]) -> None:
+    assert not Update(command="node server.js").patch(snapshot_of(deployment_dict(container=container)))
+
+
+def test_no_command_shows_as_empty_which_may_be_sent_back() -> None:
+    assert not Update(command="").patch(snapshot_of(deployment_dict()))
+    with pytest.raises(UnprocessableEntity, match="'command' must be a text of 1 character or more"):
+        Update(command="").patch(snapshot_of(deployment_dict(container={"command": ["a"]})))
 
 
 @given(st.text(min_size=1, max_size=4096))
@@ -159,68 +206,43 @@ def test_a_user_is_the_app_container_s(uid: int) -> None:
         container={"securityContext": {"runAsUser": 1, **CONTEXT}},
         pod={"securityContext": {"runAsUser": 2, "fsGroup": 3}},
     )
-    changed = after(manifest, Update(user=uid))
+    changed = after(manifest, Update(user=User(uid)))
     assert containers_of(changed)[0]["securityContext"] == {"runAsUser": uid, **CONTEXT}
     assert changed["spec"]["template"]["spec"]["securityContext"] == {"runAsUser": 2, "fsGroup": 3}
     assert derived(changed).user == str(uid)
 
 
-def test_no_user_takes_the_pod_s_off_too_and_leaves_it_to_the_others() -> None:
-    other = {"name": "other", "image": "registry.test/other:1"}
-    own = {"name": "own", "image": "registry.test/own:1", "securityContext": {"runAsUser": 9, **CONTEXT}}
-    root = {"name": "root", "image": "registry.test/root:1", "securityContext": {"runAsUser": 0}}
-    app = {"name": "application", "image": "registry.test/app:1", "securityContext": {"runAsUser": 1, **CONTEXT}}
-    manifest = deployment_dict(
-        containers=[other, own, app, root],
-        pod={
-            "securityContext": {"runAsUser": 2, "fsGroup": 3},
-            "initContainers": [{**root, "name": "first"}, {**other, "name": "second"}, {**own, "name": "third"}],
-        },
-    )
-    changed = after(manifest, Update(user=None))
-    pod = changed["spec"]["template"]["spec"]
-    assert pod["securityContext"] == {"fsGroup": 3}
-    assert containers_of(changed) == [
-        {**other, "securityContext": {"runAsUser": 2}},
-        own,
-        {**app, "securityContext": CONTEXT},
-        root,
-    ]
-    assert pod["initContainers"] == [
-        {**root, "name": "first"},
-        {**other, "name": "second", "securityContext": {"runAsUser": 2}},
-        {**own, "name": "third"},
-    ]
-    assert derived(changed).user is None
-
-
-def test_a_pod_s_user_of_root_is_one_too() -> None:
-    other = {"name": "other", "image": "registry.test/other:1"}
-    manifest = deployment_dict(containers=[APPLICATION, other], pod={"securityContext": {"runAsUser": 0}})
-    changed = after(manifest, Update(user=None))
-    assert containers_of(changed) == [APPLICATION, {**other, "securityContext": {"runAsUser": 0}}]
-    assert derived(changed).user is None
-
-
 @pytest.mark.parametrize(
     ("container", "pod"),
     [
-        ({}, {}),
-        ({"securityContext": CONTEXT}, {"securityContext": {"fsGroup": 3}}),
-        ({"securityContext": None}, {"securityContext": None, "initContainers": None}),
+        ({"securityContext": {"runAsUser": 7}}, {}),
+        ({}, {"securityContext": {"runAsUser": 7}}),
+        ({"securityContext": {"runAsUser": 7}}, {"securityContext": {"runAsUser": 8}}),
     ],
-    ids=["nothing", "contexts without", "nulls"],
+    ids=["container", "pod", "both"],
 )
-def test_no_user_where_there_is_none_changes_nothing(container: dict[str, Any], pod: dict[str, Any]) -> None:
-    # An empty securityContext would be another template to Kubernetes, and roll out.
-    assert not Update(user=None).patch(live_of(deployment_dict(container=container, pod=pod)))
+def test_a_user_as_it_shows_is_left_where_it_is_written(container: dict[str, Any], pod: dict[str, Any]) -> None:
+    manifest = deployment_dict(container=container, pod=pod)
+    assert not Update(user=User(7)).patch(snapshot_of(manifest))
+    # The name alone is no reason to roll out.
+    named = Update(user=User(7, "app")).patch(snapshot_of(manifest))
+    assert (named.spec, named.annotations) == ({}, {KEYS.user: "app=7"})
+    manifest = after(manifest, Update(user=User(7, "app")))
+    assert derived(manifest).user == "app"
+    assert not Update(user=User(7, "app")).patch(snapshot_of(manifest))
+    # Nor that it stands for another uid by now: it reads as it is sent.
+    assert not Update(user=User(9, "app")).patch(snapshot_of(manifest))
 
 
 # All of it
 
 commands: st.SearchStrategy[Any] = st.just(UNSET) | st.none() | st.just("run")
-users: st.SearchStrategy[Any] = st.just(UNSET) | st.none() | st.integers(0, 3)
-check_changes = st.none() | st.builds(
+users: st.SearchStrategy[Any] = (
+    st.sampled_from([UNSET, None])
+    | st.builds(User, st.integers(0, 5))
+    | st.builds(User, st.integers(0, 5), st.sampled_from(["vcap", "app"]))
+)
+check_changes: st.SearchStrategy[Any] = st.sampled_from([UNSET, None]) | st.builds(
     CheckChange, st.sampled_from(["port", "process"]), st.sampled_from([{}, {"interval": 7}, {"timeout": None}])
 )
 updates = st.builds(Update, command=commands, user=users, health_check=check_changes)
@@ -247,13 +269,21 @@ def test_a_patch_holds_for_one_version_only_and_names_no_neighbour(
     manifest: dict[str, Any], change: Scale | Update
 ) -> None:
     kept = deepcopy(manifest)
-    body = live_of(manifest).guarded(change.patch(live_of(manifest)), "write-1")
+    body = snapshot_of(manifest).guarded(change.patch(snapshot_of(manifest)), "write-1")
     assert manifest == kept
     assert (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) == ("uid-1", "42")
     assert body["metadata"].keys() <= {"uid", "resourceVersion", "annotations"}
     assert body.keys() == {"metadata", "spec"}
     assert body["spec"].keys() <= {"replicas", "template"}
-    assert body["metadata"]["annotations"].keys() <= {KEYS.last_write, KEYS.health_check, KEYS.readiness_health_check}
+    assert body["metadata"]["annotations"].keys() <= {
+        KEYS.last_write,
+        KEYS.health_check,
+        KEYS.readiness_health_check,
+        KEYS.user,
+        KEYS.original_command,
+        KEYS.original_user,
+        KEYS.original_health_check,
+    }
     changed = after(manifest, change, "write-1")
     assert changed["metadata"]["annotations"]["note"] == "kept"
     assert derived(changed).write_id == "write-1"
@@ -267,12 +297,12 @@ def test_doing_it_twice_is_doing_it_once(manifest: dict[str, Any], change: Scale
 
 @given(manifests, updates | scales)
 def test_what_names_nothing_has_no_patch(manifest: dict[str, Any], change: Scale | Update) -> None:
-    assert change.names() or not change.patch(live_of(manifest))
+    assert change.names() or not change.patch(snapshot_of(manifest))
 
 
 def test_without_a_write_id_the_last_one_stays() -> None:
     manifest = deployment_dict(annotations={KEYS.last_write: "write-1"})
-    body = live_of(manifest).guarded(Patch({"replicas": 1}), None)
+    body = snapshot_of(manifest).guarded(Patch({"replicas": 1}), None)
     assert body == {"metadata": {"uid": "uid-1", "resourceVersion": "42"}, "spec": {"replicas": 1}}
     assert derived(patched(manifest, body)).write_id == "write-1"
 
@@ -293,7 +323,7 @@ def test_names_are_of_fields_and_never_hold_values() -> None:
     metadata = MetadataChange(labels={SECRET: SECRET}, annotations={SECRET: None})
     update = Update(
         command=SECRET,
-        user=4242,
+        user=User(4242),
         health_check=CheckChange("http", {"endpoint": SECRET}),
         readiness_health_check=CheckChange(),
         metadata=metadata,
@@ -308,3 +338,19 @@ def test_names_are_of_fields_and_never_hold_values() -> None:
 def test_nulls_are_named_and_nothing_is_not() -> None:
     assert Update(command=None, user=None).names() == ["command", "user"]
     assert Update().names() == Scale().names() == []
+
+
+def test_a_user_reads_back_by_the_name_it_was_written_with_as_long_as_that_is_true() -> None:
+    named = after(deployment_dict(), Update(user=User(2000, "vcap")))
+    assert derived(named).user == "vcap"
+    assert containers_of(named)[0]["securityContext"]["runAsUser"] == 2000
+    containers_of(named)[0]["securityContext"]["runAsUser"] = 7
+    assert derived(named).user == "7"
+
+
+@pytest.mark.parametrize("user", [None, User(2000)], ids=["none", "the same uid without the name"])
+def test_a_name_goes_with_the_user(user: User | None) -> None:
+    named = after(deployment_dict(), Update(user=User(2000, "vcap")))
+    changed = after(named, Update(user=user))
+    assert derived(changed).user == (None if user is None else "2000")
+    assert KEYS.user not in changed["metadata"]["annotations"]

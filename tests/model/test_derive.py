@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from service.model.derive import Unparsable, derive_space, derive_workload, merge
 from service.model.labels import PRESETS, Keys
 from service.model.manifests import Deployment
-from service.model.process import SECOND, HealthCheck, Key, Metadata, Process, Space, Workload, microseconds, timestamp
+from service.model.process import SECOND, HealthCheck, Metadata, Process, Space, Workload, microseconds, timestamp
 from tests.model.builders import CREATED_AT, decode, deployment, deployment_dict, metadata, namespace, workload
 
 KEYS = Keys()
@@ -69,19 +69,17 @@ def test_guid_outlives_the_deployment() -> None:
     assert first.uid != second.uid
 
 
-# Neither a name nor a label value has a slash, which is what parts them in the UUID's name.
-words = st.text(min_size=1).map(lambda text: text.replace("/", "."))
-keys = st.tuples(words, words, words)
-
-
-@given(keys, keys | st.none())
-def test_guids_of_different_namespaces_or_label_values_differ(one: Key, other: Key | None) -> None:
-    guids = []
-    for place, app, kind in (one, other or one):
-        manifest = deployment_dict(labels={"cloudfoundry.org/app-guid": app, "cloudfoundry.org/process-type": kind})
-        manifest["metadata"]["namespace"] = place
-        guids.append(derive_workload(decode(manifest), KEYS).guid)
-    assert (guids[0] == guids[1]) == (other in (None, one))
+@given(st.tuples(st.text(min_size=1), st.text(min_size=1)), st.tuples(st.text(min_size=1), st.text(min_size=1)))
+def test_guids_of_different_label_values_differ(one: tuple[str, str], other: tuple[str, str]) -> None:
+    # A label value has no slash, which is what parts app from type in the UUID's name.
+    one, other = ((a.replace("/", "."), t.replace("/", ".")) for a, t in (one, other))
+    guids = [
+        derive_workload(
+            deployment(labels={"cloudfoundry.org/app-guid": app, "cloudfoundry.org/process-type": kind}), KEYS
+        ).guid
+        for app, kind in (one, other)
+    ]
+    assert (guids[0] == guids[1]) == (one == other)
     assert UUID(guids[0]).version == 5
 
 
@@ -347,28 +345,28 @@ def test_instances_are_one_where_replicas_are_absent() -> None:
     ("limits", "memory", "disk"),
     [
         ({"memory": "64Mi", "ephemeral-storage": "1Gi"}, 64, 1024),
-        ({"memory": "1"}, 1, None),
-        ({"ephemeral-storage": "1025Ki"}, None, 2),
-        ({"memory": "1G"}, 954, None),
+        ({"memory": "1"}, 1, 0),
+        ({"ephemeral-storage": "1025Ki"}, 0, 2),
+        ({"memory": "1G"}, 954, 0),
         ({"memory": 1048577, "ephemeral-storage": 1e9}, 2, 954),
-        ({"memory": 2.5}, 1, None),
-        ({"cpu": "500m"}, None, None),
-        ({}, None, None),
-        (None, None, None),
+        ({"memory": 2.5}, 1, 0),
+        ({"cpu": "500m"}, 0, 0),
+        ({}, 0, 0),
+        (None, 0, 0),
     ],
 )
-def test_limits_are_mebibytes_rounded_up(
-    limits: Mapping[str, Any] | None, memory: int | None, disk: int | None
+def test_limits_are_mebibytes_rounded_up_and_none_is_zero(
+    limits: Mapping[str, Any] | None, memory: int, disk: int
 ) -> None:
     found = derived(container={"resources": {"limits": limits, "requests": {"memory": "7Mi"}}})
     assert (found.memory_in_mb, found.disk_in_mb) == (memory, disk)
-    assert {type(found.memory_in_mb), type(found.disk_in_mb)} <= {int, type(None)}
+    assert {type(found.memory_in_mb), type(found.disk_in_mb)} == {int}
 
 
 @pytest.mark.parametrize("container", [{}, {"resources": None}, {"resources": {}}])
-def test_without_limits_memory_and_disk_are_null(container: Mapping[str, Any]) -> None:
+def test_without_resources_memory_and_disk_are_zero(container: Mapping[str, Any]) -> None:
     found = derived(container=container)
-    assert (found.memory_in_mb, found.disk_in_mb) == (None, None)
+    assert (found.memory_in_mb, found.disk_in_mb) == (0, 0)
 
 
 @pytest.mark.parametrize("resource", ["memory", "ephemeral-storage"])
@@ -662,3 +660,49 @@ def test_unknown_fields_are_passed_over() -> None:
     manifest["spec"]["template"]["spec"]["containers"][0]["futureField"] = {"a": [1, 2.5, None]}
     manifest["futureField"] = "x"
     assert derive_workload(msgspec.json.decode(json.dumps(manifest), type=Deployment), KEYS) == expected
+
+
+# Rolling out
+
+
+def status_of(*conditions: Mapping[str, Any]) -> Workload:
+    return derive_workload(decode({**deployment_dict(), "status": {"conditions": list(conditions)}}), KEYS)
+
+
+def test_why_no_pod_can_be_made_is_what_the_condition_says() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    assert status_of({"type": "Available", "status": "True"}, failure).replica_failure == "exceeded quota"
+    assert status_of(failure).absence == "exceeded quota"
+    assert status_of({**failure, "status": "False"}).replica_failure is None
+    assert status_of({**failure, "message": "x" * 5000}).replica_failure == "x" * 1000
+
+
+def test_paused_before_its_first_rollout_nothing_runs_for_that_reason() -> None:
+    before = derived(paused=True)
+    assert before.absence == "The Deployment is paused, and has not been rolled out yet"
+    assert derived(paused=True, annotations={"deployment.kubernetes.io/revision": "1"}).absence is None
+    assert derived(paused=False).absence is None
+    assert derived(paused=None).absence is None
+
+
+@pytest.mark.parametrize(
+    ("text", "rollout"), [("7", 7), ("0", 0), ("", 0), ("-1", 0), ("x", 0), ("\u0663", 0), ("9" * 5000, 0)]
+)
+def test_the_rollout_is_the_revision_where_it_can_be_read(text: str, rollout: int) -> None:
+    assert derived(annotations={"deployment.kubernetes.io/revision": text}).rollout == rollout
+
+
+def test_being_deleted_is_the_timestamp() -> None:
+    manifest = deployment_dict()
+    assert not derive_workload(decode(manifest), KEYS).deleting
+    manifest["metadata"]["deletionTimestamp"] = "2024-01-02T03:05:00Z"
+    assert derive_workload(decode(manifest), KEYS).deleting
+
+
+def test_limits_of_the_whole_pod_are_the_apps_where_its_container_has_none() -> None:
+    whole = {"resources": {"limits": {"memory": "64Mi", "ephemeral-storage": "1Gi"}}}
+    found = derived(pod=whole)
+    assert (found.memory_in_mb, found.disk_in_mb) == (64, 1024)
+    found = derived(pod=whole, container={"resources": {"limits": {"memory": "16Mi"}}})
+    assert (found.memory_in_mb, found.disk_in_mb) == (16, 1024)
+    assert derived(pod={"resources": {"limits": None}}).memory_in_mb == 0

@@ -1,11 +1,13 @@
 """Which Pod is which instance: a state machine of Pods coming and going, and the rules one by one."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from service.model.instances import SHOWN, Instance, Numbered, Numbering, Slots, assign, instances
 from service.model.pods import Pod, State
@@ -18,8 +20,16 @@ def pods(*uids: str) -> list[Pod]:
     return [pod(uid, created_at=age) for age, uid in enumerate(uids)]
 
 
-def stopping(uid: str) -> Pod:
-    return pod(uid, state=State.STOPPING)
+def going(uid: str) -> Pod:
+    return pod(uid, state=State.DOWN, deleting=True)
+
+
+OUTDATED = {"rs-old"}
+
+
+def old(uid: str, **fields: Any) -> Pod:
+    """One of a ReplicaSet that is not the newest."""
+    return pod(uid, replica_set="rs-old", **fields)
 
 
 def places(slots: Slots) -> dict[str, int]:
@@ -31,7 +41,10 @@ some_pods = st.lists(
         pod,
         st.sampled_from("abcdefgh"),
         created_at=st.integers(0, 3),
-        state=st.sampled_from(State),
+        state=st.sampled_from([State.RUNNING, State.STARTING, State.CRASHED]),
+        ready=st.booleans(),
+        deleting=st.sampled_from([False, False, True]),
+        replica_set=st.sampled_from(["rs-1", "rs-old"]),
         index=st.sampled_from([None, None, None, 0, 1, 5, 5]),
     ),
     unique_by=lambda each: each.uid,
@@ -48,7 +61,7 @@ desired_numbers = st.integers(0, 9) | st.just(2**31 - 1)
 
 @given(some_slots, some_pods, desired_numbers)
 def test_no_pod_has_two_places_and_none_is_of_a_pod_that_is_gone(slots: Slots, found: list[Pod], desired: int) -> None:
-    made = assign(slots, found, desired)
+    made = assign(slots, found, desired, OUTDATED)
     held = [uid for uid in made if uid]
     assert len(held) == len(set(held))
     assert set(held) <= {each.uid for each in found}
@@ -57,58 +70,92 @@ def test_no_pod_has_two_places_and_none_is_of_a_pod_that_is_gone(slots: Slots, f
 
 @given(some_slots, some_pods, desired_numbers)
 def test_every_pod_that_is_not_going_away_has_a_place(slots: Slots, found: list[Pod], desired: int) -> None:
-    held = places(assign(slots, found, desired))
-    assert all(each.uid in held for each in found if each.state is not State.STOPPING)
+    held = places(assign(slots, found, desired, OUTDATED))
+    assert all(each.uid in held for each in found if not each.deleting)
 
 
 @given(some_slots, some_pods, desired_numbers)
 def test_what_is_agreed_needs_no_second_agreement(slots: Slots, found: list[Pod], desired: int) -> None:
-    made = assign(slots, found, desired)
-    assert assign(made, found, desired) == made
+    made = assign(slots, found, desired, OUTDATED)
+    assert assign(made, found, desired, OUTDATED) == made
 
 
 @given(some_slots, some_pods, desired_numbers)
-def test_a_place_below_the_number_is_kept_but_for_a_pod_labelled_with_it(
+def test_a_live_pod_keeps_a_place_below_the_number_but_for_a_label_or_one_of_the_newest(
     slots: Slots, found: list[Pod], desired: int
 ) -> None:
-    made = assign(slots, found, desired)
-    labelled = {each.index for each in found} - {None}
+    made = assign(slots, found, desired, OUTDATED)
+    labelled = {each.index for each in found if not each.deleting} - {None}
     of_labelled = {made[index] for index in labelled if index is not None}
-    there = {each.uid for each in found}
+    live = {each.uid: each for each in found if not each.deleting}
     for uid, index in places(slots).items():
-        if index < desired and uid in there and index not in labelled and uid not in of_labelled:
-            assert made[index] == uid
+        if index < desired and uid in live and index not in labelled and uid not in of_labelled:
+            there = live[made[index]]
+            assert there.uid == uid or (live[uid].replica_set == "rs-old" and there.replica_set != "rs-old")
+
+
+@given(some_slots, some_pods, desired_numbers)
+def test_one_being_deleted_is_where_it_was_or_nowhere(slots: Slots, found: list[Pod], desired: int) -> None:
+    before, made = places(slots), assign(slots, found, desired, OUTDATED)
+    live_before = assign(slots, [each for each in found if not each.deleting], desired, OUTDATED)
+    for each in found:
+        if each.deleting and each.uid in made:
+            assert before[each.uid] == made.index(each.uid)
+    # What is going takes nothing from anybody: to the others it is as if it were gone.
+    going_too = {each.uid for each in found if each.deleting}
+    assert {u: n for u, n in places(made).items() if u not in going_too} == places(live_before)
 
 
 @given(some_slots, some_pods, desired_numbers)
 def test_nobody_waits_beyond_the_number_while_a_place_below_is_free(
     slots: Slots, found: list[Pod], desired: int
 ) -> None:
-    made = assign(slots, found, desired)
+    made = assign(slots, found, desired, OUTDATED)
     by_uid = {each.uid: each for each in found}
-    free = [index for index in range(min(desired, len(made))) if not made[index]]
+    open_to_all = [index for index in range(min(desired, len(made))) if not made[index] or by_uid[made[index]].deleting]
     for index, uid in enumerate(made):
         if uid and index >= desired and by_uid[uid].index is None:
-            assert not free or by_uid[uid].state is State.STOPPING
+            assert not open_to_all or by_uid[uid].deleting
+
+
+@given(some_slots, some_pods, desired_numbers)
+def test_none_of_the_newest_waits_beyond_the_number_while_an_outdated_one_is_below(
+    slots: Slots, found: list[Pod], desired: int
+) -> None:
+    made = assign(slots, found, desired, OUTDATED)
+    by_uid = {each.uid: each for each in found if not each.deleting and each.index is None}
+    kinds = [by_uid[uid].replica_set if uid in by_uid else "" for uid in made]
+    assert "rs-1" not in kinds[desired:] or "rs-old" not in kinds[:desired]
 
 
 @given(some_slots, some_pods, desired_numbers)
 def test_a_label_is_the_index(slots: Slots, found: list[Pod], desired: int) -> None:
-    made = assign(slots, found, desired)
-    for index in {each.index for each in found if each.index is not None}:
-        assert made[index] in {each.uid for each in found if each.index == index}
+    made = assign(slots, found, desired, OUTDATED)
+    live = [each for each in found if not each.deleting]
+    for index in {each.index for each in live if each.index is not None}:
+        assert made[index] in {each.uid for each in live if each.index == index}
 
 
 @given(some_pods, desired_numbers)
 def test_the_oldest_takes_the_lowest(found: list[Pod], desired: int) -> None:
-    unlabelled = [each for each in found if each.index is None and each.state is not State.STOPPING]
+    unlabelled = [each for each in found if each.index is None and not each.deleting]
     made = places(assign((), unlabelled, desired))
     assert [made[each.uid] for each in unlabelled] == list(range(len(unlabelled)))
 
 
+@given(some_pods)
+def test_the_newest_come_first_and_then_the_readiest_and_oldest(found: list[Pod]) -> None:
+    unlabelled = [each for each in found if each.index is None and not each.deleting]
+    made = [uid for uid in assign((), unlabelled, len(unlabelled), OUTDATED) if uid]
+    by_uid = {each.uid: each for each in unlabelled}
+    kinds = [(by_uid[uid].replica_set == "rs-old", by_uid[uid]) for uid in made]
+    ranks = [(is_old, is_old and not each.ready) for is_old, each in kinds]
+    assert ranks == sorted(ranks)
+
+
 @given(some_slots, some_pods, desired_numbers)
 def test_rows_are_one_an_index_and_show_whoever_is_there(slots: Slots, found: list[Pod], desired: int) -> None:
-    made = assign(slots, found, desired)
+    made = assign(slots, found, desired, OUTDATED)
     rows = instances(made, found, desired)
     assert [row.index for row in rows] == list(range(min(desired, max(SHOWN, len(made)))))
     assert [row.pod.uid if row.pod else "" for row in rows[: len(made)]] == list(made[: len(rows)])
@@ -127,23 +174,38 @@ class Lives(RuleBasedStateMachine):
         self.slots: Slots = ()
         self.desired = 3
         self.made = 0
+        self.revision = 1
 
     def seen(self) -> list[Pod]:
         return sorted(self.alive.values(), key=lambda each: (each.created_at, each.uid))
 
+    def outdated(self) -> set[str]:
+        return {each.replica_set for each in self.alive.values()} - {f"rs-{self.revision}"}
+
+    def assigned(self, slots: Slots) -> Slots:
+        return assign(slots, self.seen(), self.desired, self.outdated())
+
     @precondition(lambda self: len(self.alive) < 10)
-    @rule(same_second=st.booleans())
-    def a_pod_is_made(self, same_second: bool) -> None:
+    @rule(same_second=st.booleans(), back=st.integers(0, 1), ready=st.booleans())
+    def a_pod_is_made(self, same_second: bool, back: int, ready: bool) -> None:
         self.made += 1
         # Names of Pods of one second are in no order.
         uid = f"{self.made * 7 % 10}-{self.made}"
-        self.alive[uid] = pod(uid, created_at=self.made // (3 if same_second else 1))
+        made_at = self.made // (3 if same_second else 1)
+        replica_set = f"rs-{max(1, self.revision - back)}"
+        self.alive[uid] = pod(uid, created_at=made_at, replica_set=replica_set, ready=ready)
+
+    @precondition(lambda self: self.alive)
+    @rule(which=st.integers(0, 9), ready=st.booleans())
+    def a_pod_becomes_ready_or_not(self, which: int, ready: bool) -> None:
+        uid = list(self.alive)[which % len(self.alive)]
+        self.alive[uid] = replace(self.alive[uid], ready=ready)
 
     @precondition(lambda self: self.alive)
     @rule(which=st.integers(0, 9))
     def a_pod_begins_to_stop(self, which: int) -> None:
         uid = list(self.alive)[which % len(self.alive)]
-        self.alive[uid] = pod(uid, created_at=self.alive[uid].created_at, state=State.STOPPING)
+        self.alive[uid] = replace(self.alive[uid], deleting=True, state=State.DOWN)
 
     @precondition(lambda self: self.alive)
     @rule(which=st.integers(0, 9))
@@ -155,30 +217,47 @@ class Lives(RuleBasedStateMachine):
         self.desired = desired
 
     @rule()
+    def it_is_rolled_out(self) -> None:
+        self.revision += 1
+
+    @rule()
     def somebody_looks(self) -> None:
-        before, found = self.slots, self.seen()
-        self.slots = assign(before, found, self.desired)
+        before, outdated = self.slots, self.outdated()
+        self.slots = self.assigned(before)
         kept, made = places(before), places(self.slots)
-        arrived = [each.uid for each in found if each.uid not in kept and each.state is not State.STOPPING]
+        newest = [uid for uid, each in self.alive.items() if each.replica_set not in outdated and not each.deleting]
         for uid in made.keys() & kept.keys():
+            each = self.alive[uid]
             moved_down = kept[uid] >= self.desired > made[uid]
-            assert made[uid] == kept[uid] or moved_down
-            assert self.alive[uid].state is not State.STOPPING or made[uid] == kept[uid]
+            gave_way = each.replica_set in outdated and made[uid] >= self.desired > kept[uid]
+            assert made[uid] == kept[uid] or (not each.deleting and (moved_down or gave_way))
+            if gave_way:
+                assert self.slots[kept[uid]] in newest
         # Among those that have just come, age is the order; but one beyond the number may have moved down since.
-        below = [made[uid] for uid in arrived if made[uid] < self.desired]
-        assert below == sorted(below)
+        below = [made[each.uid] for each in self.seen() if each.uid in newest and each.uid not in kept]
+        below = [index for index in below if index < self.desired]
+        if not outdated:
+            assert below == sorted(below)
 
     @invariant()
     def one_more_look_changes_nothing(self) -> None:
-        made = assign(self.slots, self.seen(), self.desired)
-        assert assign(made, self.seen(), self.desired) == made
+        made = self.assigned(self.slots)
+        assert self.assigned(made) == made
 
     @invariant()
-    def with_as_many_pods_as_are_wanted_all_of_them_show(self) -> None:
-        found = self.seen()
-        made = assign(self.slots, found, self.desired)
-        if all(each.state is not State.STOPPING for each in found) and len(found) >= self.desired:
-            assert all(row.pod is not None for row in instances(made, found, self.desired))
+    def with_as_many_live_pods_as_are_wanted_only_live_ones_show(self) -> None:
+        live = [each for each in self.alive.values() if not each.deleting]
+        shown = [row.pod for row in instances(self.assigned(self.slots), self.seen(), self.desired)]
+        if len(live) >= self.desired:
+            assert all(each is not None and not each.deleting for each in shown)
+
+    @invariant()
+    def with_as_many_of_the_newest_as_are_wanted_only_those_show(self) -> None:
+        outdated = self.outdated()
+        newest = [each for each in self.alive.values() if each.replica_set not in outdated and not each.deleting]
+        shown = [row.pod for row in instances(self.assigned(self.slots), self.seen(), self.desired)]
+        if len(newest) >= self.desired:
+            assert all(each in newest for each in shown)
 
 
 TestLives = Lives.TestCase
@@ -187,20 +266,50 @@ TestLives = Lives.TestCase
 # One by one
 
 
-def test_a_rolling_update_ends_with_the_indices_it_began_with() -> None:
+def test_a_rolling_update_takes_the_indices_of_the_old_one_by_one() -> None:
     slots = assign((), pods("old0", "old1"), 2)
-    old0, old1, new0, new1 = pods("old0", "old1", "new0", "new1")
+    old0, old1 = old("old0", created_at=0), old("old1", created_at=1)
+    new0, new1 = pod("new0", created_at=2, ready=False), pod("new1", created_at=3, ready=False)
     for found, expected in (
         ([old0, old1], ("old0", "old1")),
-        ([old0, old1, new0], ("old0", "old1", "new0")),
-        ([stopping("old0"), old1, new0], ("old0", "old1", "new0")),
-        ([stopping("old0"), old1, new0, new1], ("old0", "old1", "new0", "new1")),
-        ([old1, new0, new1], ("new0", "old1", "", "new1")),
-        ([stopping("old1"), new0, new1], ("new0", "old1", "", "new1")),
-        ([new0, new1], ("new0", "new1")),
+        # One more than there are instances of: of the old, the youngest gives way.
+        ([old0, old1, new0], ("old0", "new0", "old1")),
+        ([old0, replace(old1, deleting=True), new0], ("old0", "new0", "old1")),
+        ([old0, replace(old1, deleting=True), new0, new1], ("new1", "new0", "old0")),
+        ([replace(old0, deleting=True), replace(old1, deleting=True), new0, new1], ("new1", "new0", "old0")),
+        ([new0, new1], ("new1", "new0")),
     ):
-        slots = assign(slots, found, 2)
+        slots = assign(slots, found, 2, OUTDATED)
         assert slots == expected
+
+
+def test_of_the_old_those_that_are_not_ready_give_way_first() -> None:
+    old0, old1 = old("old0", created_at=0, ready=False), old("old1", created_at=1)
+    assert assign(("old0", "old1"), [old0, old1, pod("new")], 2, OUTDATED) == ("new", "old1", "old0")
+    # But not to one another: whoever has an index keeps it.
+    assert assign(("old0",), [old0, old1], 1, OUTDATED) == ("old0", "old1")
+    assert assign((), [old0, old1], 1, OUTDATED) == ("old1", "old0")
+
+
+def test_a_rollout_that_is_stuck_shows_what_it_is_stuck_with() -> None:
+    running = [old(f"old{n}", created_at=n) for n in range(3)]
+    stuck = pod("new", created_at=9, state=State.CRASHED, ready=False)
+    slots = assign(("old0", "old1", "old2"), [*running, stuck], 3, OUTDATED)
+    assert slots == ("old0", "old1", "new", "old2")
+    # Nothing is forgotten when it is taken back.
+    assert assign(slots, running, 3) == ("old0", "old1", "old2")
+
+
+def test_however_long_the_old_take_to_go_the_rows_are_the_new_ones() -> None:
+    lingering = [old(uid, deleting=True, state=State.DOWN) for uid in ("old0", "old1")]
+    slots = assign(("old0", "old1"), [*lingering, *pods("new0", "new1")], 2, OUTDATED)
+    assert slots == ("new0", "new1")
+
+
+def test_scaled_down_the_one_that_stays_is_shown_and_not_the_one_that_goes() -> None:
+    for goes, stays in (("a", "b"), ("b", "a")):
+        slots = assign(("a", "b"), sorted([going(goes), pod(stays)], key=lambda each: each.uid), 1)
+        assert slots[0] == stays
 
 
 def test_scaled_down_the_survivors_move_below_the_number() -> None:
@@ -208,8 +317,8 @@ def test_scaled_down_the_survivors_move_below_the_number() -> None:
     a, b, c, d = pods("a", "b", "c", "d")
     slots = assign(slots, [a, b, c, d], 2)
     assert slots == ("a", "b", "c", "d")
-    slots = assign(slots, [stopping("a"), b, stopping("c"), d], 2)
-    assert slots == ("a", "b", "c", "d")
+    slots = assign(slots, [going("a"), b, going("c"), d], 2)
+    assert slots == ("d", "b", "c")
     assert assign(slots, [b, d], 2) == ("d", "b")
 
 
@@ -225,10 +334,20 @@ def test_one_that_is_replaced_leaves_its_index_to_the_next() -> None:
     assert assign(slots, pods("a", "c", "e"), 3) == ("a", "e", "c")
 
 
-def test_one_going_away_keeps_its_place_and_takes_none() -> None:
-    assert assign(("a",), [stopping("a"), *pods("b")], 1) == ("a", "b")
-    assert assign((), [stopping("a"), *pods("b")], 1) == ("b",)
-    assert assign(("", "", "a"), [stopping("a")], 1) == ("", "", "a")
+def test_one_being_deleted_is_shown_until_a_live_one_needs_its_index() -> None:
+    assert assign(("a",), [going("a")], 1) == ("a",)
+    assert assign(("a",), [going("a"), *pods("b")], 1) == ("b",)
+    # The lowest that no live one has, whether one being deleted is there or nobody.
+    assert assign(("a", "b", ""), [going("a"), *pods("b", "c")], 3) == ("c", "b")
+    assert assign(("", "", "a"), [going("a")], 1) == ("", "", "a")
+
+
+def test_one_being_deleted_takes_no_index_and_none_back() -> None:
+    assert assign((), [going("a"), *pods("b")], 1) == ("b",)
+    assert assign((), [going("a")], 1) == ()
+    assert assign((), [pod("a", deleting=True, index=0)], 1) == ()
+    slots = assign(("a",), [going("a"), *pods("b")], 1)
+    assert assign(slots, [going("a")], 1) == ()
 
 
 def test_of_two_labelled_alike_one_is_placed_elsewhere() -> None:
@@ -279,12 +398,10 @@ def numbering(known: Iterable[Key]) -> Numbering:
     return made
 
 
-def test_what_is_agreed_is_of_a_namespace_app_and_type() -> None:
+def test_what_is_agreed_is_of_a_namespace_an_app_and_a_type() -> None:
     made = numbering([("n", "a", "web")])
     assert made.of(("n", "a", "web")) == Numbered(("uid",), 1)
-    assert (
-        made.of(("n", "a", "worker")) == made.of(("n", "b", "web")) == made.of(("other", "a", "web")) == Numbered((), 0)
-    )
+    assert made.of(("n", "a", "worker")) == made.of(("n", "b", "web")) == made.of(("m", "a", "web")) == Numbered((), 0)
 
 
 @pytest.mark.parametrize("nothing", [Numbered(), Numbered((), 0)])

@@ -3,7 +3,6 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.model.collection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters, Slice
 from service.model.index import Index
 from service.model.paging import (
     DEFAULT_PER_PAGE,
@@ -14,6 +13,7 @@ from service.model.paging import (
     page_numbers,
 )
 from service.model.process import Process
+from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters, Slice
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible
 from tests.model.builders import filters, index_of, metadata, select, workload
@@ -89,7 +89,7 @@ def indexes(draw: st.DrawFn) -> Index:
         for n in range(count)
     ]
     rows = [
-        metadata(w.app_guid, w.type, w.namespace, labels={"tier": random.choice("abc")}, updated_at=random.randrange(8))
+        metadata(w.app_guid, w.type, labels={"tier": random.choice("abc")}, updated_at=random.randrange(8))
         for w in workloads
         if random.random() < 0.5
     ]
@@ -107,8 +107,8 @@ FILTERS = [
 
 
 def sort_key(process: Process, order: str) -> tuple[int, str, str]:
-    moment = process.workload.created_at if order == CREATED_AT else process.updated_at
-    return moment, process.guid, process.workload.namespace
+    key = process.workload.created_at if order == CREATED_AT else process.updated_at
+    return key, process.guid, process.workload.namespace
 
 
 @settings(max_examples=60)

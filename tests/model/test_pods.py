@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.model.manifests import PodObject
-from service.model.pods import Pod, State, derive_pod
+from service.model.pods import BEING_DELETED, Pod, State, derive_pods
 from service.model.process import microseconds
 from tests.model.builders import CREATED_AT, decode_pod, pod_dict
 
+KNOWN = {"rs-1": "application"}.get
+UNKNOWN = dict[str, str]().get
+
 
 def derived(manifest: Mapping[str, Any]) -> Pod:
-    found = derive_pod(decode_pod(manifest))
-    assert found is not None
-    return found
+    """Of a ReplicaSet that nothing is known of, the likeliest container taken for the app."""
+    return derive_pods(decode_pod(manifest), UNKNOWN)[0]
 
 
 def made(**manifest: Any) -> Pod:
@@ -51,9 +53,22 @@ def test_started_is_running_since_then() -> None:
     assert state_of() == (State.RUNNING, at("04:10"), None)
 
 
-@pytest.mark.parametrize("started", [{"started": False}, {"started": None}, {}], ids=["false", "null", "absent"])
-def test_running_and_not_started_is_starting(started: dict[str, Any]) -> None:
-    assert state_of(**started, state=STARTED["state"]) == (State.STARTING, at("04:10"), None)
+NOT_STARTED = pytest.mark.parametrize(
+    "started", [{"started": False}, {"started": None}, {}], ids=["false", "null", "absent"]
+)
+
+
+@NOT_STARTED
+@pytest.mark.parametrize("ready", [{"ready": False}, {"ready": None}, {}], ids=["false", "null", "absent"])
+def test_running_and_neither_started_nor_ready_is_starting(started: dict[str, Any], ready: dict[str, Any]) -> None:
+    found = state_of(conditions=DOWNED, **started, **ready, state=STARTED["state"])
+    assert found == (State.STARTING, at("04:10"), None)
+
+
+@NOT_STARTED
+def test_ready_means_started_where_the_node_does_not_say_so(started: dict[str, Any]) -> None:
+    for ready in ({"conditions": None}, {"conditions": DOWNED, "ready": True}):
+        assert state_of(**ready, **started, state=STARTED["state"]) == (State.RUNNING, at("04:10"), None)
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "", None])
@@ -135,9 +150,9 @@ def test_exited_with_an_error_has_crashed_when_it_did() -> None:
     )
 
 
-def test_exited_without_an_error_is_about_to_start_again() -> None:
-    exited = {"terminated": {"exitCode": 0, "finishedAt": "2024-01-02T03:04:30Z"}}
-    assert state_of(conditions=DOWNED, state=exited) == (State.STARTING, at("04:06"), None)
+def test_exited_without_an_error_has_crashed_too() -> None:
+    exited = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": "2024-01-02T03:04:30Z"}}
+    assert state_of(conditions=DOWNED, state=exited) == (State.CRASHED, at("04:30"), "exited with 0: Completed")
 
 
 def test_running_again_after_a_crash_is_running() -> None:
@@ -159,11 +174,18 @@ def test_nothing_lasts_longer_than_the_pod() -> None:
     ],
     ids=["running", "crash loop", "exited"],
 )
-def test_deleting_is_stopping_since_it_was_asked_to_whatever_else(
+def test_deleting_is_down_or_stopping_since_it_was_asked_to_whatever_else(
     grace: int | None, begun: int, status: dict[str, Any]
 ) -> None:
     meta = {"deletionTimestamp": "2024-01-02T03:05:00Z", "deletionGracePeriodSeconds": grace}
-    assert state_of(meta=meta, **status) == (State.STOPPING, begun, None)
+    manifest = pod_dict(meta=meta, **status)
+    (stopping,) = derive_pods(decode_pod(manifest), KNOWN, State.STOPPING)
+    assert (stopping.state, stopping.since, stopping.details) == (State.STOPPING, begun, None)
+    (down,) = derive_pods(decode_pod(manifest), KNOWN)
+    assert (down.state, down.since, down.details) == (State.DOWN, begun, BEING_DELETED)
+    for each in (stopping, down):
+        assert each.deleting
+        assert not each.ready
 
 
 def test_ready_is_the_condition_and_nothing_else() -> None:
@@ -205,10 +227,10 @@ FAILING = [{"state": {"terminated": EXIT}}, {"state": {"waiting": BACK_OFF}}]
 @pytest.mark.parametrize(("started", "state"), [(True, State.RUNNING), (False, State.STARTING)])
 def test_a_failing_sidecar_is_not_the_app(failing: dict[str, Any], started: bool, state: State) -> None:
     statuses = [{"name": "sidecar", **failing}, {"name": "application", **STARTED, "started": started}]
-    assert state_of(status={"containerStatuses": statuses}) == (state, at("04:10"), None)
+    assert state_of(conditions=DOWNED, status={"containerStatuses": statuses}) == (state, at("04:10"), None)
     inits = [{"name": "proxy", **failing}]
     restartable = {"initContainerStatuses": inits, "containerStatuses": statuses[1:]}
-    assert state_of(status=restartable) == (state, at("04:10"), None)
+    assert state_of(conditions=DOWNED, status=restartable) == (state, at("04:10"), None)
 
 
 def test_the_app_s_own_failure_comes_first() -> None:
@@ -228,17 +250,48 @@ def test_the_app_container_is_chosen_as_in_the_deployment() -> None:
     assert made(spec={"containers": containers}, status={"containerStatuses": statuses}).state is State.CRASHED
 
 
+PROXIED: Mapping[str, Any] = {
+    "spec": {
+        "containers": [
+            {"name": "proxy", "resources": {"limits": {"memory": "9Mi"}}, "ports": [{"containerPort": 15001}]},
+            {"name": "app", "resources": {"limits": {"memory": "1Mi"}}, "ports": [{"containerPort": 8080}]},
+        ]
+    },
+    "status": {"containerStatuses": [{"name": "proxy", "state": {"terminated": EXIT}}, {"name": "app", **STARTED}]},
+}
+
+
+def test_an_injected_container_is_not_the_app_where_its_name_is_known() -> None:
+    (found,) = derive_pods(decode_pod(pod_dict(**PROXIED)), {"rs-1": "app"}.get)
+    assert (found.container, found.state) == ("app", State.RUNNING)
+    assert (found.memory, found.ports) == (1 << 20, ((8080, 8080),))
+
+
+def test_until_the_name_is_known_each_container_may_be_the_app() -> None:
+    found = derive_pods(decode_pod(pod_dict(**PROXIED)), UNKNOWN)
+    assert [(each.container, each.state, each.memory) for each in found] == [
+        ("proxy", State.CRASHED, 9 << 20),
+        ("app", State.RUNNING, 1 << 20),
+    ]
+    assert len({each.uid for each in found}) == 1
+
+
+def test_a_name_that_no_container_has_leaves_the_likeliest() -> None:
+    (found,) = derive_pods(decode_pod(pod_dict(**PROXIED)), {"rs-1": "renamed"}.get)
+    assert found.container == "proxy"
+
+
 # Whose they are
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
 def test_a_pod_that_is_over_is_none(phase: str) -> None:
-    assert derive_pod(decode_pod(pod_dict(status={"phase": phase, "reason": "Evicted"}))) is None
+    assert derive_pods(decode_pod(pod_dict(status={"phase": phase, "reason": "Evicted"})), KNOWN) == ()
     deleting = {"deletionTimestamp": "2024-01-02T03:05:00Z"}
-    assert derive_pod(decode_pod(pod_dict(meta=deleting, status={"phase": phase}))) is None
+    assert derive_pods(decode_pod(pod_dict(meta=deleting, status={"phase": phase})), KNOWN) == ()
 
 
-OWNER = {"kind": "ReplicaSet", "name": "app-web-5d9c", "controller": True}
+OWNER = {"kind": "ReplicaSet", "name": "app-web-5d9c", "uid": "rs-7", "controller": True}
 
 
 @pytest.mark.parametrize(
@@ -246,38 +299,22 @@ OWNER = {"kind": "ReplicaSet", "name": "app-web-5d9c", "controller": True}
     [
         {"ownerReferences": None},
         {"ownerReferences": []},
+        {"ownerReferences": [{}]},
         {"ownerReferences": [{**OWNER, "controller": False}]},
         {"ownerReferences": [{**OWNER, "controller": None}]},
-        {"ownerReferences": [{**OWNER, "kind": "Job", "name": "app-web-5d9c"}]},
+        {"ownerReferences": [{**OWNER, "kind": "Job"}]},
         {"ownerReferences": [{**OWNER, "kind": "StatefulSet"}]},
-        {"ownerReferences": [{**OWNER, "name": "by-hand"}]},
-        {"ownerReferences": [{**OWNER, "name": "app-web5d9c"}]},
-        {"labels": {}},
-        {"labels": None},
-        {"labels": {"pod-template-hash": ""}},
-        {"labels": {"pod-template-hash": "other"}},
+        {"ownerReferences": [{**OWNER, "uid": ""}]},
     ],
     ids=str,
 )
-def test_a_pod_that_no_deployment_made_is_none(meta: dict[str, Any]) -> None:
-    assert derive_pod(decode_pod(pod_dict(meta=meta))) is None
+def test_a_pod_that_no_replica_set_made_is_none(meta: dict[str, Any]) -> None:
+    assert derive_pods(decode_pod(pod_dict(meta=meta)), KNOWN) == ()
 
 
-@pytest.mark.parametrize(
-    ("name", "template_hash", "deployment"),
-    [
-        ("app-web-5d9c", "5d9c", "app-web"),
-        ("a-b-c-d-77", "77", "a-b-c-d"),
-        ("5d9c-5d9c", "5d9c", "5d9c"),
-        ("web-5d9c-5d9c", "5d9c", "web-5d9c"),
-    ],
-)
-def test_the_deployment_is_the_replica_set_s_name_without_the_hash(
-    name: str, template_hash: str, deployment: str
-) -> None:
-    owners = [{"kind": "Node", "name": "x"}, {**OWNER, "name": name}]
-    found = made(meta={"ownerReferences": owners}, labels={"pod-template-hash": template_hash})
-    assert found.deployment == deployment
+def test_of_several_owners_the_controller_is_the_one() -> None:
+    owners = [{"kind": "ReplicaSet", "name": "x", "uid": "rs-6"}, {"kind": "Node", "name": "x", "uid": "n"}, OWNER]
+    assert made(meta={"ownerReferences": owners}).replica_set == "rs-7"
 
 
 @pytest.mark.parametrize(
@@ -309,6 +346,14 @@ def test_without_the_label_there_is_no_index() -> None:
 
 
 # Amounts, ports, addresses
+
+
+def test_what_is_set_for_the_whole_pod_is_the_apps_where_its_container_has_none() -> None:
+    whole = {"resources": {"limits": {"memory": "64Mi", "ephemeral-storage": "1Gi"}}}
+    assert (made(spec=whole).memory, made(spec=whole).disk) == (64 << 20, 1 << 30)
+    found = made(spec=whole, container={"resources": {"limits": {"memory": "16Mi"}}})
+    # The container's fields are in `spec` too, unless they are given.
+    assert found.memory == 16 << 20
 
 
 def test_amounts_are_bytes_and_billionths_of_a_core() -> None:
@@ -345,11 +390,9 @@ def test_where_it_runs_and_what_it_is_called() -> None:
     assert found.created_at == CREATED_AT
 
 
-@given(st.text(max_size=8), st.text(max_size=8), st.dictionaries(st.text(max_size=8), st.text(max_size=8)))
-def test_any_labels_leave_a_pod_or_none(template_hash: str, index: str, labels: dict[str, str]) -> None:
-    odd = {**labels, "pod-template-hash": template_hash, "apps.kubernetes.io/pod-index": index}
-    found = derive_pod(decode_pod(pod_dict(labels=odd)))
-    assert (found is not None) == (template_hash == "5d9c")
+@given(st.text(max_size=8), st.dictionaries(st.text(max_size=8), st.text(max_size=8)))
+def test_any_labels_leave_a_pod(index: str, labels: dict[str, str]) -> None:
+    assert made(labels={**labels, "apps.kubernetes.io/pod-index": index}).uid == "pod-1"
 
 
 def test_another_shape_fails_decoding_and_nothing_else() -> None:
@@ -359,5 +402,5 @@ def test_another_shape_fails_decoding_and_nothing_else() -> None:
         decode_pod(manifest)
     manifest["spec"]["containers"] = []
     with pytest.raises(ValueError, match="no container"):
-        derive_pod(decode_pod(manifest))
+        derive_pods(decode_pod(manifest), KNOWN)
     assert isinstance(decode_pod(pod_dict()), PodObject)

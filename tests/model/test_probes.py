@@ -10,13 +10,15 @@ import orjson
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
 
 from service.errors import UnprocessableEntity
-from service.model.changes import Live, Update
+from service.model.changes import Update
 from service.model.derive import derive_workload
 from service.model.labels import Keys
 from service.model.probes import CheckChange, changed_check, liveness_probes, readiness_probe, recorded
 from service.model.process import HealthCheck, Workload
+from service.model.snapshots import Snapshot
 from tests.model.builders import decode, deployment_dict
 from tests.model.kubernetes import PROBES, defaulted, patched, refusals
 
@@ -76,8 +78,8 @@ checks = st.builds(CheckChange, kinds, st.fixed_dictionaries({}, optional={**LEA
 readiness_checks = st.builds(CheckChange, kinds, st.fixed_dictionaries({}, optional=LEAVES))
 
 
-def live_of(manifest: Mapping[str, Any]) -> Live:
-    return Live(derived(manifest), manifest, 42, KEYS)
+def snapshot_of(manifest: Mapping[str, Any]) -> Snapshot:
+    return Snapshot(derived(manifest), manifest, 42, KEYS)
 
 
 def derived(manifest: Mapping[str, Any]) -> Workload:
@@ -86,8 +88,8 @@ def derived(manifest: Mapping[str, Any]) -> Workload:
 
 def after(manifest: Mapping[str, Any], update: Update) -> dict[str, Any]:
     """The Deployment as the update leaves it."""
-    live = live_of(manifest)
-    return patched(manifest, live.guarded(update.patch(live), None))
+    snapshot = snapshot_of(manifest)
+    return patched(manifest, snapshot.guarded(update.patch(snapshot), None))
 
 
 def container_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,9 +98,9 @@ def container_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def asked(current: HealthCheck, change: CheckChange | None) -> HealthCheck:
+def asked(current: HealthCheck, change: CheckChange | UnsetType | None) -> HealthCheck:
     """What the API promises of the change: the leaves it names, and no endpoint but of http."""
-    if change is None:
+    if not isinstance(change, CheckChange):
         return current
     named = {**({"type": change.type} if change.type else {}), **change.data}
     wanted = {**msgspec.structs.asdict(current), **named}
@@ -118,7 +120,8 @@ def updated(manifest: Mapping[str, Any], update: Update) -> dict[str, Any]:
 
 
 @given(
-    containers(), st.lists(st.builds(Update, health_check=checks | st.none(), readiness_health_check=readiness_checks))
+    containers(),
+    st.lists(st.builds(Update, health_check=checks | st.just(UNSET), readiness_health_check=readiness_checks)),
 )
 @example({"ports": PORTS}, [Update(health_check=CheckChange("process", {"timeout": 180, "interval": None}))])
 @example(
@@ -146,7 +149,7 @@ def test_asking_for_what_is_changes_nothing(
 ) -> None:
     update = Update(health_check=change, readiness_health_check=readiness)
     manifest = updated(deployment_dict(container=container), update)
-    assert not update.patch(live_of(manifest))
+    assert not update.patch(snapshot_of(manifest))
 
 
 @given(containers(), checks)
@@ -192,19 +195,19 @@ def test_probes_changed_by_hand_are_believed(container: dict[str, Any], change: 
 @given(containers(), checks)
 def test_without_ports_a_check_that_needs_one_complains(container: dict[str, Any], change: CheckChange) -> None:
     container.pop("ports", None)
-    live = live_of(deployment_dict(container=container))
-    wanted = changed_check(live.workload.health_check, change)
+    snapshot = snapshot_of(deployment_dict(container=container))
+    wanted = changed_check(snapshot.workload.health_check, change)
     of_type = [name for name in PROBES[:2] if name in container and _kind(container[name]) == wanted.type]
     complaint = ""
     try:
-        Update(health_check=change).patch(live)
+        Update(health_check=change).patch(snapshot)
     except UnprocessableEntity as error:
         complaint = error.detail
     if complaint:
         assert "'health_check' of type " in complaint
         assert (wanted.type == "http" and wanted.endpoint is None) or not of_type
     else:
-        assert wanted.type == "process" or of_type or wanted == live.workload.health_check
+        assert wanted.type == "process" or of_type or wanted == snapshot.workload.health_check
 
 
 def _kind(probe: Mapping[str, Any]) -> str:

@@ -8,8 +8,17 @@ import pytest
 
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.derive import merge
-from service.model.process import SECOND, MetadataChange, Pending
-from service.model.record import MAXIMUM_ANNOTATIONS, MAXIMUM_LABELS, Record, changed, discarded, folded, prepared, seen
+from service.model.process import SECOND, Metadata, MetadataChange, Pending
+from service.model.record import (
+    MAXIMUM_ANNOTATIONS,
+    MAXIMUM_LABELS,
+    Record,
+    changed,
+    discarded,
+    folded,
+    prepared,
+    reconciled,
+)
 from tests.model.builders import metadata, workload
 
 START = 1_700_000_000 * SECOND + 123_456
@@ -36,7 +45,7 @@ def test_what_is_prepared_shows_nowhere_until_the_deployment_names_it() -> None:
 
 def test_folding_shows_the_same_and_leaves_nothing_pending() -> None:
     row = prepared(record(labels={"b": "2"}), "w1", SET, 5)
-    done = seen(row, "w1", 6, START + 5).metadata
+    done = reconciled(row, "w1", 6, START + 5).metadata
     assert msgspec.structs.replace(done, updated_at=0) == metadata(
         labels={"a": "1"}, annotations={"note": "n"}, log_rate_limit_in_bytes_per_second=7
     )
@@ -49,41 +58,41 @@ def test_what_is_remembered_of_the_deployment_folds_and_drops_nothing() -> None:
     assert done.metadata.labels == {"a": "1"}
     assert set(done.metadata.pending) == {"w2"}
     assert (done.deployment_version, done.metadata.updated_at) == (6, START + 5)
-    assert seen(row, "w1", 6, START + 5).metadata.pending == {}
+    assert reconciled(row, "w1", 6, START + 5).metadata.pending == {}
     assert folded(row, "w0", 9, START + 5) == folded(row, None, 9, START + 5) == row
 
 
 def test_who_sees_the_fold_must_see_the_deployment_too() -> None:
     row = prepared(record(), "w1", SET, 5)
-    assert seen(row, "w1", 6, START).deployment_version == 6
-    assert seen(row, None, 5, START).deployment_version == 0
+    assert reconciled(row, "w1", 6, START).deployment_version == 6
+    assert reconciled(row, None, 5, START).deployment_version == 0
 
 
 @pytest.mark.parametrize("write_id", [None, "w2"])
 def test_another_write_id_at_the_version_it_is_for_says_nothing(write_id: str | None) -> None:
     row = prepared(record(), "w1", SET, 5)
-    assert seen(row, write_id, 5, START + 1) == row
+    assert reconciled(row, write_id, 5, START + 1) == row
     assert discarded(row, write_id or "") is row
 
 
 @pytest.mark.parametrize("write_id", [None, "w2"])
 def test_what_was_prepared_for_an_earlier_version_is_dropped(write_id: str | None) -> None:
     row = prepared(record(labels={"b": "2"}), "w1", SET, 5)
-    assert seen(row, write_id, 6, START + 1) == record(labels={"b": "2"})
+    assert reconciled(row, write_id, 6, START + 1) == record(labels={"b": "2"})
 
 
 def test_a_reading_that_is_late_drops_and_undoes_nothing() -> None:
-    row = prepared(seen(prepared(record(), "w1", SET, 5), "w1", 6, START), "w2", MetadataChange({"a": "2"}), 6)
-    assert seen(row, "w1", 6, START + 1) == row
-    assert seen(row, None, 5, START + 1) == row
+    row = prepared(reconciled(prepared(record(), "w1", SET, 5), "w1", 6, START), "w2", MetadataChange({"a": "2"}), 6)
+    assert reconciled(row, "w1", 6, START + 1) == row
+    assert reconciled(row, None, 5, START + 1) == row
 
 
 def test_the_next_writer_folds_what_it_finds_committed() -> None:
     row = prepared(record(), "w1", SET, 5)
-    row = prepared(seen(row, "w1", 6, START + 1), "w2", MetadataChange({"a": "2"}), 6)
+    row = prepared(reconciled(row, "w1", 6, START + 1), "w2", MetadataChange({"a": "2"}), 6)
     assert row.metadata.labels == {"a": "1"}
     assert list(row.metadata.pending) == ["w2"]
-    row = changed(seen(row, "w2", 7, START + 2), MetadataChange({"c": "3"}), START + 2)
+    row = changed(reconciled(row, "w2", 7, START + 2), MetadataChange({"c": "3"}), START + 2)
     assert (row.metadata.labels, row.metadata.pending) == ({"a": "2", "c": "3"}, {})
 
 
@@ -161,13 +170,15 @@ def test_a_clock_turned_back_does_not_turn_updated_at_back() -> None:
     row = changed(record(), SET, START)
     row = changed(row, MetadataChange({"a": "2"}), START - 100 * SECOND)
     row = prepared(row, "w1", SET, 5)
-    assert seen(row, "w1", 6, START - 99 * SECOND).metadata.updated_at == START
+    assert reconciled(row, "w1", 6, START - 99 * SECOND).metadata.updated_at == START
 
 
 def test_the_rest_of_the_row_stays() -> None:
     row = Record(
-        metadata=metadata(
-            "app",
+        metadata=Metadata(
+            namespace="n",
+            app_guid="app",
+            type="web",
             revision_guid="r",
             registry_credential_guid="c",
             registry_credential_last_synced_at=5,
@@ -177,7 +188,7 @@ def test_the_rest_of_the_row_stays() -> None:
         slots=("uid-1", ""),
         stamp=9,
     )
-    after = seen(prepared(row, "w1", SET, 5), "w1", 6, START)
+    after = reconciled(prepared(row, "w1", SET, 5), "w1", 6, START)
     assert msgspec.structs.replace(after, metadata=row.metadata) == row
     assert (after.metadata.revision_guid, after.metadata.registry_credential_guid) == ("r", "c")
-    assert after.key == ("space-a", "app", "web")
+    assert after.key == ("n", "app", "web")

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.derive import merge
 from service.model.process import SECOND, MetadataChange, Process
-from service.model.record import Record, changed, discarded, folded, prepared, seen
+from service.model.record import Record, changed, discarded, folded, prepared, reconciled
 from tests.model.builders import metadata, workload
 
 START = 1_700_000_000 * SECOND + 123_456
@@ -185,10 +185,10 @@ class Protocol(RuleBasedStateMachine):
         assert writer.seen is not None
         version, write_id = writer.seen
 
-        take_in = folded if writer.remembers else seen
+        reconcile = folded if writer.remembers else reconciled
 
         def prepare(row: Record) -> Record:
-            return prepared(take_in(row, write_id, version, self.now), writer.write_id, writer.change, version)
+            return prepared(reconcile(row, write_id, version, self.now), writer.write_id, writer.change, version)
 
         if self._change_row(writer, prepare):
             writer.step = "send"
@@ -204,7 +204,7 @@ class Protocol(RuleBasedStateMachine):
         writer.step = "read"
 
     def _fold(self, writer: Writer) -> None:
-        self.row = seen(self.row, writer.write_id, writer.committed_at, self.now)
+        self.row = reconciled(self.row, writer.write_id, writer.committed_at, self.now)
         self.writers.remove(writer)
 
     def _discard(self, writer: Writer) -> None:
@@ -217,7 +217,7 @@ class Protocol(RuleBasedStateMachine):
     def _change(self, writer: Writer) -> None:
         assert writer.seen is not None
         version, write_id = writer.seen
-        row = seen(self.row, write_id, version, self.now)
+        row = reconciled(self.row, write_id, version, self.now)
         if row.metadata.pending:
             writer.step = "prepare"
             return
@@ -284,7 +284,7 @@ class Protocol(RuleBasedStateMachine):
     @rule()
     def a_write_of_kubernetes_alone_tells_the_row(self) -> None:
         self._bump()
-        self.row = seen(self.row, self.write_id, self.version, self.now)
+        self.row = reconciled(self.row, self.write_id, self.version, self.now)
 
     # Time
 

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.model.process import EPOCH, SECOND
+from service.model.selection import Filters
 from service.model.selectors import (
     MAXIMUM_REQUIREMENTS,
     Malformed,
@@ -24,7 +25,7 @@ from service.model.selectors import (
     parse_range,
     parse_timestamp,
 )
-from tests.model.builders import filters, index_of, metadata, select, workload
+from tests.model.builders import index_of, metadata, select, workload
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 
@@ -117,7 +118,7 @@ def test_selects_the_processes_whose_labels_match(requirements: list[Written], l
         [workload(str(number)) for number in range(len(labelled))],
         [metadata(f"app-{number}", labels=labels) for number, labels in enumerate(labelled)],
     )
-    found = select(index, filters(labels=parse_label_selector(joined(requirements))))
+    found = select(index, Filters(labels=parse_label_selector(joined(requirements))))
     assert {int(process.workload.uid) for process in found.items} == {
         number for number, labels in enumerate(labelled) if all(one.accepts(labels) for one in requirements)
     }

@@ -9,7 +9,6 @@ from service.model.record import Record
 from service.store import records
 from service.store.database import connect, connected
 from service.store.mirror import Mirror
-from tests.model.builders import metadata
 from tests.support.kube import eventually
 
 
@@ -47,9 +46,11 @@ async def mirrored(url: str) -> AsyncIterator[tuple[Mirror, Rows]]:
 async def test_catching_up_shows_every_write_committed_before(database_url: str) -> None:
     async with mirrored(database_url) as (mirror, rows), connected(database_url, 5) as connection:
         for turn in range(50):
-            await records.load(connection, [metadata("a", labels={"turn": str(turn)})])
+            await records.load(
+                connection, [Metadata(namespace="n", app_guid="a", type="web", labels={"turn": str(turn)})]
+            )
             assert await mirror.catch_up()
-            assert rows.by_key["space-a", "a", "web"].labels == {"turn": str(turn)}
+            assert rows.by_key["n", "a", "web"].labels == {"turn": str(turn)}
 
 
 async def test_holds_under_many_writers_and_readers_at_once(database_url: str) -> None:
@@ -59,10 +60,10 @@ async def test_holds_under_many_writers_and_readers_at_once(database_url: str) -
         async def write_and_read(writer: int) -> None:
             connection = await connect(database_url, 5)
             for turn in range(25):
-                row = metadata(f"w{writer}", labels={"turn": str(turn)})
+                row = Metadata(namespace="n", app_guid=f"w{writer}", type="web", labels={"turn": str(turn)})
                 await records.load(connection, [row])
                 assert await mirror.catch_up()
-                assert rows.by_key["space-a", f"w{writer}", "web"].labels == {"turn": str(turn)}
+                assert rows.by_key["n", f"w{writer}", "web"].labels == {"turn": str(turn)}
             await connection.close()
 
         await asyncio.gather(*map(write_and_read, range(10)))
@@ -84,13 +85,15 @@ async def test_connection_ended_by_the_server_is_made_anew(database_url: str) ->
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            await records.load(connection, [metadata("t", labels={"turn": str(turn)})])
+            await records.load(
+                connection, [Metadata(namespace="n", app_guid="t", type="web", labels={"turn": str(turn)})]
+            )
 
             async def current() -> bool:
                 return await mirror.catch_up()
 
             await eventually(current)
-            assert rows.by_key["space-a", "t", "web"].labels == {"turn": str(turn)}
+            assert rows.by_key["n", "t", "web"].labels == {"turn": str(turn)}
 
 
 async def test_readers_under_way_are_told_when_the_connection_goes(database_url: str) -> None:
@@ -127,8 +130,8 @@ async def test_older_backup_put_in_place_is_read_as_what_it_is(database_url: str
         await records.load(
             connection,
             [
-                metadata("gone"),
-                metadata("kept"),
+                Metadata(namespace="n", app_guid="gone", type="web"),
+                Metadata(namespace="n", app_guid="kept", type="web"),
             ],
         )
         assert await mirror.catch_up()
@@ -140,9 +143,11 @@ async def test_older_backup_put_in_place_is_read_as_what_it_is(database_url: str
         )
 
         async def reread() -> bool:
-            return await mirror.catch_up() and ("space-a", "gone", "web") not in rows.by_key
+            return await mirror.catch_up() and ("n", "gone", "web") not in rows.by_key
 
         await eventually(reread)
-        await records.load(connection, [metadata("kept", labels={"after": "restore"})])
+        await records.load(
+            connection, [Metadata(namespace="n", app_guid="kept", type="web", labels={"after": "restore"})]
+        )
         assert await mirror.catch_up()
-        assert rows.by_key["space-a", "kept", "web"].labels == {"after": "restore"}
+        assert rows.by_key["n", "kept", "web"].labels == {"after": "restore"}

@@ -12,7 +12,7 @@ from service.model.record import Record, changed
 from service.store.database import Pool, connected, migrate
 from service.store.records import START, Records, fetch_after
 
-KEYS = [("space", "app", "web"), ("space", "app", "worker")]
+KEYS = [("n", "app", "web"), ("n", "app", "worker")]
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from service.model.process import SECOND, Metadata
 from service.store import records
 from service.store.database import Connection, close, connect, connected, migrate
 from service.store.statements import CHUNK
-from tests.model.builders import metadata
 
 FULL = Metadata(
-    namespace="space-a",
+    namespace="n",
     app_guid="app",
     type="web",
     labels={"a": "b", "ключ": "значение"},
@@ -36,14 +35,14 @@ async def connection(database_url: str) -> AsyncIterator[Connection]:
 async def test_row_comes_back_as_written(connection: Connection) -> None:
     stamp = await records.load(connection, [FULL])
     rows, cursor = await records.fetch_after(connection, (stamp - 1, "", "", ""))
-    assert cursor == (stamp, "space-a", "app", "web")
+    assert cursor == (stamp, "n", "app", "web")
     assert [msgspec.structs.replace(row.metadata, updated_at=0) for row in rows] == [FULL]
     assert rows[0].metadata.updated_at > 1_700_000_000 * SECOND
 
 
 async def test_nothing_new_is_nothing(connection: Connection) -> None:
     stamp = await records.load(connection, [FULL])
-    behind = (stamp, "space-a", "app", "web")
+    behind = (stamp, "n", "app", "web")
     assert await records.fetch_after(connection, behind) == ([], behind)
 
 
@@ -51,16 +50,16 @@ async def test_writing_again_replaces_and_never_turns_updated_at_back(connection
     await records.load(connection, [FULL])
     await connection.execute("UPDATE process_metadata SET updated_at = now() + interval '1 hour'")
     before = (await records.fetch_after(connection, records.START))[0][0].metadata.updated_at
-    await records.load(connection, [metadata("app")])
+    await records.load(connection, [Metadata(namespace="n", app_guid="app", type="web")])
     (row,), _ = await records.fetch_after(connection, records.START)
-    kept = row.metadata
-    assert (kept.labels, kept.revision_guid, kept.log_rate_limit_in_bytes_per_second) == ({}, None, -1)
-    assert kept.updated_at == before
+    metadata = row.metadata
+    assert (metadata.labels, metadata.revision_guid, metadata.log_rate_limit_in_bytes_per_second) == ({}, None, -1)
+    assert metadata.updated_at == before
 
 
 @pytest.mark.parametrize("at_a_time", [1, 50, 10_000], ids="{} rows a transaction".format)
 async def test_all_rows_arrive_once_whatever_their_number(connection: Connection, at_a_time: int) -> None:
-    many = [metadata(f"app-{n}") for n in range(2 * CHUNK + 7)]
+    many = [Metadata(namespace="n", app_guid=f"app-{n}", type="web") for n in range(2 * CHUNK + 7)]
     for part in range(0, len(many), at_a_time):
         await records.load(connection, many[part : part + at_a_time])
     found: list[str] = []
@@ -81,7 +80,7 @@ async def test_a_stamp_seen_means_every_lower_one_is_visible(database_url: str, 
 
     async def write(number: int) -> None:
         for turn in range(30):
-            await records.load(writers[number], [metadata(f"w{number}", f"t{turn}")])
+            await records.load(writers[number], [Metadata(namespace="n", app_guid=f"w{number}", type=f"t{turn}")])
 
     async def watch() -> None:
         start = await connection.fetchval("SELECT value FROM metadata_counter")

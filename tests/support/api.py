@@ -14,6 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
 from service import app as composition
+from service.http.connections import Limits
 from service.http.server import listening
 from service.settings import Settings
 from tests.support.kube import eventually
@@ -114,9 +115,10 @@ async def running(settings: Settings, *, token: str | None = None, ready: bool =
     before = asyncio.all_tasks()
     application = composition.build(settings)
     management = composition.build_management(application)
+    limits = Limits.of(settings)
     async with (
-        listening(management, "127.0.0.1", 0, shutdown_timeout_s=1) as ((*_, management_port),),
-        listening(application, "127.0.0.1", 0, shutdown_timeout_s=5) as ((*_, port),),
+        listening(management, "127.0.0.1", 0, limits=limits, shutdown_timeout_s=1) as ((*_, management_port),),
+        listening(application, "127.0.0.1", 0, limits=limits, shutdown_timeout_s=5) as ((*_, port),),
         aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding"]) as session,
     ):
         api = Api(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{management_port}", token, session, application)

@@ -2,16 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 Address = Literal["by guid", "by app and type"]
 
 MakeApp = Callable[..., Awaitable[str]]
-
-
-class PathTo(Protocol):
-    def __call__(self, app_guid: str, process_type: str, namespace: str | None = None) -> str:
-        """The path of a process of the test's own space, unless another namespace is given."""
+PathTo = Callable[[str, str], str]
 
 
 @dataclass

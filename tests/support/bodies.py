@@ -66,7 +66,10 @@ UPDATES = objects(
     }
 )
 SCALES = objects(
-    dict.fromkeys(("instances", "memory_in_mb", "disk_in_mb", "log_rate_limit_in_bytes_per_second"), INTEGERS)
+    dict.fromkeys(
+        ("instances", "memory_in_mb", "disk_in_mb", "log_rate_limit_in_bytes_per_second"),
+        st.one_of(INTEGERS, INTEGERS.map(str), LEAVES),
+    )
 )
 
 _SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(), st.text(max_size=20))

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from service.api.document import JSON, describe
-from service.api.routes import ROUTES
+from service.api.routes import RESOURCES
 from service.settings import Settings
 from tests.support.api import Reply
 
@@ -41,7 +41,7 @@ class Contract:
     """What the document says."""
 
     def __init__(self) -> None:
-        self.document = describe(ROUTES, Settings().uids)
+        self.document = describe(RESOURCES, Settings().uids)
         self._components = closed(self.document["components"])
         self._paths = {
             re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))): operations

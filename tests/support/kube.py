@@ -1,10 +1,12 @@
 """The cluster as its admin sees it: objects made and unmade around the service under test."""
 
 import asyncio
+import base64
+import json
 import re
 import ssl
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -13,10 +15,21 @@ import orjson
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import load_kube_config
 
-from service.model.derive import ROLLOUT_REVISION
+from service.model.derive import ROLLOUT_REVISION, process_guid
 from service.model.labels import Keys
 
 KEYS = Keys()
+HOLD = "tests.local/hold"
+"""A finalizer that nobody takes away."""
+
+
+_NAMESPACES: dict[str, str] = {}
+"""Where the manifest of each app was last made for: app GUIDs of tests are their own."""
+
+
+def guid_of(app_guid: str, process_type: str) -> str:
+    """The GUID of a process that `deployment` has made, and that nobody has named; one of nobody's where it has not."""
+    return process_guid(_NAMESPACES.get(app_guid, "nowhere"), app_guid, process_type)
 
 
 def deployment(
@@ -33,6 +46,7 @@ def deployment(
     **container: Any,
 ) -> dict[str, Any]:
     """A Deployment's manifest; `container` overrides fields of its app container."""
+    _NAMESPACES[app_guid] = namespace
     own = {KEYS.app_guid: app_guid, **({KEYS.process_type: process_type} if process_type else {}), **(labels or {})}
     return {
         "apiVersion": "apps/v1",
@@ -153,20 +167,59 @@ class Kube:
         await eventually(in_force)
 
     async def delete_pod(self, namespace: str, name: str) -> None:
-        await self.request("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}")
+        await self.request("DELETE", _pod(namespace, name))
 
     async def annotate_pod(self, namespace: str, name: str, annotations: Mapping[str, str | None]) -> None:
         """Adds annotations to a Pod, or takes those of None away."""
-        await self.request(
-            "PATCH",
-            f"/api/v1/namespaces/{namespace}/pods/{name}",
-            {"metadata": {"annotations": dict(annotations)}},
-            kind="application/merge-patch+json",
-        )
+        await self.patch_pod(namespace, name, {"metadata": {"annotations": dict(annotations)}})
 
-    async def delete(self, namespace: str, name: str) -> None:
-        """Deletes a Deployment, and comes back when it is gone."""
-        await self.request("DELETE", _deployment(namespace, name), {"propagationPolicy": "Background"})
+    async def patch_pod(self, namespace: str, name: str, patch: object) -> None:
+        await self.request("PATCH", _pod(namespace, name), patch, kind="application/merge-patch+json")
+
+    async def hold_pods(self, namespace: str, *names: str) -> None:
+        """Have Pods hang in their termination, once they are deleted, until they are let go; none named: all."""
+        for name in names or [pod["metadata"]["name"] for pod in await self.pods(namespace)]:
+            await self.patch_pod(namespace, name, {"metadata": {"finalizers": [HOLD]}})
+
+    async def let_go(self, namespace: str) -> None:
+        """Let go of all Pods and Deployments that are held."""
+        for kind in ("api/v1/namespaces/{}/pods", "apis/apps/v1/namespaces/{}/deployments"):
+            path = "/" + kind.format(namespace)
+            for each in (await self.request("GET", path))["items"]:
+                kept = [name for name in each["metadata"].get("finalizers", ()) if name != HOLD]
+                if len(kept) != len(each["metadata"].get("finalizers", ())):
+                    patch = {"metadata": {"finalizers": kept or None}}
+                    name = each["metadata"]["name"]
+                    await self.request("PATCH", f"{path}/{name}", patch, kind="application/merge-patch+json")
+
+    async def create_pod(self, namespace: str, meta: Mapping[str, Any]) -> dict[str, Any]:
+        """A Pod that nobody but the test has made."""
+        spec = {"containers": [{"name": "application", "image": "registry.test/app:1"}]}
+        pod: dict[str, Any] = await self.request(
+            "POST", f"/api/v1/namespaces/{namespace}/pods", {"metadata": dict(meta), "spec": spec}
+        )
+        return pod
+
+    async def replica_sets(self, namespace: str) -> list[dict[str, Any]]:
+        listed = await self.request("GET", f"/apis/apps/v1/namespaces/{namespace}/replicasets")
+        found: list[dict[str, Any]] = listed["items"]
+        return found
+
+    async def set_pod_status(self, namespace: str, name: str, status: object) -> None:
+        """What a kubelet would say, of a Pod on a node that has none."""
+        path = f"{_pod(namespace, name)}/status"
+        await self.request("PATCH", path, {"status": status}, kind="application/merge-patch+json")
+
+    async def delete(self, namespace: str, name: str, *, propagation: str = "Background") -> None:
+        """Deletes a Deployment; in the background it is gone when this comes back, unless a finalizer holds it."""
+        await self.request("DELETE", _deployment(namespace, name), {"propagationPolicy": propagation})
+
+    async def create_role(self, *rules: Mapping[str, Sequence[str]]) -> str:
+        """The name of a new ClusterRole."""
+        name = f"role-{uuid4().hex[:10]}"
+        roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+        await self.request("POST", roles, {"metadata": {"name": name}, "rules": rules})
+        return name
 
     async def token_of_new_user(
         self, *, cluster_roles: tuple[str, ...] = (), roles_in: Mapping[str, str] | None = None
@@ -184,6 +237,17 @@ class Kube:
         answer = await self.request("POST", f"/api/v1/namespaces/default/serviceaccounts/{name}/token", {"spec": {}})
         token: str = answer["status"]["token"]
         return token
+
+    async def another_token(self, token: str) -> str:
+        """Another token of the same ServiceAccount."""
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        path = f"/api/v1/namespaces/default/serviceaccounts/{claims['kubernetes.io']['serviceaccount']['name']}/token"
+        other: str = (await self.request("POST", path, {"spec": {}}))["status"]["token"]
+        return other
+
+
+def _pod(namespace: str, name: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods/{name}"
 
 
 def _deployment(namespace: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The README's examples of operations, run as they are written; what is pasted below them is what came back."""
+"""The examples of the page on the API, run as they are written; what is pasted below them is what came back."""
 
 import asyncio
 import re
@@ -10,15 +10,15 @@ from typing import Any
 import orjson
 import pytest
 
-from deploy.local.demo import METADATA, SHOP
+from deploy.local.demo import METADATA, SHOP, STOREFRONT
 from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load
 from tests.support.api import Api
 from tests.support.kube import Kube, deployment, eventually
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-OPERATIONS = README.split("## The operations, one by one")[1].split("\n## ")[0]
+API = (Path(__file__).parents[1] / "service" / "api" / "API.md").read_text()
+OPERATIONS = API.split("## The operations, one by one")[1].split("\n## ")[0]
 EXAMPLES = re.findall(
     r"```console\n\$ (curl .*?)\n\$ (cf curl .*?)\n```(?:\n```json\n(.*?)```)?", OPERATIONS, re.DOTALL
 )
@@ -27,8 +27,9 @@ PASSING = {"since", "uptime", "instance_guid", "host", "instance_internal_ip", "
 
 
 @pytest.fixture
-async def shop(kube: Kube, space: str, api: Api, settings: Settings) -> AsyncIterator[None]:
-    """The demo's shop as far as the examples show it, in a namespace of the test's own."""
+async def shop(kube: Kube, api: Api, settings: Settings) -> AsyncIterator[None]:
+    """The demo's shop as far as the examples show it, in a namespace of the demo's name: GUIDs depend on it."""
+    space = await kube.create_namespace(name=STOREFRONT)
     probe = {"httpGet": {"path": "/healthz", "port": 8080}, "timeoutSeconds": 1}
     amounts = {"memory": "512Mi", "ephemeral-storage": "1Gi"}
     await kube.create(
@@ -53,7 +54,7 @@ async def shop(kube: Kube, space: str, api: Api, settings: Settings) -> AsyncIte
 
     await eventually(runs, 20)
     yield
-    await kube.delete(space, "shop-web")
+    await kube.delete_namespace(space)
 
 
 def assert_contains(answered: Any, pasted: Any, where: str = "$") -> None:
@@ -73,7 +74,7 @@ def assert_contains(answered: Any, pasted: Any, where: str = "$") -> None:
         assert answered == pasted, where
 
 
-async def test_examples_do_what_the_readme_says(api: Api, shop: None) -> None:
+async def test_examples_do_what_the_page_says(api: Api, shop: None) -> None:
     assert shutil.which("curl"), "curl is missing: apt-get install curl"
     assert len(EXAMPLES) == 7
     for curl, _, pasted in EXAMPLES:

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.stack import Stack
 from service.cluster.client import Client
-from service.cluster.recent import Recent
+from service.cluster.deployment_cache import DeploymentCache
 from service.cluster.workloads import Workloads
 from service.errors import ResourceNotFound
 from service.model.changes import Scale
@@ -27,7 +27,7 @@ THREE = Scale(instances=3)
 async def workloads(stack: Stack) -> AsyncIterator[Workloads]:
     client = await Client.connect(str(stack.service_kubeconfig), "", timeout_s=10)
     callers = client.without_identity()
-    yield Workloads(client, callers, Recent(), KEYS)
+    yield Workloads(client=client, callers=callers, cache=DeploymentCache(), keys=KEYS, write_timeout_s=10)
     await callers.close()
     await client.close()
 
@@ -45,7 +45,7 @@ async def test_scales_whatever_the_labels_that_make_it_the_process(
     workloads: Workloads, kube: Kube, operator_token: str, space: str, process_type: str | None, labels: dict[str, str]
 ) -> None:
     found = await kube.create(deployment("one", space, "app", process_type, labels=labels))
-    done = await workloads.scale_at_once(operator_token, known(found), THREE)
+    done = await workloads.scale_blind(operator_token, known(found), THREE)
     assert done is not None
     after = await kube.get(space, "one")
     assert (done.workload.instances, after["spec"]["replicas"]) == (3, 3)
@@ -68,7 +68,7 @@ async def test_leaves_alone_what_has_become_another_process(
 ) -> None:
     found = await kube.create(deployment("one", space, "app"))
     await kube.patch(space, "one", {"metadata": {"labels": changed}})
-    assert await workloads.scale_at_once(operator_token, known(found), THREE) is None
+    assert await workloads.scale_blind(operator_token, known(found), THREE) is None
     assert (await kube.get(space, "one"))["spec"]["replicas"] == 0
 
 
@@ -77,17 +77,17 @@ async def test_leaves_alone_what_has_been_made_anew(
 ) -> None:
     found = await kube.create(deployment("one", space, "app"))
     before = msgspec.structs.replace(known(found), uid="another")
-    assert await workloads.scale_at_once(operator_token, before, THREE) is None
+    assert await workloads.scale_blind(operator_token, before, THREE) is None
     await kube.delete(space, "one")
     with pytest.raises(ResourceNotFound):
-        await workloads.scale_at_once(operator_token, known(found), THREE)
+        await workloads.scale_blind(operator_token, known(found), THREE)
 
 
 async def test_leaves_to_others_to_say_why_it_is_refused(
     workloads: Workloads, kube: Kube, operator_token: str, space: str
 ) -> None:
     found = await kube.create(deployment("one", space, "app"))
-    assert await workloads.scale_at_once(operator_token, known(found), Scale(instances=-1)) is None
+    assert await workloads.scale_blind(operator_token, known(found), Scale(instances=-1)) is None
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,4 @@ async def test_more_than_instances_takes_a_look(
     workloads: Workloads, kube: Kube, operator_token: str, space: str, scale: Scale
 ) -> None:
     found = await kube.create(deployment("one", space, "app"))
-    assert await workloads.scale_at_once(operator_token, known(found), scale) is None
+    assert await workloads.scale_blind(operator_token, known(found), scale) is None

@@ -1,0 +1,152 @@
+"""A resource that can be read: what its Readable says once, service.api.reading makes everything else of.
+
+That is its list, its lists within parents, its single items, their queries, what comes along with them, and their part
+of the API's document. A resource that is only read needs nothing more.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from aiohttp import web
+
+from service.api.jsonschema import JSONSchema
+from service.api.pages import RowKind
+from service.api.queries import Extra, ListQuery
+from service.errors import CloudFoundryError
+from service.freshness import Freshness
+from service.model.collection import GUIDS, Collection, Shape
+from service.model.index import Index
+from service.operations.reads import Address, Reads, Step
+
+Item = TypeVar("Item")
+Match = Mapping[str, str]
+"""The variable parts of a path, by name."""
+
+READS: web.AppKey[Mapping[str, Reads[Any]]] = web.AppKey("reads", dict)
+"""The reads of each resource, by its plural."""
+
+
+@dataclass(frozen=True)
+class At:
+    """A path at which a single item is, and what the path means."""
+
+    path: str
+    address: Callable[[Match], Address]
+    suffix: str = ""
+    """Behind the names of the operations there, in the API's document."""
+    words: str = ""
+    """Behind the summaries of the operations there, likewise."""
+    example: Match = field(default_factory=dict)
+    """An example of each variable part of the path."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A path at which those items are listed that belong to another resource."""
+
+    path: str
+    step: Callable[[Match], Step]
+    of: str
+    """What the items belong to, in the words of the API's document, such as `an app`."""
+    id: str
+    """The name of the operation, in the API's document."""
+    without: tuple[str, ...] = ()
+    """Facets that make no sense within one parent."""
+    example: Match = field(default_factory=dict)
+    """An example of each variable part of the path."""
+
+
+@dataclass(frozen=True)
+class Embed(Generic[Item]):
+    """What can be shown within each item, where `embed` asks for it."""
+
+    name: str
+    before: str
+    """The field before which it stands."""
+    find: Callable[[web.Application, Sequence[Item], Freshness], Awaitable[tuple[Mapping[str, Any], Freshness]]]
+    """What to show, by the key of the item; it may be less fresh than the items. Raises CloudFoundryError."""
+    errors: tuple[type[CloudFoundryError], ...] = ()
+    """What finding it may raise."""
+
+
+@dataclass(frozen=True)
+class Include(Generic[Item]):
+    """Items of another resource that can come along, where `include` asks for them."""
+
+    plural: str
+    guid: Callable[[Item], str | None]
+    """The GUID of the one that belongs to an item; None: none does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readable(Generic[Item]):
+    plural: str
+    singular: str
+    shape: Shape[Item]
+    collection: Callable[[Index], Collection[Item]]
+    """Where its items are."""
+    present: Callable[[Item, str], dict[str, Any]]
+    """From an item and the base URL (before `/v3`) to what a list shows of it."""
+    schema: JSONSchema
+    """Of what is shown, for the API's document."""
+    example: Item
+    present_single: Callable[[Item, str], dict[str, Any]] | None = None
+    """The same for a single item, where that shows more."""
+    at: tuple[At, ...] = ()
+    """Where single items are; none: at their GUID alone."""
+    parents: tuple[Parent, ...] = ()
+    includes: Mapping[str, Include[Item]] = field(default_factory=dict)
+    """By what `include` calls them."""
+    embed: Embed[Item] | None = None
+    warn: Callable[[Item], str | None] = lambda _: None
+    """What people are to know who look at a single item; None: nothing."""
+
+    @property
+    def path(self) -> str:
+        return f"/v3/{self.plural}"
+
+    @property
+    def schema_name(self) -> str:
+        return self.singular.title().replace("_", "")
+
+    @property
+    def addresses(self) -> tuple[At, ...]:
+        if self.at:
+            return self.at
+        example = {"guid": self.shape.guid(self.example)}
+        return (At(f"{self.path}/{{guid}}", lambda match: self.by_guid(match["guid"]), example=example),)
+
+    @property
+    def extra(self) -> Extra:
+        return Extra(self.embed.name if self.embed else "", tuple(self.includes))
+
+    @cached_property
+    def list_query(self) -> ListQuery:
+        """What its list takes."""
+        return ListQuery(
+            f"{self.schema_name}ListQuery", facets=self.shape.facets, orders=self.shape.orders, extra=self.extra
+        )
+
+    def query_of(self, parent: Parent) -> ListQuery:
+        """What its list within a parent takes."""
+        facets = [facet for facet in self.shape.facets if facet not in parent.without]
+        name = f"{parent.id.removeprefix('list')}Query"
+        return ListQuery(name, facets=facets, orders=self.shape.orders, extra=self.extra)
+
+    @property
+    def row_kind(self) -> RowKind[Item]:
+        return RowKind(self.plural, self.shape.key, self.present, self.embed.before if self.embed else "")
+
+    @property
+    def single_kind(self) -> RowKind[Item]:
+        present = self.present_single or self.present
+        return RowKind(self.plural, self.shape.key, present, self.embed.before if self.embed else "")
+
+    def by_guid(self, guid: str) -> Address:
+        """The address of an item by its GUID."""
+        return (Step(GUIDS, guid, f"{self.singular.capitalize().replace('_', ' ')} not found"),)
+
+    def reads(self, app: web.Application) -> Reads[Item]:
+        return app[READS][self.plural]

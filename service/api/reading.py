@@ -1,0 +1,206 @@
+"""The handlers and operations of any Readable: its list, its lists within parents, and its single items."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import orjson
+from aiohttp import web
+
+from service.access import Caller
+from service.api.jsonschema import page_of
+from service.api.keys import PAGES
+from service.api.operation import Documented, Errors, Operation
+from service.api.pages import NOTHING_MORE, Extras, encode_row, pagination
+from service.api.queries import ParsedList, ParsedSingle, SingleQuery
+from service.api.readable import At, Parent, Readable
+from service.api.requests import caller_of, raw_query
+from service.errors import BadQueryParameter, ResourceNotFound
+from service.freshness import Freshness
+from service.http.replies import answer, base_url
+from service.model.collection import GUIDS
+from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
+from service.model.selection import Filters, Selection
+from service.operations.ambiguity import of_parent, of_read
+from service.operations.reads import ListRequest
+
+Item = TypeVar("Item")
+Resources = Mapping[str, Readable[Any]]
+"""All that can be read, by plural: what may be included."""
+
+
+def documented(readable: Readable[Item], resources: Resources) -> Documented:
+    """What a resource adds to the API by being read. `resources` are asked for what it includes when requests come."""
+    name, listed = readable.schema_name, f"{readable.schema_name}List"
+    of_embed = readable.embed.errors if readable.embed else ()
+    operations = (
+        list_operation(readable, resources, of_embed),
+        *(parent_operation(readable, resources, parent, of_embed) for parent in readable.parents),
+        *(single_operation(readable, resources, at, of_embed) for at in readable.addresses),
+    )
+    page = pagination(1, PageRequest(), f"{EXAMPLE_BASE}{readable.path}", ())
+    row = readable.present(readable.example, EXAMPLE_BASE)
+    return Documented(
+        operations=operations,
+        schemas={name: readable.schema, listed: page_of(name, (each.plural for each in readable.includes.values()))},
+        answers={
+            name: orjson.loads(encode_row(readable.single_kind, readable.example, EXAMPLE_BASE)[0]),
+            listed: {**page, "resources": [row], "pagination": page},
+        },
+    )
+
+
+EXAMPLE_BASE = "https://api.example.org"
+
+
+def list_operation(readable: Readable[Item], resources: Resources, of_embed: Errors) -> Operation:
+    """The list of all items that the caller sees."""
+    query = readable.list_query
+
+    async def list_all(request: web.Request) -> web.Response:
+        caller = await caller_of(request)
+        parsed = query.parse(raw_query(request))
+        selection, freshness = await readable.reads(request.app).page(caller, parsed.request, pods=parsed.embed)
+        presenter = _Presenter(request, caller, readable, resources)
+        return await presenter.present_list(readable.path, parsed, selection, freshness)
+
+    return Operation(
+        "GET",
+        readable.path,
+        list_all,
+        id=f"list{readable.plural.title().replace('_', '')}",
+        summary=f"List {readable.plural.replace('_', ' ')}",
+        tag=readable.plural,
+        answer=f"{readable.schema_name}List",
+        query=query.schema,
+        errors=(BadQueryParameter, *of_embed),
+    )
+
+
+def parent_operation(readable: Readable[Item], resources: Resources, parent: Parent, of_embed: Errors) -> Operation:
+    """The list of the items that belong to one parent."""
+    query = readable.query_of(parent)
+
+    async def list_of_parent(request: web.Request) -> web.Response:
+        caller = await caller_of(request)
+        parsed = query.parse(raw_query(request))
+        selection, namespaces, freshness = await readable.reads(request.app).page_of(
+            caller, parent.step(request.match_info), parsed.request, pods=parsed.embed
+        )
+        presenter = _Presenter(request, caller, readable, resources)
+        path = _filled(parent.path, request.match_info)
+        return await presenter.present_list(path, parsed, selection, freshness, warning=of_parent(namespaces))
+
+    return Operation(
+        "GET",
+        parent.path,
+        list_of_parent,
+        id=parent.id,
+        summary=f"List the {readable.plural.replace('_', ' ')} of {parent.of}",
+        tag=readable.plural,
+        answer=f"{readable.schema_name}List",
+        query=query.schema,
+        errors=(BadQueryParameter, *of_embed, ResourceNotFound),
+        example=parent.example,
+    )
+
+
+def single_operation(readable: Readable[Item], resources: Resources, at: At, of_embed: Errors) -> Operation:
+    """One item, at one of its addresses."""
+    query = SingleQuery(f"{readable.schema_name}Query", readable.extra)
+
+    async def get(request: web.Request) -> web.Response:
+        caller, asked = await caller_of(request), raw_query(request)
+        meaning, freshness = await readable.reads(request.app).get(
+            caller, at.address(request.match_info), pods=bool(asked and readable.embed)
+        )
+        parsed = query.parse(asked)
+        presenter = _Presenter(request, caller, readable, resources)
+        body, freshness = await presenter.encode_single(meaning.item, parsed, freshness)
+        return answer(request, body, freshness, warnings=[of_read(meaning), readable.warn(meaning.item)])
+
+    return Operation(
+        "GET",
+        at.path,
+        get,
+        id=f"get{readable.schema_name}{at.suffix}",
+        summary=f"Get {_article(readable.singular)} {readable.singular.replace('_', ' ')}{at.words}",
+        tag=readable.plural,
+        answer=readable.schema_name,
+        query=query.schema,
+        errors=(BadQueryParameter, *of_embed, ResourceNotFound),
+        example=at.example,
+    )
+
+
+class _Presenter(Generic[Item]):
+    """Shows items to one caller, with what else they have asked for."""
+
+    def __init__(self, request: web.Request, caller: Caller, readable: Readable[Item], resources: Resources) -> None:
+        self._request = request
+        self._caller = caller
+        self._readable = readable
+        self._resources = resources
+        self._base = base_url(request)
+
+    async def present_list(
+        self,
+        path: str,
+        parsed: ParsedList,
+        selection: Selection[Item],
+        freshness: Freshness,
+        *,
+        warning: str | None = None,
+    ) -> web.Response:
+        """A page of the list at `path`."""
+        extras = NOTHING_MORE
+        if parsed.embed or parsed.include:
+            embedded = None
+            if parsed.embed:
+                embedded, freshness = await self._embedded(selection.items, freshness)
+            included = orjson.dumps(await self._included(selection.items, parsed.include)) if parsed.include else None
+            extras = Extras(self._readable.extra.embed, embedded, included)
+        url = self._base + path
+        body = await self._request.app[PAGES].encode(
+            self._readable.row_kind, selection, parsed.request.page, url, parsed.kept, self._base, extras
+        )
+        return answer(self._request, body.encoded, freshness, etag=body.etag, warnings=[warning])
+
+    async def encode_single(self, item: Item, parsed: ParsedSingle, freshness: Freshness) -> tuple[bytes, Freshness]:
+        """One item as JSON."""
+        encoded, at = encode_row(self._readable.single_kind, item, self._base)
+        if parsed.embed:
+            embedded, freshness = await self._embedded([item], freshness)
+            shown = b'"%b":%b,' % (self._readable.extra.embed.encode(), embedded[self._readable.shape.key(item)])
+            encoded = encoded[:at] + shown + encoded[at:]
+        if parsed.include:
+            included = orjson.dumps(await self._included([item], parsed.include))
+            encoded = encoded[:-1] + b',"included":' + included + b"}"
+        return encoded, freshness
+
+    async def _embedded(self, items: Sequence[Item], freshness: Freshness) -> tuple[Mapping[str, bytes], Freshness]:
+        if self._readable.embed is None:
+            return {}, freshness
+        found, freshness = await self._readable.embed.find(self._request.app, items, freshness)
+        return {key: orjson.dumps(shown) for key, shown in found.items()}, freshness
+
+    async def _included(self, items: Sequence[Item], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """What comes along: of each related resource the items that the caller sees, once each, by its plural."""
+        found = {}
+        for name in names:
+            include = self._readable.includes[name]
+            related = self._resources[include.plural]
+            guids = frozenset(guid for item in items if (guid := include.guid(item)) is not None)
+            wanted = ListRequest(Filters(((GUIDS, guids),)), page=PageRequest(per_page=MAXIMUM_PER_PAGE))
+            selection, _ = await related.reads(self._request.app).page(self._caller, wanted)
+            found[related.plural] = [related.present(each, self._base) for each in selection.items]
+        return found
+
+
+def _filled(path: str, match: Mapping[str, str]) -> str:
+    """A path with its variable parts filled in."""
+    return path.format_map({name: quote(value, safe="") for name, value in match.items()})
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"

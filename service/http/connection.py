@@ -1,0 +1,266 @@
+"""One connection: aiohttp's protocol, that knows how long its client keeps us waiting and what is held for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from service.errors import CloudFoundryError, InvalidRequest, UnknownError
+from service.http.connections import Connections
+from service.http.middlewares import REQUEST_ID, SERVER
+from service.http.replies import error_response
+from service.telemetry import get_logger, new_request_id, outline
+
+log = get_logger(__name__)
+
+MAXIMUM_LINE = 64 * 1024
+"""Bytes of the request line: room for the longest lists of GUIDs clients send."""
+MAXIMUM_FIELD = 32 * 1024
+"""Bytes of one header: room for a token with many groups."""
+MAXIMUM_HEAD = 128 * 1024
+"""Bytes of the request line and all headers."""
+READ_AHEAD = 16 * 1024
+"""Bytes of a body that are read before anybody has asked for it; twice as much, and what comes with it, at most."""
+LINGER_S = 1.0
+"""For so long what comes of a body nobody wanted is thrown away: to close at once might lose the client its reply."""
+LEAST_TAKEN = 256 * 1024
+"""Bytes of a reply that a client takes within the time it is given, if there are as many."""
+_STANDS_STILL_S = 0.5
+"""After so long without having taken as much, a client may have to make room for others."""
+_SMALL = 4096
+"""Bytes that come at once with a whole request and are not worth counting."""
+
+
+class Connection(RequestHandler):
+    """A connection. Who is waited for is read off aiohttp's own state, so that a request costs next to nothing more."""
+
+    __slots__ = (
+        "_began_at",
+        "_body",
+        "_collected",
+        "_connections",
+        "_head",
+        "_link",
+        "_received",
+        "_receiving",
+        "_refusal",
+        "_taken",
+        "_unread",
+        "_unread_since",
+    )
+
+    def __init__(self, manager: web.Server, connections: Connections, **kwargs: Any) -> None:
+        """`kwargs` are aiohttp's."""
+        super().__init__(manager, **kwargs)
+        self._connections = connections
+        # aiohttp forgets the transport as soon as it is to be closed, which it is not before all has been taken.
+        self._link: asyncio.Transport | None = None
+        self._head = 0
+        """Bytes of a head that is not complete."""
+        self._body: StreamReader | None = None
+        """Of the last request, while it is not complete."""
+        self._collected = 0
+        """Bytes of it that somebody has read and keeps."""
+        self._began_at = 0.0
+        """When the client began to be waited for: for the rest of a head, or for a body."""
+        self._receiving: asyncio.Timeout | None = None
+        self._refusal: CloudFoundryError | None = None
+        self._received = 0
+        self._unread = 0
+        self._unread_since: float | None = None
+        self._taken = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._link = cast(asyncio.Transport, transport)
+        if not self._connections.add(self):
+            self._link.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._connections.remove(self)
+        self._link = None
+        self._count(0, 0)
+
+    def data_received(self, data: bytes) -> None:
+        requests, body = self._request_count, self._body
+        super().data_received(data)
+        if self._request_count == requests:
+            if data and not (self._close or self._force_close):
+                self._go_on(len(data), body)
+            return
+        if body is not None and not body.is_eof():
+            self._break_off(body)
+            return
+        last = self._messages[-1][1]
+        self._body = None if last.is_eof() else last
+        self._head = 0
+        if self._received or len(data) > _SMALL:
+            self._count(len(data) if len(data) > _SMALL else 0, self._unread)
+            self._connections.relieve()
+
+    def _go_on(self, size: int, body: StreamReader | None) -> None:
+        """Note that so many bytes more have come, of a body or of a head, which still is not complete."""
+        if body is not None:
+            self._count(self._collected + body._size, self._unread)
+            if body.is_eof():
+                self._body = None
+        else:
+            if not self._head:
+                self._began_at = self._loop.time()
+            self._head += size
+            self._count(self._head, self._unread)
+            if self._head > MAXIMUM_HEAD:
+                self.give_up(InvalidRequest(f"The request line and the headers are longer than {MAXIMUM_HEAD} bytes"))
+        self._connections.relieve()
+
+    def _break_off(self, body: StreamReader) -> None:
+        """End a body in the midst of which there is no valid HTTP any more: aiohttp leaves its reader waiting."""
+        body.set_exception(web.RequestPayloadError())
+        body.feed_eof()
+        self._body = None
+        # What comes after it nobody can make sense of.
+        self._close = True
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # What is not taken at once counts at once; all else of a reply is seen at the next look.
+        self._look_at_unread(self._loop.time())
+        self._connections.relieve()
+
+    @asynccontextmanager
+    async def receiving(self) -> AsyncIterator[None]:
+        """For as long as a body is waited for. Raises RequestTimeout or ServiceUnavailable where it was given up."""
+        self._began_at = self._loop.time()
+        self._receiving = asyncio.timeout(None)
+        try:
+            async with self._receiving:
+                yield
+        except TimeoutError:
+            if self._refusal is None:
+                raise
+            raise self._refusal from None
+        finally:
+            self._receiving = self._refusal = None
+
+    def collected(self, size: int) -> None:
+        """Note that somebody keeps so many bytes of the request's body, which are held until the request is over."""
+        self._collected = size
+
+    @property
+    def full(self) -> bool:
+        """Whether no more bytes are to be received from anybody."""
+        return self._connections.full
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes."""
+        return self._received + self._unread
+
+    def look(self, now: float) -> None:
+        """See what the client has taken of a reply, and whether what it sent is done with."""
+        self._look_at_unread(now)
+        if self._received and self._is_idle and not self._head:
+            self._collected = 0
+            self._count(0, self._unread)
+
+    def patience_used(self, now: float) -> float | None:
+        """The part used up of the time the client is given; None while it is not waited for."""
+        limits = self._connections.limits
+        if self._unread_since is not None:
+            return (now - self._unread_since) / limits.send_s
+        if self._receiving is not None:
+            return None if self._refusal is not None else (now - self._began_at) / limits.body_s
+        if self._request_in_progress:
+            return None
+        if not self._is_idle:
+            # It has its reply, and is only let finish a body that nobody wants.
+            return None if self._body is None else 1.0
+        if self._head:
+            return (now - self._began_at) / limits.head_s
+        # NB: aiohttp notes for itself when the last request was over, if only as the time at which it would close.
+        idle_s = now - (self._next_keepalive_close_time - self._keepalive_timeout)
+        return idle_s / (limits.idle_s if self._request_count else limits.head_s)
+
+    def is_taking(self, now: float) -> bool:
+        """Whether the client is taking a reply, and has not long stood still."""
+        return self._unread_since is not None and now - self._unread_since < _STANDS_STILL_S
+
+    def give_up(self, error: CloudFoundryError) -> None:
+        """Wait no longer: answer with the error where a request has come in part, and close."""
+        if self._link is None:
+            return
+        if self._unread_since is not None:
+            self._link.abort()
+            self._link = None
+        elif self._receiving is not None:
+            if self._refusal is None:
+                self._refusal = error
+                self._receiving.reschedule(self._loop.time())
+        elif self._head and self._waiter is not None and not self._waiter.done():
+            # As aiohttp itself answers what is no HTTP.
+            self._messages.append((_ErrInfo(error.status, error, error.detail), EMPTY_PAYLOAD))
+            self._waiter.set_result(None)
+            self._close = True
+        else:
+            self.force_close()
+        self._collected = self._head = 0
+        self._count(0, 0)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer is not None and request.writer.output_size > 0:
+            raise ConnectionError("the reply was cut off: its beginning is sent already")
+        if isinstance(exc, CloudFoundryError):
+            response = error_response(exc)
+        elif status >= 500:
+            log.error("request failed", **outline(exc))
+            response = error_response(UnknownError())
+        else:
+            response = error_response(InvalidRequest(_complaint(exc)))
+        response.headers[REQUEST_ID] = new_request_id(None)
+        response.headers[hdrs.SERVER] = SERVER
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """In place of aiohttp's, whose traceback may show what the client sent."""
+        log.error("connection failed", **outline(kw.get("exc_info")))
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
+
+    def _look_at_unread(self, now: float) -> None:
+        unread = self._link.get_write_buffer_size() if self._link is not None else 0
+        if not unread:
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since, self._taken = now, 0
+        else:
+            self._taken += max(0, self._unread - unread)
+            if self._taken >= LEAST_TAKEN:
+                self._unread_since, self._taken = now, 0
+        self._count(self._received, unread)
+
+    def _count(self, received: int, unread: int) -> None:
+        before = self.in_flight
+        self._received, self._unread = received, unread
+        if self.in_flight != before:
+            self._connections.moved(self.in_flight - before)
+
+
+def _complaint(error: BaseException | None) -> str:
+    if isinstance(error, LineTooLong):
+        return f"The request line is longer than {MAXIMUM_LINE} bytes, or a header longer than {MAXIMUM_FIELD}"
+    return "The request is not valid HTTP"

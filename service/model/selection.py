@@ -1,0 +1,59 @@
+"""What is selected of a collection: which items, in which order, which part of them; and what was found."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from service.model.selectors import Range, Requirement
+
+Item = TypeVar("Item")
+
+CREATED_AT, UPDATED_AT = "created_at", "updated_at"
+"""The orders that each resource has, by the names that clients give them."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which items are wanted. Every condition must hold; within one, any of its values."""
+
+    facets: tuple[tuple[str, frozenset[str]], ...] = ()
+    """Wanted values by the name of the facet."""
+    labels: tuple[Requirement, ...] = ()
+    times: tuple[tuple[str, tuple[Range, ...]], ...] = ()
+    """Spans by the name of the order; the same order may be there several times."""
+    words: tuple[str, ...] = ()
+    """In lower case: each occurs in the item's text."""
+
+    @property
+    def weight(self) -> int:
+        """How many values it takes to say this, and one."""
+        return (
+            1
+            + sum(len(values) for _, values in self.facets)
+            + sum(1 + len(each.values) for each in self.labels)
+            + sum(len(ranges) for _, ranges in self.times)
+        )
+
+    def narrowed(self, facet: str, value: str) -> "Filters":
+        """These, and one condition more."""
+        return Filters((*self.facets, (facet, frozenset((value,)))), self.labels, self.times, self.words)
+
+
+NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True)
+class Selection(Generic[Item]):
+    """One page of what matched, and how much matched in all."""
+
+    total_results: int
+    items: list[Item]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Which part of which order: `size` items from rank `start`, counted from 0."""
+
+    order: str = CREATED_AT
+    descending: bool = False
+    start: int = 0
+    size: int = 50

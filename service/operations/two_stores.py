@@ -1,0 +1,97 @@
+"""How to carry out a change of both stores, wholly or not at all: the three steps of service.model.record."""
+
+import secrets
+
+from service.cluster.workloads import Conflict, Denied, WebhookFailed, Workloads
+from service.errors import CloudFoundryError, ServiceUnavailable
+from service.model import record as rules
+from service.model.changes import Change
+from service.model.process import MetadataChange, Process
+from service.model.record import Record
+from service.operations.one_store import OneStore
+from service.operations.outcomes import Outcomes, Written
+from service.operations.plans import REFUSALS, Overtaken, Plan, Plans
+from service.store.database import DatabaseUnavailable
+from service.store.records import Records
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+
+class TwoStores:
+    def __init__(self, workloads: Workloads, records: Records, outcomes: Outcomes, one_store: OneStore) -> None:
+        self._workloads = workloads
+        self._records = records
+        self._outcomes = outcomes
+        self._one_store = one_store
+
+    async def change(self, token: str, process: Process, change: Change) -> Written:
+        """Change the row, and the Deployment unless it is as asked for already.
+
+        Raises Denied, WebhookFailed, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
+        """
+        pending = _Pending(self._records, process, change.metadata)
+        try:
+            return await self._change(token, process, change, pending)
+        except (Denied, WebhookFailed, Overtaken):
+            await pending.discard()
+            raise
+        except ServiceUnavailable:
+            # Kubernetes may yet apply the patch. What is pending then shows; if not, the next writer drops it.
+            raise
+        except CloudFoundryError:
+            await pending.discard()
+            raise
+
+    async def _change(self, token: str, process: Process, change: Change, pending: "_Pending") -> Written:
+        plans = Plans(self._workloads, token, process, change)
+        cached = plans.cached()
+        while True:
+            plan, cached = cached or await plans.read(), None
+            if not plan.patch and (written := await self._one_store.change_row(process, plan, change.metadata)):
+                return written
+            try:
+                await pending.prepare(plan)
+                body = plan.snapshot.guarded(plan.patch, pending.write_id)
+                done = await self._workloads.patch(token, plan.snapshot, body)
+            except REFUSALS as error:
+                if plan.is_read and not isinstance(error, Conflict):
+                    raise
+                continue
+            return await self._outcomes.both_changed(process, done, change.metadata)
+
+
+class _Pending:
+    """The row's half of a change, which is stored as pending under the id of the write."""
+
+    def __init__(self, records: Records, process: Process, change: MetadataChange) -> None:
+        self._records = records
+        self._process = process
+        self._change = change
+        self._is_stored = False
+        self.write_id = secrets.token_urlsafe(8)
+
+    async def prepare(self, plan: Plan) -> None:
+        """Store it, to be committed on the version that the plan is for.
+
+        Raises LabelLimitExceeded, AnnotationLimitExceeded, DatabaseUnavailable.
+        """
+        snapshot = plan.snapshot
+        reconcile = rules.reconciled if plan.is_read else rules.folded
+
+        def decide(row: Record, now: int) -> Record:
+            row = reconcile(row, snapshot.workload.write_id, snapshot.version, now)
+            return rules.prepared(row, self.write_id, self._change, snapshot.version)
+
+        await self._records.change(self._process.key, decide)
+        self._is_stored = True
+
+    async def discard(self) -> None:
+        """Remove it, if it was stored: it will not be committed."""
+        if not self._is_stored:
+            return
+        try:
+            await self._records.change(self._process.key, lambda row, _now: rules.discarded(row, self.write_id))
+        except DatabaseUnavailable as error:
+            # It does not show, and the next writer drops it.
+            log.warning("prepared change left behind", reason=error.reason)

@@ -1,0 +1,199 @@
+"""What one caller can cost the others: the service's memory, and how long others wait, while somebody means harm.
+
+Against loopback only; each attack is bounded in connections and ends with its measurement.
+"""
+
+import asyncio
+import contextlib
+import resource
+import socket
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import orjson
+
+from deploy.local.stack import Stack
+from tests.bench import population
+from tests.bench.load import LoadFailed, Sample, wrk
+from tests.bench.programs import Service, get, serving
+from tests.bench.report import Row, limited
+from tests.bench.sides import Sides, populate, sides
+from tests.support.sockets import head
+
+COUNT, NAMESPACES = 500, 5
+_OTHERS = "/v3/processes?per_page=50"
+_LARGE = f"/v3/processes?per_page={COUNT}"
+_SETTLE_S = 2.0
+"""After an attack has begun: what is held is then held, and what is to be closed at once is closed."""
+_REST_S = 3.0
+"""After it has ended, before the next."""
+_BUSY = 1
+"""Connections of an attack that goes on and on: with more, it is a matter of how many requests one may make."""
+_MOST_MIB = 96
+"""What may be in flight, and half as much for what the allocator does not give back at once."""
+_MOST_MS = 100
+_MEGABYTE = b" " * 1_000_000
+_CROWD = orjson.dumps({f"x{n}": 1 for n in range(60_000)})
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """Whom an attack is aimed at, and the token of somebody who is known there."""
+
+    at: tuple[str, int]
+    token: str
+
+
+_Begin = Callable[[_Aim], AbstractAsyncContextManager[None]]
+"""An attack, for the length of a block."""
+
+
+async def measure(stack: Stack, seconds: int) -> AsyncIterator[Row]:
+    """Findings, each as soon as it is made."""
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    async with sides(stack, seconds) as bench:
+        await populate(bench.kube, NAMESPACES, (population.manifest(n, NAMESPACES) for n in range(COUNT)))
+        for what, attack in _ATTACKS.items():
+            # Each a service of its own: memory that one attack has taken would hide what the next one takes.
+            async with serving(stack.directory, bench.environ) as service:
+                async for row in _under(bench, service, what, attack):
+                    yield row
+
+
+async def _under(bench: Sides, service: Service, what: str, attack: _Begin) -> AsyncIterator[Row]:
+    host, port = service.url.removeprefix("http://").split(":")
+    others = bench.ours(service, _OTHERS)
+    # What the list takes once is no attack's doing.
+    await get(service.url + _LARGE, bench.token)
+    await wrk(others, bench.seconds)
+    without, before_mib = await wrk(others, bench.seconds), service.rss_mib()
+    async with attack(_Aim((host, int(port)), bench.token)):
+        await asyncio.sleep(_SETTLE_S)
+        under = await _others(service, bench)
+        more_mib = max(0.0, service.rss_mib() - before_mib)
+    await asyncio.sleep(_REST_S)
+    yield limited(f"memory under {what}", more_mib, _MOST_MIB, "MiB", measured=f"+{more_mib:.0f} MiB")
+    yield _waits(what, under, without)
+
+
+async def _others(service: Service, bench: Sides) -> Sample | None:
+    """None where others were refused."""
+    try:
+        return await wrk(bench.ours(service, _OTHERS), bench.seconds)
+    except LoadFailed:
+        return None
+
+
+def _waits(what: str, under: Sample | None, without: Sample) -> Row:
+    what, note = f"others' p99 under {what}", f"{without.p99_ms:.1f} ms without"
+    if under is None:
+        return Row(what, "refused or broken off", note, bar="all answered", met=False)
+    measured = f"{under.p99_ms:.1f} ms, {under.per_s:,.0f}/s of {without.per_s:,.0f}/s"
+    return limited(what, under.p99_ms, _MOST_MS, "ms", measured=measured, note=note)
+
+
+# Attacks that stand still
+
+
+async def _open(at: tuple[str, int]) -> socket.socket:
+    """A connection that takes little before it is read."""
+    opened = socket.socket()
+    opened.setblocking(False)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await asyncio.get_running_loop().sock_connect(opened, at)
+    return opened
+
+
+async def _send(opened: socket.socket, parts: Iterable[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        for part in parts:
+            await asyncio.get_running_loop().sock_sendall(opened, part)
+
+
+def _standing(count: int, sent: Callable[[_Aim, int], Iterable[bytes]]) -> _Begin:
+    """So many connections, that each send this and then do nothing."""
+
+    @asynccontextmanager
+    async def begin(aim: _Aim) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            sending = []
+            for number in range(count):
+                opened = stack.enter_context(await _open(aim.at))
+                sending.append(asyncio.create_task(_send(opened, sent(aim, number))))
+            stack.push_async_callback(_end, sending)
+            yield
+
+    return begin
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# Attacks that go on and on
+
+
+def _repeating(request: Callable[[_Aim], bytes]) -> _Begin:
+    """A connection, replaced as soon as its request has been answered."""
+
+    async def again(aim: _Aim) -> None:
+        while True:
+            opened = await _open(aim.at)
+            with opened, contextlib.suppress(OSError):
+                await _send(opened, [request(aim)])
+                await asyncio.get_running_loop().sock_recv(opened, 4096)
+
+    @asynccontextmanager
+    async def begin(aim: _Aim) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(again(aim)) for _ in range(_BUSY)]
+        try:
+            yield
+        finally:
+            await _end(tasks)
+
+    return begin
+
+
+def _patch(size: int, token: str | None = None) -> bytes:
+    return head("PATCH", "/v3/processes/any", token, Content_Length=str(size))
+
+
+def _sign_in(size: int) -> bytes:
+    return head("POST", "/ui/sign-in", Content_Length=str(size), Sec_Fetch_Site="same-origin")
+
+
+@cache
+def _bomb() -> bytes:
+    """0.9 MB that become 0.9 GB."""
+    packing, blank = zlib.compressobj(wbits=31), bytes(1 << 20)
+    return b"".join((*(packing.compress(blank) for _ in range(900)), packing.flush()))
+
+
+def _bombing(token: str | None) -> bytes:
+    return (
+        head("PATCH", "/v3/processes/any", token, Content_Length=str(len(_bomb())), Content_Encoding="gzip") + _bomb()
+    )
+
+
+def _large_list(aim: _Aim, number: int) -> bytes:
+    return head("GET", _LARGE, aim.token, Host=f"host-{number}")
+
+
+_ATTACKS: dict[str, _Begin] = {
+    "1,100 connections that say nothing": _standing(1_100, lambda _, __: ()),
+    "600 heads without an end": _standing(600, lambda _, __: (b"GET / HTTP/1.1\r\nX: ", b"y" * 30_000)),
+    "600 sign-ins without their form": _standing(600, lambda _, __: (_sign_in(100),)),
+    "600 PATCHes without their body": _standing(600, lambda aim, _: (_patch(100, aim.token),)),
+    "400 unfinished bodies of 1 MB": _standing(400, lambda aim, _: (_patch(len(_MEGABYTE) + 1, aim.token), _MEGABYTE)),
+    "the same without a token": _standing(400, lambda _, __: (_patch(len(_MEGABYTE) + 1), _MEGABYTE)),
+    "120 lists of 0.8 MB that nobody reads": _standing(120, lambda aim, n: (_large_list(aim, n),)),
+    "gzip bombs without a token": _repeating(lambda _: _bombing(None)),
+    "gzip bombs with one": _repeating(lambda aim: _bombing(aim.token)),
+    "bodies of 60,000 unknown keys": _repeating(lambda aim: _patch(len(_CROWD), aim.token) + _CROWD),
+}

@@ -1,0 +1,59 @@
+"""The size of things: what wants to be larger is two things. Which module may import which is `make lint`'s to say."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SERVICE = Path(__file__).parents[1] / "service"
+MODULES = sorted(SERVICE.rglob("*.py"))
+LONGEST_MODULE, LONGEST_FUNCTION, LONGEST_HANDLER = 300, 40, 25
+MOST_BY_POSITION = 4
+"""Parts that a constructor takes without their names."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(module: Path) -> Iterator[Function]:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, Function):
+            yield node
+
+
+def length(function: Function) -> int:
+    return (function.end_lineno or 0) - function.lineno + 1
+
+
+def is_handler(function: Function) -> bool:
+    """It takes a request, and may take more, and is no part of a class."""
+    names = [each.arg for each in function.args.args]
+    return isinstance(function, ast.AsyncFunctionDef) and names[:1] == ["request"]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda each: str(each.relative_to(SERVICE)))
+def test_modules_and_what_is_in_them_stay_small(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= LONGEST_MODULE
+    for function in functions(module):
+        most = LONGEST_HANDLER if is_handler(function) else LONGEST_FUNCTION
+        # A function that holds others is a place for them; each is counted by itself.
+        inner = sum(length(each) for each in ast.walk(function) if isinstance(each, Function) and each is not function)
+        assert length(function) - inner <= most, f"{function.name}: {length(function)} lines"
+        if function.name == "__init__":
+            assert len(function.args.args) - 1 <= MOST_BY_POSITION, f"line {function.lineno}: pass them by keyword"
+
+
+def test_key_is_defined_once() -> None:
+    """What a process is known by is said in one place."""
+    defined = [module for module in MODULES if "\nKey = tuple[" in module.read_text()]
+    assert [str(module.relative_to(SERVICE)) for module in defined] == ["model/process.py"]
+
+
+def test_a_resource_that_is_only_read_would_be_one_small_file() -> None:
+    """What all resources share knows none of them by name."""
+    shared = [
+        SERVICE / "api" / f"{name}.py" for name in ("readable", "reading", "pages", "queries", "bodies", "document")
+    ]
+    for module in (*shared, *(SERVICE / "http").glob("*.py")):
+        used = {each.id for each in ast.walk(ast.parse(module.read_text())) if isinstance(each, ast.Name)}
+        assert not used & {"Process", "Workload", "PROCESSES", "Instance"}, module
