@@ -1,15 +1,17 @@
 """A collection against a plain dictionary of its items, whatever is put, replaced and removed. GUIDs repeat."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model.collection import CREATED_AT, GUIDS, UPDATED_AT, Collection, Filters, Selection, Shape, Slice
+from service.model.collection import GUIDS, Collection, Shape
+from service.model.selection import CREATED_AT, UPDATED_AT, Filters, Selection, Slice
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible
+from tests.model.builders import finish
 
 NAMESPACES = ["n0", "n1", "n2", "n3"]
 UNKNOWN = "unknown"
@@ -83,15 +85,6 @@ def cases(draw: st.DrawFn) -> Case:
             collection.remove(item.key)
         assert (collection.version != before) == (bool(stays) or held.pop(item.key, None) is not None)
     return Case(collection, held)
-
-
-def finish(search: Generator[None, None, Selection[Item]]) -> Selection[Item]:
-    while True:
-        try:
-            next(search)
-        except StopIteration as stopped:
-            found: Selection[Item] = stopped.value
-            return found
 
 
 def keys(found: Iterable[Item]) -> set[str]:
