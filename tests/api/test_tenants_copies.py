@@ -12,7 +12,7 @@ from tests.support.api import Api, Reply
 from tests.support.kube import Kube, eventually
 from tests.support.metrics import scrape
 from tests.support.tenants import EVERYTHING, FORGED, PRIVATE, Copied, Older, Tenants, two_tenants
-from tests.support.visitor import Visitor
+from tests.support.visitor import Visitor, browsing
 
 VARYING = {"date", "x-vcap-request-id"}
 AGEING = {"etag", "content-length", *VARYING}
@@ -143,13 +143,6 @@ async def act_as_the_attacker(tenants: Tenants, visitor: Visitor) -> list[Reply]
     return replies
 
 
-async def signed_in(user: Api) -> Visitor:
-    visitor = Visitor(user)
-    assert user.token is not None
-    await visitor.sign_in(user.token)
-    return visitor
-
-
 @pytest.mark.parametrize("older", ["the attacker's is older", "the victim's is older"])
 @pytest.mark.parametrize(
     ("copied", "labelled"),
@@ -161,8 +154,7 @@ async def test_the_victim_is_served_the_same_bytes_and_the_attacker_nothing_of_t
 ) -> None:
     async with two_tenants(api, kube, labelled=labelled) as tenants:
         await tenants.settle(older)
-        victim, attacker = await signed_in(tenants.victim), await signed_in(tenants.attacker)
-        try:
+        async with browsing(tenants.victim) as victim, browsing(tenants.attacker) as attacker:
             watcher = Watcher(tenants, victim, settings)
             await all_is_quiet(watcher)
             before = await watcher.look()
@@ -187,9 +179,6 @@ async def test_the_victim_is_served_the_same_bytes_and_the_attacker_nothing_of_t
                 assert not [secret for secret in secrets if secret in reply.body]
             assert (await kube.get(tenants.theirs, "forged"))["spec"]["replicas"] > 1
             assert not differing(before, await watcher.look())
-        finally:
-            for visitor in (victim, attacker):
-                await visitor.session.close()
 
 
 async def all_is_quiet(watcher: Watcher) -> None:
