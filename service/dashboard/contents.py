@@ -83,26 +83,26 @@ async def process_content(app: web.Application, caller: Caller, guid: str) -> Co
         stats, complaint = Stats(meaning.item, (), {}), error.detail
         known = not stats.process.workload.instances
     process, warnings = stats.process, warnings_of(freshness)
-    if (several := ambiguity.of_read(meaning)) is not None:
-        warnings.append(several)
     context = {
         "process": process,
         "strip": _strip(process, stats.instances, MANY_CELLS) if known else None,
         "instances": rows(stats),
         "complaint": complaint,
         "warnings": warnings,
+        "several": ambiguity.of_read(meaning),
         "now": text.now(),
         "live": len(stats.instances) <= LIVE_ROWS,
     }
     pods = tuple(instance.pod for instance in stats.instances)
-    return Content(context, (process, pods, complaint, bool(warnings)))
+    return Content(context, (process, len(meaning.others), pods, complaint, bool(warnings)))
 
 
 async def process_state(app: web.Application, caller: Caller, guid: str) -> tuple[object, ...]:
     """The state of that content, without asking what the instances use."""
     meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid), pods=True)
     found, freshness = await app[INSTANCES].of_one(meaning.item, freshness)
-    return meaning.item, tuple(instance.pod for instance in found), bool(warnings_of(freshness))
+    pods = tuple(instance.pod for instance in found)
+    return meaning.item, len(meaning.others), pods, bool(warnings_of(freshness))
 
 
 def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip | None:

@@ -75,16 +75,6 @@ class Collection(Generic[Item]):
         """A facet as a whole."""
         return self._facets[facet]
 
-    def is_spread(self, facet: str, value: str) -> bool:
-        """Whether items of more than one namespace have this value."""
-        namespaces = (self.shape.namespace(self._items[key]) for key in self._facets[facet].having(value))
-        first = next(namespaces, None)
-        return any(namespace != first for namespace in namespaces)
-
-    def keys(self, visible: Visible) -> list[str]:
-        """The keys of all that is visible, in no particular order, as of now."""
-        return list(self._items if visible is None else self._first_view.keys(visible))
-
     def namespaces(self) -> Set[str]:
         """Those that hold an item."""
         return self._first_view.namespaces()

@@ -124,7 +124,8 @@ class Index:
     def _apply(self, losers: Iterable[Workload], winners: Iterable[Workload]) -> None:
         for workload in losers:
             if (gone := self.processes.remove(workload.uid)) is not None:
-                self._note_sharing(gone)
+                for sharing in (self.shared_guids, self.shared_app_guids):
+                    sharing.left(gone)
         for workload in winners:
             self._serve(workload)
 
@@ -146,11 +147,8 @@ class Index:
         self.processes.put(process)
         if is_new:
             # One that changes keeps its namespace and GUIDs: what changes those goes first, and comes back as another.
-            self._note_sharing(process)
-
-    def _note_sharing(self, process: Process) -> None:
-        self.shared_guids.changed(process)
-        self.shared_app_guids.changed(process)
+            for sharing in (self.shared_guids, self.shared_app_guids):
+                sharing.entered(process)
 
 
 def _mentioned(process: Process) -> str:

@@ -1,5 +1,10 @@
-"""Which values of a facet are used in more than one namespace: addresses by them may mean several items."""
+"""Which values of a facet are used in more than one namespace: addresses by them may mean several items.
 
+A change costs the same however many items have the value, and what one namespace alone uses takes no place here: that
+is nearly everything.
+"""
+
+from collections import Counter
 from collections.abc import Generator, Set
 from typing import Generic, TypeVar
 
@@ -8,7 +13,7 @@ from service.model.views import Visible
 
 Item = TypeVar("Item")
 STEP = 1_000
-"""Items looked at in one step."""
+"""Values looked at in one step."""
 
 
 class Sharing(Generic[Item]):
@@ -17,30 +22,46 @@ class Sharing(Generic[Item]):
     def __init__(self, collection: Collection[Item], facet: str) -> None:
         self._collection = collection
         self._facet = facet
-        self._shared: set[str] = set()
+        self._users: dict[str, Counter[str]] = {}
+        """How many items of each namespace have a value, for those that are shared."""
 
     def __len__(self) -> int:
-        return len(self._shared)
+        return len(self._users)
 
-    def changed(self, item: Item) -> None:
-        """An item was added, or has gone."""
-        for value in self._collection.shape.facets[self._facet](item):
-            if self._collection.is_spread(self._facet, value):
-                self._shared.add(value)
-            else:
-                self._shared.discard(value)
+    def entered(self, item: Item) -> None:
+        """An item was added to the collection."""
+        shape = self._collection.shape
+        key, namespace = shape.key(item), shape.namespace(item)
+        for value in shape.facets[self._facet](item):
+            if (users := self._users.get(value)) is not None:
+                users[namespace] += 1
+                continue
+            holders = self._collection.values(self._facet).having(value)
+            # Until now all who have it are of one namespace, which any of them tells.
+            other = self._collection.get(next((holder for holder in holders if holder != key), key))
+            if other is not None and (first := shape.namespace(other)) != namespace:
+                self._users[value] = Counter({first: len(holders) - 1, namespace: 1})
+
+    def left(self, item: Item) -> None:
+        """An item was removed from the collection."""
+        shape = self._collection.shape
+        namespace = shape.namespace(item)
+        for value in shape.facets[self._facet](item):
+            if (users := self._users.get(value)) is None:
+                continue
+            users[namespace] -= 1
+            if not users[namespace]:
+                del users[namespace]
+            if len(users) == 1:
+                del self._users[value]
 
     def seen(self, visible: Visible) -> Generator[None, None, dict[str, Set[str]]]:
         """The namespaces that use each value, of those that are visible, where these are two or more; step by step."""
-        if not self._shared:
-            return {}
-        found: dict[str, set[str]] = {}
-        namespace, values = self._collection.shape.namespace, self._collection.shape.facets[self._facet]
-        for number, key in enumerate(self._collection.keys(visible), 1):
-            item = self._collection.get(key)
-            for value in values(item) if item is not None else ():
-                if value in self._shared and item is not None:
-                    found.setdefault(value, set()).add(namespace(item))
+        found: dict[str, Set[str]] = {}
+        for number, (value, users) in enumerate(list(self._users.items()), 1):
+            namespaces = frozenset(users) if visible is None else visible & users.keys()
+            if len(namespaces) > 1:
+                found[value] = namespaces
             if number % STEP == 0:
                 yield
-        return {value: namespaces for value, namespaces in found.items() if len(namespaces) > 1}
+        return found

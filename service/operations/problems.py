@@ -15,7 +15,7 @@ from service.pacing import Turns
 SHOWN = 100
 """Shared GUIDs that are named; beyond, they are only counted."""
 KEPT_S = 2.0
-"""How long a search for shared GUIDs is good enough: it looks at all that the caller sees."""
+"""How long a search for shared GUIDs is good enough: it looks at each there is."""
 KEPT = 10_000
 """Namespaces that are remembered with shared GUIDs, in all."""
 

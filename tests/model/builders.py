@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -252,16 +252,17 @@ def select(
     return finish(index.processes.search(wanted, visible, Slice(order, descending, start, size)))
 
 
-def finish(
-    search: Generator[None, None, Selection[Process]], between: Callable[[], None] = lambda: None
-) -> Selection[Process]:
-    """What the search comes to when `between` happens after each of its steps."""
+Result = TypeVar("Result")
+
+
+def finish(steps: Generator[None, None, Result], between: Callable[[], None] = lambda: None) -> Result:
+    """What work in steps comes to when `between` happens after each of them."""
     while True:
         try:
-            next(search)
+            next(steps)
         except StopIteration as stopped:
-            found: Selection[Process] = stopped.value
-            return found
+            result: Result = stopped.value
+            return result
         between()
 
 

@@ -26,6 +26,13 @@ GUIDS = [f"g{number}" for number in range(9)]
 UIDS = [f"u{number:02}" for number in range(12)]
 SPACES = ["s0", "s1", *NAMESPACES[:2]]
 ORGANIZATIONS = ["o0", "o1"]
+FACETS = {
+    "guids": GUIDS,
+    "types": TYPES,
+    "app_guids": APPS,
+    "space_guids": SPACES,
+    "organization_guids": ORGANIZATIONS,
+}
 LABEL_KEYS = ["tier", "team"]
 LABEL_VALUES = ["", "x", "y"]
 UNKNOWN = "unknown"
@@ -72,7 +79,7 @@ class World:
             for w in self.workloads.values()
             if w.namespace == claimant.namespace and (w.key == claimant.key or w.guid == claimant.guid)
         ]
-        return sorted(rivals, key=lambda w: (w.created_at, w.uid))[0]
+        return sorted(rivals, key=lambda w: (w.deleting, w.created_at, w.uid))[0]
 
     def conflicts(self) -> dict[str, tuple[Workload, Workload]]:
         """Loser and winner by the loser's uid."""
@@ -248,6 +255,7 @@ changes = st.fixed_dictionaries(
         "created_at": TIMES,
         "changed_at": TIMES,
         "instances": st.integers(0, 3),
+        "deleting": st.booleans(),
     },
 )
 workloads = st.builds(
@@ -260,6 +268,7 @@ workloads = st.builds(
     space_guid=st.none() | st.sampled_from(SPACES),
     created_at=TIMES,
     changed_at=TIMES,
+    deleting=st.sampled_from([False, False, False, True]),
 )
 labels = st.dictionaries(st.sampled_from(LABEL_KEYS), st.sampled_from(LABEL_VALUES))
 rows = st.builds(
@@ -370,7 +379,7 @@ class IndexMachine(RuleBasedStateMachine):
         seen = self.world.processes()
         processes = self.index.processes
         assert len(processes) == len(seen)
-        for facet, values in (("guids", GUIDS), ("app_guids", APPS), ("types", TYPES), ("space_guids", SPACES)):
+        for facet, values in FACETS.items():
             for value in values:
                 assert {p.workload.uid for p in processes.having(facet, value)} == {
                     one.workload.uid for one in seen if value in one.values(facet)
@@ -394,8 +403,22 @@ class IndexMachine(RuleBasedStateMachine):
         visible = frozenset({namespace})
         for order in (CREATED_AT, UPDATED_AT):
             there, here = (each.processes.page(visible, Slice(order, size=100)) for each in (alone, self.index))
-            assert [facts(process) for process in there.items] == [facts(process) for process in here.items]
-        assert dict(alone.conflicts) == {u: w for u, w in self.index.conflicts.items() if w.namespace == namespace}
+            assert [msgspec.structs.asdict(process) for process in there.items] == [
+                msgspec.structs.asdict(process) for process in here.items
+            ]
+        assert conflicts_of(alone, namespace) == conflicts_of(self.index, namespace)
+
+    @invariant()
+    def knows_which_guids_several_namespaces_use(self) -> None:
+        seen = self.world.processes()
+        for facet, sharing in (("guids", self.index.shared_guids), ("app_guids", self.index.shared_app_guids)):
+            users = {
+                value: {one.workload.namespace for one in seen if value in one.values(facet)} for value in FACETS[facet]
+            }
+            assert len(sharing) == sum(len(namespaces) > 1 for namespaces in users.values())
+            for visible in (None, frozenset({"n0", "n1"}), frozenset({"n1", "n2", "n3", UNKNOWN})):
+                looked = {v: namespaces & (visible or namespaces) for v, namespaces in users.items()}
+                assert finish(sharing.seen(visible)) == {v: spaces for v, spaces in looked.items() if len(spaces) > 1}
 
     @invariant()
     def knows_the_conflicts(self) -> None:
@@ -419,6 +442,11 @@ class IndexMachine(RuleBasedStateMachine):
         assert_empty(self.index)
 
 
+def conflicts_of(index: Index, namespace: str) -> dict[str, tuple[Workload, Workload | None]]:
+    """What lost in a namespace, and to what, by uid."""
+    return {uid: (w, index.rival(w)) for uid, w in index.conflicts.items() if w.namespace == namespace}
+
+
 def owners(index: Index) -> list[object]:
     processes = index.processes
     return [
@@ -430,6 +458,8 @@ def owners(index: Index) -> list[object]:
         *processes._labels._values.values(),
         *processes._views.values(),
         *processes._facets.values(),
+        index.shared_guids,
+        index.shared_app_guids,
     ]
 
 
@@ -445,7 +475,7 @@ def empties(held: object) -> Iterator[object]:
 def assert_empty(index: Index) -> None:
     for owner in owners(index):
         for name, held in vars(owner).items():
-            assert name in ("_views", "_facets") or not isinstance(held, Sized) or not held, name
+            assert name in ("_views", "_facets", "_facet") or not isinstance(held, Sized) or not held, name
 
 
 TestIndexMachine = IndexMachine.TestCase

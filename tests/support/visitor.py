@@ -1,6 +1,8 @@
 """A browser without a window, for tests of what pages say rather than of how they look."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -39,3 +41,15 @@ class Visitor:
         match = re.search(rb'name="form_token" value="([^"]+)"', (await self.get("/")).body)
         assert match is not None
         return match[1].decode()
+
+
+@asynccontextmanager
+async def browsing(user: Api) -> AsyncIterator[Visitor]:
+    """Somebody who has signed in."""
+    visitor = Visitor(user)
+    try:
+        assert user.token is not None
+        await visitor.sign_in(user.token)
+        yield visitor
+    finally:
+        await visitor.session.close()
