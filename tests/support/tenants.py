@@ -110,7 +110,7 @@ async def two_tenants(api: Api, kube: Kube, *, labelled: bool = False) -> AsyncI
         return api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in=roles))
 
     operator, reader = "processes-operator", "processes-reader"
-    yield Tenants(
+    tenants = Tenants(
         api=api,
         kube=kube,
         mine=mine,
@@ -125,8 +125,12 @@ async def two_tenants(api: Api, kube: Kube, *, labelled: bool = False) -> AsyncI
         half=await person(mine=operator, theirs=reader),
         reader=await person(mine=reader, theirs=reader),
     )
+    yield tenants
     for namespace in (mine, theirs):
         await kube.delete_namespace(namespace)
+    # Whoever counts shared GUIDs next would count these, until they are gone.
+    for filtered in (f"guids={tenants.guid}", f"app_guids={app}"):
+        await shown(api, f"/v3/processes?{filtered}", 0)
 
 
 async def shown(user: Api, path: str, count: int) -> None:
