@@ -6,16 +6,17 @@ import os
 import signal
 import sys
 
-from service import app, settings, telemetry
+from service import app, environment, telemetry
 from service.api.document import Document
 from service.api.routes import RESOURCES
 from service.check import check
 from service.cluster.client import NoCluster
+from service.environment import InvalidSettings
 from service.http.connections import MANAGEMENT_CONNECTIONS, Limits
 from service.http.keys import HEALTH
 from service.http.server import listening
 from service.prune import PruneFailed, prune
-from service.settings import InvalidSettings, Settings
+from service.settings import Settings
 from service.store.database import DatabaseUnavailable, SchemaMismatch, connected, migrate
 
 EXIT_CONFIGURATION = 2
@@ -95,7 +96,7 @@ def main() -> int:
     if arguments.verb == "openapi":
         return print_document()
     try:
-        configured = settings.load(os.environ)
+        configured = environment.load(os.environ)
     except InvalidSettings as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION
