@@ -6,11 +6,23 @@ from typing import Any
 from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
-from service.api.resources import root
+from service.api.resources import organizations, root, spaces
+from service.api.resources.apps import deployments, droplets
+from service.api.resources.apps import resource as apps
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
 
-READABLE: Mapping[str, Readable[Any]] = {each.plural: each for each in (processes.READABLE,)}
+READABLE: Mapping[str, Readable[Any]] = {
+    each.plural: each
+    for each in (
+        organizations.READABLE,
+        spaces.READABLE,
+        apps.READABLE,
+        processes.READABLE,
+        droplets.READABLE,
+        deployments.READABLE,
+    )
+}
 """The resources that can be read, by their plural."""
 
 RESOURCES: tuple[Documented, ...] = (
