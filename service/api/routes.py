@@ -7,7 +7,7 @@ from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
 from service.api.resources import organizations, root, spaces
-from service.api.resources.apps import deployments, droplets
+from service.api.resources.apps import deployments, droplets, manifest
 from service.api.resources.apps import resource as apps
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
@@ -27,6 +27,7 @@ READABLE: Mapping[str, Readable[Any]] = {
 
 RESOURCES: tuple[Documented, ...] = (
     root.RESOURCE,
+    manifest.RESOURCE,
     instances.RESOURCE,
     processes.RESOURCE,
     *(documented(each, READABLE) for each in READABLE.values()),
