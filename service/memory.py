@@ -1,6 +1,6 @@
 """What one replica holds in memory of both stores, and what keeps it up to date. There is no other copy of anything."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service.cluster.client import Client
@@ -14,7 +14,8 @@ from service.cluster.feeds import (
     PodFeed,
     ReplicaSetFeed,
 )
-from service.cluster.watch import Reflector
+from service.cluster.optional_watch import OptionalWatch
+from service.cluster.watch import Consumer, Reflector
 from service.cluster.watch_state import WatchState
 from service.freshness import RowIntake
 from service.health import POD_WATCH, REPLICA_SET_WATCH, Health
@@ -36,6 +37,7 @@ class Memory:
     deployments: DeploymentFeed
     pod_feed: PodFeed
     watches: Mapping[str, Reflector]
+    optional_watches: Mapping[str, OptionalWatch]
     intake: RowIntake
     mirror: Mirror
 
@@ -71,6 +73,7 @@ class Memory:
             deployments=deployments,
             pod_feed=pod_feed,
             watches=watches,
+            optional_watches=_optional_watches(client, settings, health, ()),
             intake=intake,
             mirror=Mirror(
                 settings.database_url, intake, timeout_s=settings.database_timeout_s, on_change=health.changed
@@ -79,7 +82,12 @@ class Memory:
 
     @property
     def watch_states(self) -> Mapping[str, WatchState]:
+        """Of the watches without which nothing is served."""
         return {name: watch.state for name, watch in self.watches.items()}
+
+    @property
+    def every_watch(self) -> Mapping[str, Reflector | OptionalWatch]:
+        return {**self.watches, **self.optional_watches}
 
     def counts(self) -> Mapping[str, int]:
         """What is held."""
@@ -89,3 +97,20 @@ class Memory:
             "conflicts": len(self.index.conflicts),
             "skipped": len(self.deployments.skipped),
         }
+
+
+def _optional_watches(
+    client: Client, settings: Settings, health: Health, followed: Iterable[tuple[str, str, Consumer, str]]
+) -> Mapping[str, OptionalWatch]:
+    """The watches that may be missing, each given as its name, its path, where it leads and what it gives."""
+    return {
+        name: OptionalWatch(
+            client,
+            path,
+            consumer,
+            gives=gives,
+            inactivity_s=settings.watch_inactivity_s,
+            on_change=health.changed,
+        )
+        for name, path, consumer, gives in followed
+    }

@@ -122,7 +122,12 @@ def measure_watches(metrics: Metrics, watches: Mapping[str, WatchState]) -> None
         lambda: {(name,): state.age_s(time.monotonic()) for name, state in watches.items() if state.synced},
         "watch",
     )
-    metrics.gauge("watch_connected", "1 while the watch is open, else 0.", each(lambda state: state.connected), "watch")
+    metrics.gauge(
+        "watch_connected",
+        "1 while the watch is open, else 0; absent for an optional one of which there is nothing to follow.",
+        lambda: {(name,): float(state.connected) for name, state in watches.items() if not state.absent},
+        "watch",
+    )
     metrics.counter(
         "watch_relists_total", "Complete lists after the first.", each(lambda state: state.relists), "watch"
     )
