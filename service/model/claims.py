@@ -36,8 +36,8 @@ class Claims:
 
     def __init__(self) -> None:
         self._workloads: dict[str, Workload] = {}
-        self._claimants: dict[Hashable, str | list[str]] = {}
-        """The uid that makes a claim; several are a list, the oldest first. Nearly always there is one."""
+        self._claimants: dict[str, dict[Hashable, str | list[str]]] = {}
+        """By namespace and claim, the uid that makes it; several are a list, the oldest first. Mostly there is one."""
         self._losers: dict[str, Workload] = {}
 
     @property
@@ -58,7 +58,8 @@ class Claims:
 
     def oldest(self, key: Key) -> str | None:
         """The uid of the oldest Deployment that claims this key. It may have lost, by its GUID, all the same."""
-        held = self._claimants.get(key)
+        namespace, *what = key
+        held = self._claimants.get(namespace, {}).get(tuple(what))
         return held if held is None or isinstance(held, str) else held[0]
 
     def put(self, workload: Workload) -> Verdict:
@@ -96,27 +97,32 @@ class Claims:
 
     def _oldest(self, workload: Workload) -> set[str]:
         """Uids of the oldest claimant of each thing that the workload claims, whether or not it claims it itself."""
-        held = (self._claimants.get(claim) for claim in _claims(workload))
+        claimants = self._claimants.get(workload.namespace, {})
+        held = (claimants.get(claim) for claim in _claims(workload))
         return {each if isinstance(each, str) else each[0] for each in held if each is not None}
 
     def _stake(self, claim: Hashable, workload: Workload) -> None:
-        held = self._claimants.get(claim)
+        claimants = self._claimants.setdefault(workload.namespace, {})
+        held = claimants.get(claim)
         if held is None:
-            self._claimants[claim] = workload.uid
+            claimants[claim] = workload.uid
             return
         uids = [held] if isinstance(held, str) else held
         insort(uids, workload.uid, key=self._age_of)
-        self._claimants[claim] = uids
+        claimants[claim] = uids
 
     def _withdraw(self, workload: Workload) -> None:
+        claimants = self._claimants[workload.namespace]
         for claim in _claims(workload):
-            held = self._claimants[claim]
+            held = claimants[claim]
             if isinstance(held, str):
-                del self._claimants[claim]
+                del claimants[claim]
                 continue
             held.remove(workload.uid)
             if len(held) == 1:
-                self._claimants[claim] = held[0]
+                claimants[claim] = held[0]
+        if not claimants:
+            del self._claimants[workload.namespace]
 
     def _age_of(self, uid: str) -> tuple[bool, int, str]:
         return _age(self._workloads[uid])
@@ -136,8 +142,8 @@ class Claims:
 
 
 def _claims(workload: Workload) -> tuple[Hashable, Hashable]:
-    """What a workload claims. The two are of different lengths, so that neither can be taken for the other."""
-    return workload.key, (workload.namespace, workload.guid)
+    """What a workload claims in its namespace. The two are of different types: neither can be taken for the other."""
+    return (workload.app_guid, workload.type), workload.guid
 
 
 def _age(workload: Workload) -> tuple[bool, int, str]:
@@ -147,4 +153,4 @@ def _age(workload: Workload) -> tuple[bool, int, str]:
 
 def _decisive(workload: Workload) -> tuple[object, ...]:
     """All that decides who wins."""
-    return *_claims(workload), _age(workload)
+    return workload.namespace, *_claims(workload), _age(workload)

@@ -26,7 +26,7 @@ from service.model.manifests import (
     Time,
 )
 from service.model.probes import recorded, visible_check
-from service.model.process import Metadata, Process, Space, Workload, microseconds
+from service.model.process import HealthCheck, Metadata, Process, Space, Workload, microseconds
 from service.model.quantity import mebibytes
 
 GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
@@ -103,8 +103,8 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
         "user": _user(container, template.spec, annotations.get(keys.user)),
         "memory_in_mb": memory_in_mb,
         "disk_in_mb": disk_in_mb,
-        "health_check": recorded(annotations.get(keys.health_check), liveness),
-        "readiness_health_check": recorded(annotations.get(keys.readiness_health_check), readiness),
+        "health_check": _one_of_its_kind(recorded(annotations.get(keys.health_check), liveness)),
+        "readiness_health_check": _one_of_its_kind(recorded(annotations.get(keys.readiness_health_check), readiness)),
         "pull_secret_guid": _pull_secret_guid(deployment.metadata.namespace, template.spec),
         "pods_labelled": ((template.metadata and template.metadata.labels) or {}).get(keys.app_guid) == app_guid,
     }
@@ -119,16 +119,15 @@ def derive_space(namespace: Namespace, keys: Keys) -> Space:
 
 def merge(workload: Workload, metadata: Metadata | None, space: Space | None) -> Process:
     """The process of a workload, its row (None: nothing stored yet) and its namespace (None: not known yet)."""
-    stored = metadata or Metadata(namespace=workload.namespace, app_guid=workload.app_guid, type=workload.type)
-    if workload.write_id is not None and workload.write_id in stored.pending:
+    if metadata is not None and workload.write_id is not None and workload.write_id in metadata.pending:
         # Both halves of a write count from the same moment: when Kubernetes took its half.
-        stored = stored.changed(stored.pending[workload.write_id].change)
+        metadata = metadata.changed(metadata.pending[workload.write_id].change)
     return Process(
         workload=workload,
-        metadata=stored,
+        stored=metadata,
         space_guid=workload.space_guid or (space.guid if space else workload.namespace),
         organization_guid=space.organization_guid if space else None,
-        updated_at=max(workload.changed_at, stored.updated_at),
+        updated_at=max(workload.changed_at, metadata.updated_at if metadata else 0),
     )
 
 
@@ -190,6 +189,12 @@ def _limit(container: Container, pod: PodSpec, resource: str) -> int:
     """In MiB, rounded up; 0: there is none. Raises ValueError."""
     amount = limit(container.resources, pod, resource)
     return 0 if amount is None else mebibytes(amount)
+
+
+@lru_cache(maxsize=4096)
+def _one_of_its_kind(check: HealthCheck) -> HealthCheck:
+    """The same object for equal checks: most processes are checked like many others."""
+    return check
 
 
 def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:

@@ -174,7 +174,8 @@ class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
     """A process: its workload merged with its metadata. Compared by identity: another object is another state."""
 
     workload: Workload
-    metadata: Metadata
+    stored: Metadata | None
+    """None: nothing is, as of most processes. Read `metadata`."""
     space_guid: str
     organization_guid: str | None
     updated_at: int
@@ -186,6 +187,11 @@ class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
     @property
     def key(self) -> Key:
         return self.workload.key
+
+    @property
+    def metadata(self) -> Metadata:
+        namespace, app_guid, process_type = self.key
+        return self.stored or Metadata(namespace=namespace, app_guid=app_guid, type=process_type)
 
     @property
     def revision_guid(self) -> str | None:

@@ -49,6 +49,7 @@ def _parse(text: str, scale: int) -> int:
         return min(int((amount * scale).to_integral_value(ROUND_CEILING)), MAXIMUM)
 
 
+@lru_cache(maxsize=4096)
 def mebibytes(text: str) -> int:
     """The quantity in MiB, rounded up."""
     return -(-parse_quantity(text) // MEBIBYTE)

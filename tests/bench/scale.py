@@ -207,9 +207,16 @@ async def _store_metadata(database_url: str) -> None:
     async with connected(database_url, timeout_s=30) as connection:
         await migrate(connection)
         await connection.executemany(
-            "INSERT INTO process_metadata (app_guid, type, labels, updated_at, stamp) VALUES ($1, $2, $3, now(), $4)",
+            "INSERT INTO process_metadata (namespace, app_guid, type, labels, updated_at, stamp)"
+            " VALUES ($1, $2, $3, $4, now(), $5)",
             [
-                (population.app_guid(n), population.process_type(n), {"tier": "x"}, stamp)
+                (
+                    population.namespace(n, _namespaces(LARGE)),
+                    population.app_guid(n),
+                    population.process_type(n),
+                    {"tier": "x"},
+                    stamp,
+                )
                 for stamp, n in enumerate(range(0, LARGE, 10), 1)
             ],
         )

@@ -98,5 +98,5 @@ _WORKLOAD = Workload(
     registry_credential_last_synced_at=None,
 )
 EXAMPLE = Process(
-    workload=_WORKLOAD, metadata=_METADATA, space_guid=SPACE_GUID, organization_guid=None, updated_at=CREATED + SECOND
+    workload=_WORKLOAD, stored=_METADATA, space_guid=SPACE_GUID, organization_guid=None, updated_at=CREATED + SECOND
 )
