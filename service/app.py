@@ -102,6 +102,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         _start(stack, "mirror", memory.mirror.run(), health)
         for name, watch in memory.every_watch.items():
             _start(stack, name, watch.run(), health)
+        _start(stack, "routing", memory.routing.run(), health)
         _start(stack, "pruning", pruning.run(), health)
         yield
 
@@ -135,6 +136,7 @@ async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
 
 def _measure(metrics: Metrics, memory: Memory) -> None:
     catalogue.measure_index(metrics, memory.index, memory.pods, memory.deployments)
+    catalogue.measure_skips(metrics, memory.skips)
     catalogue.measure_watches(metrics, {name: watch.state for name, watch in memory.every_watch.items()})
     catalogue.measure_metadata(metrics, memory.mirror.state)
 

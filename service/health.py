@@ -4,7 +4,7 @@ Probes, warnings in replies and the log say what this finds.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from service import garbage
@@ -17,6 +17,10 @@ log = get_logger(__name__)
 
 POD_WATCH, REPLICA_SET_WATCH = INSTANCE_WATCHES = ("pods", "replicasets")
 """The watches of Pods and of whose they are. Until both have been synced once, no instance is served."""
+
+
+ROUTE_WATCHES = ("ingresses", "httproutes", "services")
+"""The optional watches that routes are made of."""
 
 
 class OptionalPart(Protocol):
@@ -96,6 +100,15 @@ class Health:
         """Raises ServiceUnavailable while an answer could miss what exists."""
         if not self.loaded:
             raise ServiceUnavailable("The service has not finished loading yet", retry_after_s=1)
+
+    def missing(self, names: Iterable[str]) -> str | None:
+        """What people are to know of lists that are made of these optional watches; None: all is there.
+
+        What is not served, or not for our account, is no loss: whoever runs the service has chosen that.
+        """
+        watches = [self._optional[name] for name in names if name in self._optional]
+        missing = [watch.gives for watch in watches if not watch.state.synced and not watch.state.absent]
+        return f"Not read yet, and left out: {'; '.join(missing)}" if missing else None
 
     def cluster_age_s(self) -> float:
         """Seconds by which the oldest watch may be behind; 0 while all are in step."""

@@ -14,7 +14,8 @@ from service.cluster.feeds import (
     PodFeed,
     ReplicaSetFeed,
 )
-from service.cluster.optional_watch import OptionalWatch
+from service.cluster.optional_watch import OptionalKind, OptionalWatch
+from service.cluster.route_feeds import Skips, route_feeds
 from service.cluster.watch import Consumer, Reflector
 from service.cluster.watch_state import WatchState
 from service.freshness import RowIntake
@@ -25,6 +26,7 @@ from service.model.pod_index import PodIndex
 from service.model.pods import State
 from service.settings import Settings
 from service.store.mirror import Mirror
+from service.upkeep import Upkeep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,9 @@ class Memory:
     pod_feed: PodFeed
     watches: Mapping[str, Reflector]
     optional_watches: Mapping[str, OptionalWatch]
+    skips: Mapping[str, Skips]
+    """Of what is watched optionally, by the name of the watch."""
+    routing: Upkeep
     intake: RowIntake
     mirror: Mirror
 
@@ -54,17 +59,9 @@ class Memory:
             (REPLICA_SET_WATCH, REPLICA_SETS, ReplicaSetFeed(pods), labelled),
             (POD_WATCH, PODS, pod_feed, labelled),
         )
-        watches = {
-            name: Reflector(
-                client,
-                path,
-                feed,
-                label_selector=selector,
-                inactivity_s=settings.watch_inactivity_s,
-                on_change=health.changed,
-            )
-            for name, path, feed, selector in followed
-        }
+        optional = route_feeds(index.routing)
+        routing = Upkeep(index.routing.settle)
+        index.routing.on_stale = routing.due
         intake = RowIntake(index, numbering, deployments.versions, pod_feed.versions)
         return cls(
             index=index,
@@ -72,8 +69,10 @@ class Memory:
             numbering=numbering,
             deployments=deployments,
             pod_feed=pod_feed,
-            watches=watches,
-            optional_watches=_optional_watches(client, settings, health, ()),
+            watches=_watches(client, settings, health, followed),
+            optional_watches=_optional_watches(client, settings, health, optional),
+            skips={kind.name: feed.skips for kind, feed in optional.items()},
+            routing=routing,
             intake=intake,
             mirror=Mirror(
                 settings.database_url, intake, timeout_s=settings.database_timeout_s, on_change=health.changed
@@ -96,21 +95,35 @@ class Memory:
             "pods": len(self.pods),
             "conflicts": len(self.index.conflicts),
             "skipped": len(self.deployments.skipped),
+            "routes": len(self.index.routes),
+            **{f"skipped_{name}": len(skips) for name, skips in self.skips.items()},
         }
 
 
-def _optional_watches(
+def _watches(
     client: Client, settings: Settings, health: Health, followed: Iterable[tuple[str, str, Consumer, str]]
-) -> Mapping[str, OptionalWatch]:
-    """The watches that may be missing, each given as its name, its path, where it leads and what it gives."""
+) -> Mapping[str, Reflector]:
+    """The watches without which nothing is served, each as name, path, where it leads, and selector."""
     return {
-        name: OptionalWatch(
+        name: Reflector(
             client,
             path,
             consumer,
-            gives=gives,
+            label_selector=selector,
             inactivity_s=settings.watch_inactivity_s,
             on_change=health.changed,
         )
-        for name, path, consumer, gives in followed
+        for name, path, consumer, selector in followed
+    }
+
+
+def _optional_watches(
+    client: Client, settings: Settings, health: Health, followed: Mapping[OptionalKind, Consumer]
+) -> Mapping[str, OptionalWatch]:
+    """The watches that may be missing, by where each kind leads."""
+    return {
+        kind.name: OptionalWatch(
+            client, kind, consumer, inactivity_s=settings.watch_inactivity_s, on_change=health.changed
+        )
+        for kind, consumer in followed.items()
     }

@@ -9,6 +9,7 @@ true any more. Nobody who does not use these objects waits for such a watch, and
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
 from service.cluster.watch import Consumer, Reflector
@@ -31,27 +32,38 @@ REFUSALS: Mapping[int, str] = {
 """The HTTP statuses by which there is nothing to be followed, and what they mean."""
 
 
+@dataclass(frozen=True)
+class OptionalKind:
+    """A kind of objects that is watched where there is one for us."""
+
+    name: str
+    """Of the watch: the plural in Kubernetes."""
+    path: str
+    """Where all of its objects are listed."""
+    gives: str
+    """What is left out without it."""
+
+
 class OptionalWatch:
     """Follows one collection into `consumer`, while there is one for us."""
 
     def __init__(
         self,
         client: Client,
-        path: str,
+        kind: OptionalKind,
         consumer: Consumer,
         *,
-        gives: str,
         inactivity_s: float,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """`gives` names what is left out without it; the rest is as of Reflector."""
-        self.gives = gives
+        """All but the kind is as of Reflector."""
+        self.gives = kind.gives
         self._client = client
-        self._path = path
+        self._path = kind.path
         self._consumer = consumer
         self._on_change = on_change
         self._pace = Pace()
-        self._reflector = Reflector(client, path, consumer, inactivity_s=inactivity_s, on_change=on_change)
+        self._reflector = Reflector(client, kind.path, consumer, inactivity_s=inactivity_s, on_change=on_change)
 
     @property
     def state(self) -> WatchState:

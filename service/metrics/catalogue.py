@@ -103,10 +103,21 @@ def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: D
         "GUIDs of processes and of apps that are used in more than one namespace.",
         lambda: len(index.shared_guids) + len(index.shared_app_guids),
     )
+    metrics.gauge("index_routes", "Routes in the index.", lambda: len(index.routes))
     metrics.gauge(
         "index_skipped",
         "Deployments that are no process because they could not be understood.",
         lambda: len(deployments.skipped),
+    )
+
+
+def measure_skips(metrics: Metrics, skips: Mapping[str, Sized]) -> None:
+    """`skips` is by what is skipped, which becomes a label."""
+    metrics.gauge(
+        "routing_skipped",
+        "Objects that make no routes because they could not be understood.",
+        lambda: {(name,): float(len(each)) for name, each in skips.items()},
+        "kind",
     )
 
 

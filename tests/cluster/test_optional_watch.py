@@ -13,9 +13,9 @@ import pytest
 from deploy.local.stack import Stack
 from service.cluster import optional_watch
 from service.cluster.client import Client
-from service.cluster.optional_watch import OptionalWatch
+from service.cluster.optional_watch import OptionalKind, OptionalWatch
 from tests.cluster.test_reflector import Objects, lacks, shows
-from tests.support.gadgets import gadgets, path_of, served, withdraw
+from tests.support.kinds import gadgets, path_of, served, withdraw
 from tests.support.kube import Kube, eventually
 
 
@@ -28,7 +28,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def following(kubeconfig: Path | str, path: str, objects: Objects) -> AsyncIterator[OptionalWatch]:
     client = await Client.connect(str(kubeconfig), "", timeout_s=5)
-    watch = OptionalWatch(client, path, objects, gives="gadgets", inactivity_s=1)
+    watch = OptionalWatch(client, OptionalKind("gadgets", path, "gadgets"), objects, inactivity_s=1)
     task = asyncio.create_task(watch.run())
     try:
         yield watch
