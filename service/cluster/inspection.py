@@ -100,7 +100,7 @@ async def require_metrics(client: Client) -> None:
 
 async def require_kind(client: Client, kind: OptionalKind) -> None:
     """Raises Unanswered where objects of the kind cannot be listed now."""
-    with _asking(f"GET {kind.path}"):
+    with asking(f"GET {kind.path}"):
         await client.get(kind.path, {"limit": "1"})
 
 
