@@ -108,7 +108,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
         "readiness_health_check": _one_of_its_kind(recorded(annotations.get(keys.readiness_health_check), readiness)),
         "pull_secret_guid": _pull_secret_guid(deployment.metadata.namespace, template.spec),
         "pods_labelled": labels.get(keys.app_guid) == app_guid,
-        "pod_labels": _flat(labels, deployment.metadata.labels or {}),
+        "pod_labels": _flat(labels, (app_guid, deployment.metadata.name)),
         "named_ports": _shared_ports(tuple(_named_ports(template.spec))),
     }
 
@@ -201,13 +201,19 @@ def _one_of_its_kind(check: HealthCheck) -> HealthCheck:
     return check
 
 
-def _flat(labels: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...]:
-    """Labels as a workload holds them. A value that the Deployment has too is held once."""
+def _flat(labels: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels as a workload holds them. What is equal is one object: most values are known, or those of many others."""
     flat: list[str] = []
     for key in sorted(labels):
         value = labels[key]
-        flat += (sys.intern(key), known[key] if known.get(key) == value else value)
+        flat += (sys.intern(key), next((each for each in known if each == value), None) or _shared_text(value))
     return tuple(flat)
+
+
+@lru_cache(maxsize=4096)
+def _shared_text(text: str) -> str:
+    """The same object for equal texts."""
+    return text
 
 
 def _named_ports(pod: PodSpec) -> Iterator[tuple[str, int]]:
