@@ -93,15 +93,16 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         stores = await _connect(stack, settings, metrics)
         access = _access(stack, stores.client, settings, metrics)
         memory = Memory.of(stores.client, settings, health)
-        health.follow(memory.watch_states, memory.mirror.state, memory.counts)
+        health.follow(memory.watch_states, memory.mirror.state, memory.counts, memory.optional_watches)
         _measure(metrics, memory)
         pruning = _provide(app, stores, access, memory)
         catalogue.measure_pruning(metrics, pruning.done)
         garbage.prepare()
         _start(stack, "loop lag", catalogue.measure_event_loop(metrics).run(), health)
         _start(stack, "mirror", memory.mirror.run(), health)
-        for name, watch in memory.watches.items():
+        for name, watch in memory.every_watch.items():
             _start(stack, name, watch.run(), health)
+        _start(stack, "routing", memory.routing.run(), health)
         _start(stack, "pruning", pruning.run(), health)
         yield
 
@@ -135,7 +136,8 @@ async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
 
 def _measure(metrics: Metrics, memory: Memory) -> None:
     catalogue.measure_index(metrics, memory.index, memory.pods, memory.deployments)
-    catalogue.measure_watches(metrics, memory.watch_states)
+    catalogue.measure_skips(metrics, memory.skips)
+    catalogue.measure_watches(metrics, {name: watch.state for name, watch in memory.every_watch.items()})
     catalogue.measure_metadata(metrics, memory.mirror.state)
 
 

@@ -9,8 +9,9 @@ from service.api.reading import documented
 from service.api.resources import root
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
+from service.api.resources.routes import resource as routes
 
-READABLE: Mapping[str, Readable[Any]] = {each.plural: each for each in (processes.READABLE,)}
+READABLE: Mapping[str, Readable[Any]] = {each.plural: each for each in (processes.READABLE, routes.READABLE)}
 """The resources that can be read, by their plural."""
 
 RESOURCES: tuple[Documented, ...] = (
