@@ -6,12 +6,14 @@ from typing import Any
 from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
-from service.api.resources import root
+from service.api.resources import root, sidecars
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
 from service.api.resources.routes import resource as routes
 
-READABLE: Mapping[str, Readable[Any]] = {each.plural: each for each in (processes.READABLE, routes.READABLE)}
+READABLE: Mapping[str, Readable[Any]] = {
+    each.plural: each for each in (processes.READABLE, routes.READABLE, sidecars.READABLE)
+}
 """The resources that can be read, by their plural."""
 
 RESOURCES: tuple[Documented, ...] = (

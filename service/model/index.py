@@ -17,6 +17,7 @@ from service.model.route_index import RouteIndex
 from service.model.routes import Route
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.sharing import Sharing
+from service.model.sidecars import SIDECARS, Sidecar, put_sidecars, remove_sidecars
 
 TYPES, APP_GUIDS, SPACE_GUIDS, ORGANIZATION_GUIDS = "types", "app_guids", "space_guids", "organization_guids"
 HOSTS, PATHS = "hosts", "paths"
@@ -65,6 +66,8 @@ class Index:
         """What is served, by the uid of the Deployment."""
         self.shared_guids = Sharing(self.processes, GUIDS)
         self.shared_app_guids = Sharing(self.processes, APP_GUIDS)
+        self.sidecars: Collection[Sidecar] = Collection(SIDECARS)
+        """Those of the processes that are served."""
         self.routes: Collection[Route] = Collection(ROUTES)
         """Those that are served, by GUID."""
         self.routing = RouteIndex(self.processes, self.routes)
@@ -151,6 +154,7 @@ class Index:
                 for sharing in (self.shared_guids, self.shared_app_guids):
                     sharing.left(gone)
                 self.routing.remove_process(gone)
+                remove_sidecars(self.sidecars, gone)
         for workload in winners:
             self._serve(workload)
 
@@ -168,9 +172,10 @@ class Index:
     def _serve(self, workload: Workload) -> None:
         """Show the workload's process, merged as of now."""
         process = merge(workload, self._metadata.get(workload.key), self._spaces.get(workload.namespace))
-        is_new = self.processes.get(workload.uid) is None
+        former = self.processes.get(workload.uid)
         self.processes.put(process)
-        if is_new:
+        put_sidecars(self.sidecars, former, process)
+        if former is None:
             # One that changes keeps its namespace and GUIDs: what changes those goes first, and comes back as another.
             for sharing in (self.shared_guids, self.shared_app_guids):
                 sharing.entered(process)
