@@ -15,7 +15,7 @@ from service.api.keys import DOCUMENT, INSTANCES, PAGES, WRITES
 from service.api.pages import Pages
 from service.api.readable import READS
 from service.api.resources.processes.resource import READABLE as PROCESSES
-from service.api.routes import OPERATIONS, READABLE, RESOURCES
+from service.api.routes import READABLE, served_of
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
 from service.cluster.usage import UsageReader
@@ -69,7 +69,8 @@ def build(settings: Settings) -> web.Application:
     app[HEALTH] = health
     app[METRICS] = metrics
     app[PAGES] = Pages()
-    app[DOCUMENT] = Document(RESOURCES, settings.uids)
+    served = served_of(settings.served)
+    app[DOCUMENT] = Document(served, settings.uids)
     if settings.rate_limit_requests:
         limits = app[RATE_LIMITS] = RateLimits(
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
@@ -77,7 +78,7 @@ def build(settings: Settings) -> web.Application:
         app.on_response_prepare.append(limits.tell)
     add_dashboard(app)
     catalogue.measure_streams(metrics, app[STREAMS])
-    add_routes(app, OPERATIONS)
+    add_routes(app, (operation for resource in served for operation in resource.operations))
     app.cleanup_ctx.append(_parts)
     return app
 

@@ -59,7 +59,7 @@ class Memory:
             (REPLICA_SET_WATCH, REPLICA_SETS, ReplicaSetFeed(pods), labelled),
             (POD_WATCH, PODS, pod_feed, labelled),
         )
-        optional = route_feeds(index.routing)
+        optional = route_feeds(index.routing) if settings.served == "all" else {}
         routing = Upkeep(index.routing.settle)
         index.routing.on_stale = routing.due
         intake = RowIntake(index, numbering, deployments.versions, pod_feed.versions)
