@@ -17,11 +17,15 @@ from service.model.collection import GUIDS, Collection, Shape
 from service.model.derive import merge
 from service.model.merged import Merged
 from service.model.process import DEFAULT_ORGANIZATION, Key, Metadata, Process, Space, Workload
+from service.model.route_index import RouteIndex
+from service.model.routes import Route
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.sharing import Sharing
+from service.model.sidecars import SIDECARS, Sidecar, put_sidecars, remove_sidecars
 from service.model.spaces import OrganizationPart, SpacePart, Spaces
 
 TYPES, APP_GUIDS, SPACE_GUIDS, ORGANIZATION_GUIDS = "types", "app_guids", "space_guids", "organization_guids"
+HOSTS, PATHS = "hosts", "paths"
 
 PROCESSES: Shape[Process] = Shape(
     key=lambda process: process.workload.uid,
@@ -42,6 +46,24 @@ PROCESSES: Shape[Process] = Shape(
     text=lambda process: _mentioned(process),
 )
 
+ROUTES: Shape[Route] = Shape(
+    key=lambda route: route.guid,
+    guid=lambda route: route.guid,
+    namespace=lambda route: route.namespace,
+    orders={
+        CREATED_AT: lambda route: route.rule.origin.created_at,
+        UPDATED_AT: lambda route: route.rule.origin.updated_at,
+    },
+    facets={
+        GUIDS: lambda route: (route.guid,),
+        APP_GUIDS: lambda route: route.app_guids,
+        SPACE_GUIDS: lambda route: (route.space_guid,),
+        ORGANIZATION_GUIDS: lambda route: (route.organization_guid,) if route.organization_guid else (),
+        HOSTS: lambda route: (route.host,),
+        PATHS: lambda route: (route.rule.path,),
+    },
+)
+
 
 class Index:
     def __init__(self, default_organization: str = DEFAULT_ORGANIZATION) -> None:
@@ -53,6 +75,11 @@ class Index:
         self._default_organization = default_organization
         self._apps = AppIndex()
         self._spaces = Spaces(default_organization)
+        self.sidecars: Collection[Sidecar] = Collection(SIDECARS)
+        """Those of the processes that are served."""
+        self.routes: Collection[Route] = Collection(ROUTES)
+        """Those that are served, by GUID."""
+        self.routing = RouteIndex(self.processes, self.routes)
         self._claims = Claims()
         self._metadata: dict[Key, Metadata] = {}
 
@@ -155,6 +182,8 @@ class Index:
                     sharing.left(gone)
                 self._apps.remove(gone)
                 self._spaces.left(gone.workload)
+                self.routing.remove_process(gone)
+                remove_sidecars(self.sidecars, gone)
         for workload in winners:
             self._serve(workload)
 
@@ -177,6 +206,7 @@ class Index:
         process = self.merged(workload, self._metadata.get(workload.key))
         former = self.processes.get(workload.uid)
         self.processes.put(process)
+        put_sidecars(self.sidecars, former, process)
         self._apps.put(process, self._metadata.get((workload.namespace, workload.app_guid, APP_TYPE)))
         if former is None:
             # One that changes keeps its namespace and GUIDs: what changes those goes first, and comes back as another.
@@ -186,6 +216,7 @@ class Index:
         elif former.workload.space_guid != workload.space_guid:
             self._spaces.left(former.workload)
             self._spaces.entered(workload)
+        self.routing.put_process(process)
 
 
 def _mentioned(process: Process) -> str:
