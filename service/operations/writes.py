@@ -17,7 +17,7 @@ from service.cluster.versions import version_number
 from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
 from service.errors import CloudFoundryError, NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
 from service.health import Health
-from service.model.changes import Change
+from service.model.changes import ProcessChange
 from service.model.process import Process
 from service.operations import ambiguity
 from service.operations.audit import Entry, audited
@@ -120,7 +120,7 @@ class Writes:
             except DatabaseUnavailable as error:
                 log.warning("other replicas not told", reason=error.reason)
 
-    async def apply(self, actor: Actor, process: Process, change: Change) -> Written:
+    async def apply(self, actor: Actor, process: Process, change: ProcessChange) -> Written:
         """Make the change, all or nothing. Raises as `begin` does."""
         if actor.token is None:
             raise NotAuthorized
@@ -174,7 +174,7 @@ class Write:
     _process: Process
     _entry: Entry
 
-    async def apply(self, change: Change) -> Written:
+    async def apply(self, change: ProcessChange) -> Written:
         """Make the change, all or nothing."""
         self._entry.changes.extend(change.names())
         return await self._writes.apply(self._actor, self._process, change)
