@@ -7,20 +7,21 @@ A write finds its process, makes sure of who may change it, and carries the chan
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
-from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
+from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Permission
 from service.cluster.feeds import PodFeed
 from service.cluster.versions import version_number
 from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
-from service.errors import CloudFoundryError, NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
+from service.errors import NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
 from service.health import Health
 from service.model.changes import ProcessChange
 from service.model.process import Process
 from service.operations import ambiguity
 from service.operations.audit import Entry, audited
+from service.operations.authority import Actor, Authority
 from service.operations.instances import Instances
 from service.operations.one_store import OneStore
 from service.operations.outcomes import Outcomes, Written
@@ -36,14 +37,6 @@ WRITE_S = 60.0
 """Time for all that one write does."""
 
 
-@dataclass(frozen=True)
-class Actor:
-    """Who writes, and the token they do it with."""
-
-    caller: Caller
-    token: str | None = field(repr=False)
-
-
 class Writes:
     def __init__(
         self,
@@ -57,7 +50,7 @@ class Writes:
         outcomes: Outcomes,
         health: Health,
     ) -> None:
-        self._access = access
+        self._authority = Authority(access)
         self._reads = reads
         self._instances = instances
         self._workloads = workloads
@@ -87,7 +80,7 @@ class Writes:
                 raise
             except UnprocessableEntity:
                 # Who may not write is told so, and nothing else.
-                await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
+                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
                 raise
             except TimeoutError as error:
                 raise ServiceUnavailable("The change took too long; it may have been made") from error
@@ -102,13 +95,13 @@ class Writes:
             found, _ = await self._instances.of_one(process, freshness)
             pod = found[at].pod if at < len(found) else None
             if pod is None or actor.token is None:
-                await self.authorize(actor, process, DELETE_PODS, "" if pod is None else pod.name)
+                await self._authority.authorize(actor, process, DELETE_PODS, "" if pod is None else pod.name)
                 return
             entry.pod = pod.name
             try:
                 deleted = await self._workloads.delete_pod(actor.token, pod)
             except Denied as error:
-                raise await self.refusal(actor, process, DELETE_PODS, pod.name, error) from error
+                raise await self._authority.refusal(actor, process, DELETE_PODS, pod.name, error) from error
             except WebhookFailed as error:
                 raise Refused(error) from error
             if deleted is None:
@@ -127,15 +120,17 @@ class Writes:
         try:
             if change.metadata:
                 # Kubernetes would refuse its half, but then the other would have been prepared already.
-                await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
+                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
                 return await self._two_stores.change(actor.token, process, change)
             written = await self._one_store.change_deployment(actor.token, process, change)
             if not written.is_change:
                 # Kubernetes was not asked to change anything, and so not whether the caller may.
-                await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
+                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
             return written
         except Denied as error:
-            raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, process.workload.name, error) from error
+            raise await self._authority.refusal(
+                actor, process, PATCH_DEPLOYMENTS, process.workload.name, error
+            ) from error
         except WebhookFailed as error:
             raise Refused(error) from error
 
@@ -147,22 +142,9 @@ class Writes:
             workload = process.workload
             # Of Pods it is not known yet which.
             name = "" if permission == DELETE_PODS else workload.name
-            if await self._access.may_change(actor.caller, permission, workload.namespace, name):
+            if await self._authority.may(actor, process, permission, name):
                 raise UnprocessableEntity(reason)
         raise NotAuthorized
-
-    async def authorize(self, actor: Actor, process: Process, permission: Permission, name: str) -> None:
-        """Raises NotAuthorized unless the caller may do this to the object of this name that runs the process."""
-        if not await self._access.may_change(actor.caller, permission, process.workload.namespace, name):
-            raise NotAuthorized
-
-    async def refusal(
-        self, actor: Actor, process: Process, permission: Permission, name: str, denied: Denied
-    ) -> CloudFoundryError:
-        """What a 403 of Kubernetes means: NotAuthorized, or Refused where the caller may do such things."""
-        if await self._access.may_change(actor.caller, permission, process.workload.namespace, name):
-            return Refused(denied)
-        return NotAuthorized()
 
 
 @dataclass(frozen=True)
