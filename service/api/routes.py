@@ -6,7 +6,7 @@ from typing import Any
 from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
-from service.api.resources import root
+from service.api.resources import environment, root
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
 
@@ -17,6 +17,7 @@ RESOURCES: tuple[Documented, ...] = (
     root.RESOURCE,
     instances.RESOURCE,
     processes.RESOURCE,
+    environment.RESOURCE,
     *(documented(each, READABLE) for each in READABLE.values()),
 )
 

@@ -24,7 +24,7 @@ from service.operations.audit import Entry, audited
 from service.operations.authority import Actor, Authority
 from service.operations.instances import Instances
 from service.operations.one_store import OneStore
-from service.operations.outcomes import Outcomes, Written
+from service.operations.outcomes import Written
 from service.operations.reads import Address, Meaning, Reads
 from service.operations.two_stores import TwoStores
 from service.store.database import DatabaseUnavailable
@@ -47,7 +47,8 @@ class Writes:
         workloads: Workloads,
         records: Records,
         pods: PodFeed,
-        outcomes: Outcomes,
+        one_store: OneStore,
+        two_stores: TwoStores,
         health: Health,
     ) -> None:
         self._authority = Authority(access)
@@ -57,8 +58,8 @@ class Writes:
         self._records = records
         self._pods = pods
         self._health = health
-        self._one_store = OneStore(workloads, records, outcomes)
-        self._two_stores = TwoStores(workloads, records, outcomes, self._one_store)
+        self._one_store = one_store
+        self._two_stores = two_stores
 
     @asynccontextmanager
     async def begin(self, actor: Actor, address: Address, action: str) -> AsyncIterator["Write"]:
