@@ -12,6 +12,10 @@ POD_TEMPLATE_HASH = "pod-template-hash"
 """The label that Kubernetes adds to the template of a ReplicaSet."""
 
 
+ROLLED_OUT = "NewReplicaSetAvailable"
+"""The reason of the condition Progressing once a revision has been rolled out. It stays so however that is scaled."""
+
+
 @dataclass(frozen=True)
 class Rollback:
     """The Pod template of the revision before, put in place of the one that is being rolled out."""
@@ -24,12 +28,32 @@ class Rollback:
         return ["rollback"]
 
     def patch(self, snapshot: Snapshot) -> Patch:
-        """Raises UnprocessableEntity where there is another rollout by now, or none."""
+        """Raises UnprocessableEntity where there is another rollout by now, or none, or it is held up."""
+        if snapshot.workload.paused:
+            raise UnprocessableEntity(
+                f"Deployment {snapshot.workload.name} is paused, and cannot go back until it is resumed"
+            )
         if snapshot.workload.rollout != self.revision:
             raise UnprocessableEntity(
                 f"Deployment {snapshot.workload.name} is not being rolled out to revision {self.revision} any more"
             )
         return Patch({"template": {"$patch": "replace", **self.template}})
+
+
+def has_been_noticed(snapshot: Snapshot) -> bool:
+    """Whether Kubernetes has looked at the last change of the Deployment: else its revision may be of one before."""
+    observed: int = _status(snapshot).get("observedGeneration", 0)
+    return observed >= int(snapshot.object["metadata"].get("generation", 0))
+
+
+def is_under_way(snapshot: Snapshot) -> bool:
+    """Whether the present revision has never been wholly rolled out. One that is merely scaled has been."""
+    conditions = _status(snapshot).get("conditions") or ()
+    return not any(each["type"] == "Progressing" and each.get("reason") == ROLLED_OUT for each in conditions)
+
+
+def _status(snapshot: Snapshot) -> Mapping[str, Any]:
+    return snapshot.object.get("status") or {}
 
 
 def former_template(snapshot: Snapshot, replica_sets: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -7,27 +7,28 @@ attempt came, so that the same request made again completes it.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from service.access import PATCH_DEPLOYMENTS, Access
 from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
 from service.errors import CloudFoundryError, NotAuthorized, ServiceUnavailable, UnprocessableEntity
 from service.freshness import ReadBarrier
 from service.model import record as rules
+from service.model.apps import APP_TYPE, App, made_of, with_revision
 from service.model.changes import Change
-from service.model.derive import DEFAULT_TYPE
-from service.model.process import Key, MetadataChange, Process
-from service.model.record import Record
+from service.model.collection import Collection
+from service.model.process import MetadataChange, Process
 from service.model.snapshots import Snapshot
 from service.operations import ambiguity
 from service.operations.audit import Entry, audited
 from service.operations.authority import AT_A_TIME, Actor, Authority
 from service.operations.one_store import OneStore
 from service.operations.outcomes import Written
-from service.operations.processes import of_app
-from service.operations.reads import Reads
+from service.operations.reads import Address, Meaning, Reads
 from service.pacing import in_batches
 from service.store.records import Records
 
@@ -35,11 +36,12 @@ WRITE_S = 60.0
 """Time for all that one write does."""
 MOST_DEPLOYMENTS = 50
 """Of an app that can be changed: one that has more is a mistake in labels, or somebody else's doing."""
+ROLLOUT_S, POLL_S = 3.0, 0.01
 NAMED = 10
 """Deployments that are named in one text."""
 
-ChangeOf = Callable[[Sequence[Snapshot]], Change]
-"""What is to change of each Deployment of an app, from how all of them are."""
+Planned = Sequence[tuple[Process, Snapshot, Change]]
+"""Which processes to change, how their Deployments are now, and what is to change of them."""
 
 
 class AppWrites:
@@ -47,7 +49,8 @@ class AppWrites:
         self,
         *,
         access: Access,
-        reads: Reads[Process],
+        reads: Reads[App],
+        apps: Collection[App],
         workloads: Workloads,
         one_store: OneStore,
         records: Records,
@@ -55,6 +58,7 @@ class AppWrites:
     ) -> None:
         self._authority = Authority(access)
         self._reads = reads
+        self._apps = apps
         self._workloads = workloads
         self._one_store = one_store
         self._records = records
@@ -62,29 +66,29 @@ class AppWrites:
 
     @asynccontextmanager
     async def begin(
-        self, actor: Actor, app_guid: str, action: str, *, lead_only: bool = False
+        self, actor: Actor, address: Address, action: str, *, lead_only: bool = False
     ) -> AsyncIterator["AppWrite"]:
-        """Begin a write of an app. The audit log shows it as `action`, with what becomes of it.
+        """Begin a write of the app at an address. The audit log shows it as `action`, with what becomes of it.
 
-        The caller must be one who may patch each Deployment of the app; with `lead_only`, the one that the app has its
-        name from. The body is to be parsed inside of the block, so that a caller who may not write learns that first.
+        The caller must be one who may patch each Deployment of the app; with `lead_only`, the one that stands for it.
+        The body is to be parsed inside of the block, so that a caller who may not write learns that first.
         Raises ResourceNotFound, NotAuthorized, UnprocessableEntity, ServiceUnavailable.
         """
         with audited(action, actor.caller.name) as entry:
-            meaning, _ = await self._reads.get(actor.caller, (of_app(app_guid),))
-            entry.of_app = meaning.items
-            await self._require_one(actor, meaning.items)
-            processes = sorted(meaning.items, key=lambda each: each.workload.name)
-            concerned = [lead(processes)] if lead_only else processes[:MOST_DEPLOYMENTS]
+            meaning, _ = await self._reads.get(actor.caller, address)
+            app = meaning.item
+            entry.of_app = app.processes
+            await self._require_one(actor, meaning)
+            concerned = [app.lead] if lead_only else app.processes[:MOST_DEPLOYMENTS]
             await self._authority.authorize_all(actor, concerned)
-            if not lead_only and len(processes) > MOST_DEPLOYMENTS:
+            if not lead_only and len(app.processes) > MOST_DEPLOYMENTS:
                 raise UnprocessableEntity(
-                    f"This app has {len(processes)} Deployments, and no more than {MOST_DEPLOYMENTS} can be changed "
-                    "at once: nothing was changed"
+                    f"This app has more than {MOST_DEPLOYMENTS} Deployments, which is how many can be changed at once: "
+                    "nothing was changed"
                 )
             try:
                 async with asyncio.timeout(WRITE_S):
-                    yield AppWrite(self, actor, processes, entry)
+                    yield AppWrite(self, actor, app, entry)
             except TimeoutError as error:
                 raise ServiceUnavailable("The change took too long; some of it may have been made") from error
 
@@ -98,27 +102,28 @@ class AppWrites:
         await in_batches((read_one(each) for each in processes), AT_A_TIME)
         return [found[each.key] for each in processes]
 
-    async def change(self, actor: Actor, processes: Sequence[Process], change_of: ChangeOf) -> list[Written]:
-        """Change the Deployment of each process, those first that have no replicas. Raises as `begin` does."""
-        snapshots = await self.read(actor, processes)
-        change = change_of(snapshots)
-        for snapshot in snapshots:
+    async def replica_sets(self, actor: Actor, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """Raises as Workloads.replica_sets does."""
+        return await self._workloads.replica_sets(actor.require_token(), snapshot)
+
+    async def carry_out(self, actor: Actor, planned: Planned) -> list[Written]:
+        """Change one Deployment after the other, those first that have no replicas. Raises as `begin` does."""
+        for _, snapshot, change in planned:
             # Whatever cannot be done is to be found before anything is.
             change.patch(snapshot)
-        order = sorted(zip(processes, snapshots, strict=True), key=lambda each: each[1].workload.started)
+        planned = sorted(planned, key=lambda each: (each[1].workload.started, each[1].workload.name))
         done: list[Written] = []
-        for process, snapshot in order:
+        for process, snapshot, change in planned:
             try:
-                done.append(await self._change_one(actor, process, change, snapshot))
+                done.append(await self._carry_out_one(actor, process, snapshot, change))
             except CloudFoundryError as error:
-                if len(order) == 1:
+                if len(planned) == 1:
                     raise
-                raise error.saying_more(
-                    _how_far([each.workload.name for each, _ in order], len(done), error)
-                ) from error
+                names = [each.workload.name for _, each, _ in planned]
+                raise error.saying_more(_how_far(names, len(done), error)) from error
         return done
 
-    async def _change_one(self, actor: Actor, process: Process, change: Change, snapshot: Snapshot) -> Written:
+    async def _carry_out_one(self, actor: Actor, process: Process, snapshot: Snapshot, change: Change) -> Written:
         try:
             return await self._one_store.change_deployment(actor.require_token(), process, change, snapshot)
         except Denied as error:
@@ -128,22 +133,35 @@ class AppWrites:
         except WebhookFailed as error:
             raise Refused(error) from error
 
-    async def change_metadata(self, key: Key, change: MetadataChange) -> Record:
-        """Change what is kept of the app itself.
+    async def rolled_out(self, app: App) -> App:
+        """The app once Kubernetes has begun the rollout that was asked for just now, and so given it a revision.
+
+        That takes milliseconds; if it takes longer than ROLLOUT_S, the app with the revision that is to come.
+        """
+        former, until = app.lead.workload, time.monotonic() + ROLLOUT_S
+        while time.monotonic() < until:
+            now = self._apps.get(app.key)
+            if now is not None and now.lead.workload.uid == former.uid and now.lead.workload.rollout > former.rollout:
+                return now
+            await asyncio.sleep(POLL_S)
+        return with_revision(app, former.rollout + 1)
+
+    async def change_metadata(self, app: App, change: MetadataChange) -> App:
+        """Change what is kept of the app itself. Returns the app as that has left it.
 
         Raises LabelLimitExceeded, AnnotationLimitExceeded, ServiceUnavailable.
         """
+        key = app.namespace, app.guid, APP_TYPE
         record = await self._records.change(key, lambda row, now: rules.changed(row, change, now))
         self._barrier.accept_row(record)
-        return record
+        return made_of(app.processes, record.metadata)
 
-    async def _require_one(self, actor: Actor, processes: Sequence[Process]) -> None:
-        """Raises UnprocessableEntity where a GUID means several apps, to whoever may change any of them."""
-        of_namespace = {each.workload.namespace: each for each in processes}
-        if (reason := ambiguity.of_app_write(of_namespace)) is None:
+    async def _require_one(self, actor: Actor, meaning: Meaning[App]) -> None:
+        """Raises UnprocessableEntity where an address means several apps, to whoever may change any of them."""
+        if (reason := ambiguity.of_write(meaning)) is None:
             return
-        for process in of_namespace.values():
-            if await self._authority.may(actor, process, PATCH_DEPLOYMENTS, process.workload.name):
+        for app in meaning.items:
+            if await self._authority.may(actor, app.lead, PATCH_DEPLOYMENTS, app.lead.workload.name):
                 raise UnprocessableEntity(reason)
         raise NotAuthorized
 
@@ -154,35 +172,48 @@ class AppWrite:
 
     _writes: AppWrites
     _actor: Actor
-    processes: Sequence[Process]
-    """All of the app, in the order in which they are changed."""
+    app: App
+    """As it was when the write began."""
     _entry: Entry
-
-    async def apply(self, change_of: ChangeOf) -> list[Written]:
-        """Change each Deployment of the app."""
-
-        def noted(snapshots: Sequence[Snapshot]) -> Change:
-            change = change_of(snapshots)
-            self._entry.changes.extend(change.names())
-            return change
-
-        return await self._writes.change(self._actor, self.processes, noted)
 
     async def read(self) -> Snapshot:
         """The Deployment that stands for the app."""
-        (found,) = await self._writes.read(self._actor, [lead(self.processes)])
+        (found,) = await self._writes.read(self._actor, [self.app.lead])
         return found
 
-    async def change_metadata(self, change: MetadataChange) -> Record:
+    async def read_all(self) -> list[tuple[Process, Snapshot]]:
+        """Each process with its Deployment."""
+        return list(zip(self.app.processes, await self._writes.read(self._actor, self.app.processes), strict=True))
+
+    async def replica_sets(self, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """The ReplicaSets that the Deployment's selector finds."""
+        return await self._writes.replica_sets(self._actor, snapshot)
+
+    async def apply(self, change_of: Callable[[Sequence[Snapshot]], Change]) -> list[Written]:
+        """Change each Deployment of the app, in the same way."""
+        found = await self.read_all()
+        change = change_of([snapshot for _, snapshot in found])
+        return await self.carry_out([(process, snapshot, change) for process, snapshot in found])
+
+    async def carry_out(self, planned: Planned) -> list[Written]:
+        """Change some Deployments of the app, each in its own way."""
+        names = dict.fromkeys(name for _, _, change in planned for name in change.names())
+        self._entry.changes.extend(names)
+        return await self._writes.carry_out(self._actor, planned)
+
+    async def rolled_out(self, done: Sequence[Written]) -> App:
+        """The app once the rollout that these changes ask for has begun."""
+        return await self._writes.rolled_out(self.after(done))
+
+    async def change_metadata(self, change: MetadataChange) -> App:
         """Change the app's own metadata, wholly or not at all."""
         self._entry.changes.extend(change.names())
-        namespace, app_guid, _ = self.processes[0].key
-        return await self._writes.change_metadata((namespace, app_guid, ""), change)
+        return await self._writes.change_metadata(self.app, change)
 
-
-def lead(processes: Sequence[Process]) -> Process:
-    """The process that stands for the app: `web`, else the oldest."""
-    return min(processes, key=lambda each: (each.workload.type != DEFAULT_TYPE, each.workload.created_at, each.key))
+    def after(self, done: Sequence[Written]) -> App:
+        """The app as these changes have left it."""
+        changed = {each.process.workload.uid: each.process for each in done}
+        return made_of([changed.get(each.workload.uid, each) for each in self.app.processes], self.app.stored)
 
 
 def _how_far(names: Sequence[str], done: int, error: CloudFoundryError) -> str:

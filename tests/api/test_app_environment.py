@@ -70,7 +70,8 @@ async def test_what_changes_nothing_rolls_nothing_out(api: Api, kube: Kube, spac
     app = await make_app("web", env=[*ENV, {"name": "URL", "value": "http://$(LEVEL):$$1"}])
     shown = (await api.get(path_of(app))).json["var"]
     assert shown["URL"] == "http://$(LEVEL):$1"
-    for body in ({"var": shown}, {"var": {"NEVER": None}}, {"var": {}}, {}):
+    bodies: list[dict[str, Any]] = [{"var": shown}, {"var": {"NEVER": None}}, {"var": {}}, {}]
+    for body in bodies:
         assert (await api.patch(path_of(app), body)).status == 200
     assert (await kube.get(space, f"web-{app}"))["metadata"]["generation"] == 1
 

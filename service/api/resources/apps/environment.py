@@ -47,8 +47,8 @@ async def get_environment(request: web.Request) -> web.Response:
 
 async def _read(request: web.Request) -> dict[str, str]:
     actor = await actor_of(request)
-    reading = request.app[APP_WRITES].begin(actor, request.match_info["guid"], "read environment", lead_only=True)
-    async with reading as app:
+    address = APPS.by_guid(request.match_info["guid"])
+    async with request.app[APP_WRITES].begin(actor, address, "read environment", lead_only=True) as app:
         return variables(await app.read())
 
 
@@ -56,7 +56,7 @@ async def update_variables(request: web.Request) -> web.Response:
     """PATCH /v3/apps/{guid}/environment_variables"""
     actor, base, app_guid = await actor_of(request), base_url(request), request.match_info["guid"]
     document = await read_document(request)
-    async with request.app[APP_WRITES].begin(actor, app_guid, "update environment") as app:
+    async with request.app[APP_WRITES].begin(actor, APPS.by_guid(app_guid), "update environment") as app:
         change = parse_environment(document)
         done = await app.apply(lambda _: change)
         after = variables(await app.read())
