@@ -49,6 +49,12 @@ class Settings:
         "`kubernetes`: callers show a token of the cluster. `none`: all may read and none may write; loopback only.",
         validate=validate.OneOf(["kubernetes", "none"]),
     )
+    served: str = setting(
+        "all",
+        "`all`: everything. `processes`: processes and their instances only, for [who keeps a Cloud "
+        "Controller](OPERATING.md#beside-a-cloud-controller) that answers the rest.",
+        validate=validate.OneOf(["all", "processes"]),
+    )
     session_secret: tuple[str, ...] = setting(
         (),
         "Encrypts the dashboard's sign-ins: texts of 32 characters or more, comma-separated; the first encrypts, all "

@@ -52,6 +52,8 @@ class Parent:
     """What the items belong to, in the words of the API's document, such as `an app`."""
     id: str
     """The name of the operation, in the API's document."""
+    known_by: str = ""
+    """The plural of the resource whose items show that the parent is there; empty: those that are listed do."""
     without: tuple[str, ...] = ()
     """Facets that make no sense within one parent."""
     example: Match = field(default_factory=dict)
@@ -102,6 +104,8 @@ class Readable(Generic[Item]):
     embed: Embed[Item] | None = None
     warn: Callable[[Item], str | None] = lambda _: None
     """What people are to know who look at a single item; None: nothing."""
+    incomplete: Callable[[web.Application], str | None] = lambda _: None
+    """What people are to know of lists that lack something now; None: they lack nothing."""
 
     @property
     def path(self) -> str:

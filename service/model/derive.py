@@ -6,7 +6,7 @@ of its arguments; what cannot be understood raises `Unparsable`, for the caller 
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
@@ -74,7 +74,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         type=process_type,
         space_guid=labels.get(keys.space_guid) or None,
         created_at=created_at,
-        changed_at=max(created_at, _changed_at(meta)),
+        changed_at=max(created_at, changed_at(meta)),
         version=sys.intern(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"),
         instances=wanted.instances,
         started=wanted.started,
@@ -99,6 +99,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
         memory_in_mb, disk_in_mb = (_limit(container, template.spec, each) for each in ("memory", "ephemeral-storage"))
     except ValueError as error:
         raise Unparsable(f"container {container.name!r}: {error}") from error
+    labels = (template.metadata and template.metadata.labels) or {}
     liveness = visible_check(container.livenessProbe, container.startupProbe)
     readiness = visible_check(container.readinessProbe, None)
     return {
@@ -109,7 +110,9 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
         "health_check": _one_of_its_kind(recorded(annotations.get(keys.health_check), liveness)),
         "readiness_health_check": _one_of_its_kind(recorded(annotations.get(keys.readiness_health_check), readiness)),
         "pull_secret_guid": _pull_secret_guid(deployment.metadata.namespace, template.spec),
-        "pods_labelled": ((template.metadata and template.metadata.labels) or {}).get(keys.app_guid) == app_guid,
+        "pods_labelled": labels.get(keys.app_guid) == app_guid,
+        "pod_labels": _flat(labels, (app_guid, deployment.metadata.name)),
+        "named_ports": _shared_ports(tuple(_named_ports(template.spec))),
     }
 
 
@@ -166,7 +169,8 @@ def _replica_failure(status: DeploymentStatus | None) -> str | None:
     return None
 
 
-def _changed_at(meta: ObjectMeta) -> int:
+def changed_at(meta: ObjectMeta) -> int:
+    """When anything of the object but its status last changed; 0: nobody has noted it."""
     moments = [f.time for f in meta.managedFields or () if f.time is not None and f.subresource != "status"]
     return microseconds(max(moments)) if moments else 0
 
@@ -198,6 +202,34 @@ def _limit(container: Container, pod: PodSpec, resource: str) -> int:
 def _one_of_its_kind(check: HealthCheck) -> HealthCheck:
     """The same object for equal checks: most processes are checked like many others."""
     return check
+
+
+def _flat(labels: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels as a workload holds them. What is equal is one object: most values are known, or those of many others."""
+    flat: list[str] = []
+    for key in sorted(labels):
+        value = labels[key]
+        flat += (sys.intern(key), next((each for each in known if each == value), None) or _shared_text(value))
+    return tuple(flat)
+
+
+@lru_cache(maxsize=4096)
+def _shared_text(text: str) -> str:
+    """The same object for equal texts."""
+    return text
+
+
+def _named_ports(pod: PodSpec) -> Iterator[tuple[str, int]]:
+    for container in pod.containers:
+        for port in container.ports or ():
+            if port.name:
+                yield port.name, port.containerPort
+
+
+@lru_cache(maxsize=4096)
+def _shared_ports(ports: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """The same object for equal ports."""
+    return ports
 
 
 def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:

@@ -38,6 +38,7 @@ class ResourceRequirements(msgspec.Struct, gc=False):
 
 class ContainerPort(msgspec.Struct, gc=False):
     containerPort: int
+    name: str | None = None
     hostPort: int | None = None
 
 

@@ -82,6 +82,10 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether a label says its type; none does for one that has the default."""
     pods_labelled: bool = True
     """Whether its Pods carry the app GUID, without which nothing is known of them."""
+    pod_labels: tuple[str, ...] = ()
+    """All labels of its Pods by keys in order, each key before its value: a dictionary would be twice as large."""
+    named_ports: tuple[tuple[str, int], ...] = ()
+    """The ports of its containers that have a name."""
     replica_failure: str | None = None
     """Why Kubernetes cannot make its Pods; None: it can."""
     rollout: int = 0
