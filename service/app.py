@@ -177,6 +177,7 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
         pods=memory.pod_feed,
         one_store=one_store,
         two_stores=TwoStores(workloads, records, outcomes, one_store),
+        autoscalers=memory.autoscalers,
         health=health,
     )
     app[APP_WRITES] = AppWrites(

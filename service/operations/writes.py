@@ -7,7 +7,7 @@ A write finds its process, makes sure of who may change it, and carries the chan
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -17,7 +17,8 @@ from service.cluster.versions import version_number
 from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
 from service.errors import NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
 from service.health import Health
-from service.model.changes import ProcessChange
+from service.model.autoscalers import Autoscalers
+from service.model.changes import ProcessChange, Scale
 from service.model.process import Process
 from service.operations import ambiguity
 from service.operations.audit import Entry, audited
@@ -49,6 +50,7 @@ class Writes:
         pods: PodFeed,
         one_store: OneStore,
         two_stores: TwoStores,
+        autoscalers: Autoscalers,
         health: Health,
     ) -> None:
         self._authority = Authority(access)
@@ -60,6 +62,7 @@ class Writes:
         self._health = health
         self._one_store = one_store
         self._two_stores = two_stores
+        self._autoscalers = autoscalers
 
     @asynccontextmanager
     async def begin(self, actor: Actor, address: Address, action: str) -> AsyncIterator["Write"]:
@@ -135,6 +138,15 @@ class Writes:
         except WebhookFailed as error:
             raise Refused(error) from error
 
+    def overruled(self, process: Process) -> str | None:
+        """What to warn of who has set the number of instances of a process: what else sets it. None: nothing does."""
+        workload = process.workload
+        autoscaler = self._autoscalers.of(workload.namespace, workload.name)
+        # Kubernetes lets an autoscaler rest as long as there are no replicas.
+        if autoscaler is None or not workload.replicas:
+            return None
+        return f"{autoscaler} sets the number of instances of this process too, and may soon change it"
+
     async def _require_one(self, actor: Actor, meaning: Meaning[Process], permission: Permission) -> None:
         """Raises UnprocessableEntity where an address means several processes, to whoever may change any of them."""
         if (reason := ambiguity.of_write(meaning)) is None:
@@ -160,7 +172,10 @@ class Write:
     async def apply(self, change: ProcessChange) -> Written:
         """Make the change, all or nothing."""
         self._entry.changes.extend(change.names())
-        return await self._writes.apply(self._actor, self._process, change)
+        written = await self._writes.apply(self._actor, self._process, change)
+        is_set = isinstance(change, Scale) and change.instances is not None
+        warning = self._writes.overruled(written.process) if is_set else None
+        return written if warning is None else replace(written, warnings=(*written.warnings, warning))
 
 
 def _index(text: str, process: Process) -> int:

@@ -26,7 +26,9 @@ from service.operations.outcomes import Written
 
 ROLLING = "rolling"
 NO_APP = "Unable to use app. Ensure that the app exists and you have access to it."
-NO_DROPLET = "Unable to use droplet: only the current one of the app can be rolled out, which is what its Deployments name"
+NO_DROPLET = (
+    "Unable to use droplet: only the current one of the app can be rolled out, which is what its Deployments name"
+)
 
 
 async def create(request: web.Request) -> web.Response:
