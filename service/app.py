@@ -14,6 +14,7 @@ from service.api.document import Document
 from service.api.keys import APP_WRITES, DOCUMENT, INSTANCES, PAGES, WRITES
 from service.api.pages import Pages
 from service.api.readable import READS
+from service.api.resources.apps.resource import READABLE as APPS
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.api.routes import READABLE, served_of
 from service.cluster.access import ClusterAccess
@@ -181,7 +182,13 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
         health=health,
     )
     app[APP_WRITES] = AppWrites(
-        access=access, reads=processes, workloads=workloads, one_store=one_store, records=records, barrier=barrier
+        access=access,
+        reads=APPS.reads(app),
+        apps=memory.index.apps,
+        workloads=workloads,
+        one_store=one_store,
+        records=records,
+        barrier=barrier,
     )
     return Pruning(
         index=memory.index,

@@ -53,7 +53,8 @@ class Memory:
     @classmethod
     def of(cls, client: Client, settings: Settings, health: Health) -> "Memory":
         """Empty, to be filled when the watches and the mirror run."""
-        index, pods, numbering, autoscalers = Index(), PodIndex(), Numbering(), Autoscalers()
+        index, pods, numbering = Index(settings.default_organization), PodIndex(), Numbering()
+        autoscalers = Autoscalers()
         deployments = DeploymentFeed(index, settings.keys)
         pod_feed = PodFeed(pods, State.STOPPING if settings.instance_stopping_state else State.DOWN)
         labelled = settings.keys.app_guid

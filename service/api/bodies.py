@@ -166,9 +166,9 @@ class NothingBody(BodySchema):
 NOTHING = NothingBody()
 
 
-def nested(schema: type[Schema], *, allow_none: bool = False) -> fields.Nested:
-    messages: dict[str, Any] = {"null": "must be an object", "type": "must be an object"}
-    return fields.Nested(schema, allow_none=allow_none, error_messages=messages)
+def nested(schema: type[Schema], *, allow_none: bool = False, required: bool = False) -> fields.Nested:
+    said = dict.fromkeys(("null", "type", "required"), "must be an object")
+    return fields.Nested(schema, allow_none=allow_none, required=required, error_messages=said)
 
 
 class MetadataBody(BodySchema):

@@ -23,16 +23,6 @@ def of_write(meaning: Meaning[Any]) -> str | None:
     return f"{_several(meaning)}: nothing was changed, for it is not clear which one is meant"
 
 
-def of_app_write(namespaces: Collection[str]) -> str | None:
-    """Why nothing is changed of an app; None: its GUID is used in one namespace."""
-    if len(namespaces) < 2:
-        return None
-    return (
-        f"This GUID is used by {len(namespaces)} different apps, in the namespaces {_names(namespaces)}: "
-        "nothing was changed, for it is not clear which one is meant"
-    )
-
-
 def of_parent(namespaces: Collection[str]) -> str | None:
     """What a reader is told of a list that belongs to a GUID; None: the GUID is used in one namespace."""
     if len(namespaces) < 2:

@@ -17,6 +17,7 @@ from service.api.keys import APP_WRITES
 from service.api.operation import Documented, Operation
 from service.api.pages import link
 from service.api.requests import actor_of
+from service.api.resources.apps.resource import READABLE as APPS
 from service.api.resources.processes.addresses import APP_GUID
 from service.api.warnings import of_writes
 from service.errors import (

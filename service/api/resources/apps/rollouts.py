@@ -12,8 +12,8 @@ from service.api.keys import APP_WRITES
 from service.api.operation import Documented, Operation
 from service.api.requests import actor_of
 from service.api.resources.apps.actions import nothing_body, restart_of
-from service.api.resources.apps.apps import READABLE as APPS
 from service.api.resources.apps.deployments import READABLE as DEPLOYMENTS
+from service.api.resources.apps.resource import READABLE as APPS
 from service.api.resources.processes.addresses import APP_GUID
 from service.api.warnings import of_writes
 from service.errors import BodyTooLarge, MessageParseError, RequestTimeout, ResourceNotFound, UnprocessableEntity
@@ -77,14 +77,17 @@ def _require_current_droplet(asked: Mapping[str, Any], app: App) -> None:
         raise UnprocessableEntity(NO_DROPLET)
 
 
-class _Required(Text):
+class _Guid(Text):
+    """A GUID that must be given."""
+
     def __init__(self) -> None:
         super().__init__(1, 200, required=True, error_messages={"required": "must be given", "null": "must be a text"})
         self.allow_none = False
+        self.metadata["json_schema"]["type"] = "string"
 
 
 class ReferenceBody(BodySchema):
-    guid = _Required()
+    guid = _Guid()
 
 
 class ToOneBody(BodySchema):

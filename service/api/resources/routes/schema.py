@@ -47,4 +47,4 @@ ROUTE: JSONSchema = obj(
 
 _ORIGIN = Origin("0d7b6f1a-51f3-4b0b-8a55-3d0d5a6e9f10", "Ingress", "storefront", "shop", CREATED, CREATED)
 _RULE = Rule(_ORIGIN, "shop.example.com", "/cart", (Backend("shop", "http"),))
-EXAMPLE = Route(_RULE.guid(), _RULE, (Destination(APP_GUID, "web", 8080, None, HTTP1),), SPACE_GUID, None)
+EXAMPLE = Route(_RULE.guid(), _RULE, (Destination(APP_GUID, "web", 8080, None, HTTP1),), SPACE_GUID, ORGANIZATION_GUID)
