@@ -167,7 +167,7 @@ NOTHING = NothingBody()
 
 
 def nested(schema: type[Schema], *, allow_none: bool = False, required: bool = False) -> fields.Nested:
-    said = dict.fromkeys(("null", "type", "required"), "must be an object")
+    said: dict[str, Any] = dict.fromkeys(("null", "type", "required"), "must be an object")
     return fields.Nested(schema, allow_none=allow_none, required=required, error_messages=said)
 
 

@@ -15,7 +15,7 @@ from service.api.jsonschema import (
     or_null,
 )
 from service.api.resources.processes.addresses import APP_GUID
-from service.api.resources.processes.schema import CREATED, SPACE_GUID
+from service.api.resources.processes.schema import CREATED, ORGANIZATION_GUID, SPACE_GUID
 from service.model.routes import HTTP1, HTTP2, Backend, Destination, Origin, Route, Rule
 
 DESTINATION = obj(
