@@ -10,6 +10,7 @@ import pytest
 from tests.support.api import Api, Reply, assert_cf_error
 from tests.support.apps import MakeApp, Users
 from tests.support.kube import Kube, deployment, eventually
+from tests.support.logs import logged
 
 BY_REFERENCE = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "bank", "key": "token"}}}
 ENV = [{"name": "LEVEL", "value": "info"}, {"name": "EMPTY"}, BY_REFERENCE]
@@ -191,10 +192,13 @@ async def test_two_at_once_lose_nothing_of_each_other(api: Api, kube: Kube, spac
 
 async def test_no_log_has_a_value_or_a_name(api: Api, make_app: MakeApp, capfd: pytest.CaptureFixture[str]) -> None:
     app = await make_app("web", env=[{"name": "KNOWN", "value": "open-sesame"}])
-    capfd.readouterr()
-    await api.get(path_of(app, "env"))
-    await api.patch(path_of(app), {"var": {"ADDED": "hush-hush"}})
-    await api.patch(path_of(app), {"var": {"ADDED": "hush-hush\0"}})
-    out, err = capfd.readouterr()
-    assert "environment" in out + err
-    assert not [word for word in ("open-sesame", "hush-hush", "KNOWN", "ADDED") if word in out + err]
+    with logged(capfd) as log:
+        await api.get(path_of(app, "env"))
+        await api.patch(path_of(app), {"var": {"ADDED": "hush-hush"}})
+        await api.patch(path_of(app), {"var": {"ADDED": "hush-hush\0"}})
+    assert [(line["action"], line["changes"]) for line in log.audits] == [
+        ("read environment", []),
+        ("update environment", ["1 environment variables"]),
+        ("update environment", []),
+    ]
+    assert not [word for word in ("open-sesame", "hush-hush", "KNOWN", "ADDED") if word in log.text]

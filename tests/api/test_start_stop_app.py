@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-import orjson
 import pytest
 
 from service.settings import Settings
 from tests.support.api import Api, Reply, assert_cf_error, running
 from tests.support.apps import MakeApp, Users
 from tests.support.kube import KEYS, Kube, deployment, eventually
+from tests.support.logs import logged
 
 ACTIONS = ("start", "stop", "restart")
 
@@ -290,7 +290,7 @@ async def test_a_second_deployment_of_a_type_is_not_touched(
 ) -> None:
     app = await make_app("web", replicas=1)
     await asyncio.sleep(1.1)  # Ages are whole seconds.
-    await kube.create(deployment(f"rival-{app}", space, app, "web", replicas=1))
+    await kube.create(deployment(f"rival-{app}", space, app, "web", replicas=1, annotations={"any": "one"}))
     before = await kube.intent(space, f"rival-{app}")
 
     async def conflicts() -> bool:
@@ -334,10 +334,9 @@ async def test_the_audit_log_names_every_deployment(
     api: Api, make_app: MakeApp, capfd: pytest.CaptureFixture[str]
 ) -> None:
     app = await make_app("web", "worker", replicas=1)
-    capfd.readouterr()
-    await act(api, app, "stop")
-    out, err = capfd.readouterr()
-    (line,) = [orjson.loads(each) for each in (out + err).splitlines() if '"audit"' in each]
+    with logged(capfd) as log:
+        await act(api, app, "stop")
+    (line,) = log.audits
     assert (line["action"], line["outcome"], line["app_guid"]) == ("stop", "done", app)
     assert sorted(line["deployments"]) == [f"web-{app}", f"worker-{app}"]
     assert line["changes"] == ["state"]
