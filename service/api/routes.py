@@ -9,7 +9,7 @@ from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
 from service.api.resources import organizations, root, spaces
-from service.api.resources.apps import actions, deployments, droplets, environment, rollouts
+from service.api.resources.apps import actions, deployments, droplets, environment, manifest, rollouts
 from service.api.resources.apps import resource as apps
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
@@ -31,6 +31,7 @@ READABLE: Mapping[str, Readable[Any]] = {
 
 RESOURCES: tuple[Documented, ...] = (
     root.RESOURCE,
+    manifest.RESOURCE,
     instances.RESOURCE,
     processes.RESOURCE,
     actions.RESOURCE,
