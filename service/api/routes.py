@@ -9,7 +9,7 @@ from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
 from service.api.resources import organizations, root, sidecars, spaces
-from service.api.resources.apps import deployments, droplets, manifest
+from service.api.resources.apps import actions, deployments, droplets, environment, manifest, rollouts
 from service.api.resources.apps import resource as apps
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
@@ -35,6 +35,9 @@ RESOURCES: tuple[Documented, ...] = (
     manifest.RESOURCE,
     instances.RESOURCE,
     processes.RESOURCE,
+    actions.RESOURCE,
+    environment.RESOURCE,
+    rollouts.RESOURCE,
     *(documented(each, READABLE) for each in READABLE.values()),
 )
 
