@@ -53,6 +53,7 @@
     const parsed = new DOMParser().parseFromString(html, "text/html").getElementById("live");
     if (!parsed) return;
     const after = document.importNode(parsed, true);
+    offerCopies(after);
     before.replaceWith(after);
     const shown = rowsOf(after);
     for (const row of after.querySelectorAll("tbody tr")) {
@@ -63,6 +64,26 @@
     if (after.dataset.summary !== before.dataset.summary) news.textContent = after.dataset.summary;
     tell();
   }
+
+  // A browser lets pages copy only where they came by https, or from this very machine.
+  function offerCopies(root) {
+    if (!navigator.clipboard) return;
+    for (const button of root.querySelectorAll(".copy")) button.hidden = false;
+  }
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest(".copy");
+    if (!button) return;
+    const command = button.parentElement.querySelector("code").textContent;
+    try {
+      await navigator.clipboard.writeText(command);
+      news.textContent = "Copied";
+      button.classList.add("done");
+      setTimeout(() => button.classList.remove("done"), 1500);
+    } catch {
+      document.getSelection().selectAllChildren(button.parentElement.querySelector("code"));
+    }
+  });
+  offerCopies(document);
 
   function ended(text, link) {
     close();
