@@ -46,10 +46,11 @@ def strip_of(tally: Tally, *, started: bool, cells: int = CELLS) -> Strip:
     """Of instances that are counted, and not told apart."""
     if not started:
         return Strip((), 0, 0, 0, _STOPPED, "none")
-    # More than these are not drawn, and a scale to a thousand million is no list of so many.
-    room = min(tally.desired, max(cells, tally.states.total()))
-    states = [state for state, _ in (*_WORDS, *_LESS) for _ in range(tally.states[state])][:room]
-    return _drawn([*states, *[State.DOWN] * (room - len(states))], tally.desired, cells)
+    counted = {**tally.states, State.RUNNING: tally.running}
+    states = [state for state, _ in (*_WORDS, *_LESS) for _ in range(counted.get(state, 0))][: tally.desired]
+    # More than these are not drawn: somebody may ask for a thousand million.
+    missing = min(tally.desired, cells) - len(states)
+    return _drawn([*states, *[State.DOWN] * missing], tally.desired, cells)
 
 
 def _drawn(states: Sequence[State], desired: int, cells: int) -> Strip:

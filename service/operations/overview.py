@@ -35,19 +35,17 @@ class Tally:
     """Instances: how many are to run, and in which states those are that there are."""
 
     desired: int = 0
+    running: int = 0
+    """Of each process no more than are to run: a rollout runs more for a while."""
     states: Counter[State] = field(default_factory=Counter)
     is_known: bool = True
     """Whether it is known of all that are to run what they do."""
 
     def add(self, other: "Tally") -> None:
         self.desired += other.desired
+        self.running += other.running
         self.states.update(other.states)
         self.is_known = self.is_known and other.is_known
-
-    @property
-    def running(self) -> int:
-        """No more than are to: a rollout runs more for a while."""
-        return min(self.desired, self.states[State.RUNNING])
 
     @property
     def crashed(self) -> int:
@@ -115,7 +113,9 @@ class Overview:
             workload = process.workload
             tally.desired += workload.replicas
             tally.is_known = tally.is_known and (workload.pods_labelled or not workload.replicas)
-            tally.states.update(pod.state for pod in self._pods.of(workload.namespace, workload.uid))
+            states = Counter(pod.state for pod in self._pods.of(workload.namespace, workload.uid))
+            tally.running += min(workload.replicas, states[State.RUNNING])
+            tally.states.update(states)
         return tally
 
     def autoscaler(self, process: Process) -> Autoscaler | None:

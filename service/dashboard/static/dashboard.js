@@ -73,14 +73,14 @@
   document.addEventListener("click", async (event) => {
     const button = event.target.closest(".copy");
     if (!button) return;
-    const command = button.parentElement.querySelector("code").textContent;
+    const command = button.closest("td").querySelector("code");
     try {
-      await navigator.clipboard.writeText(command);
+      await navigator.clipboard.writeText(command.textContent);
       news.textContent = "Copied";
       button.classList.add("done");
       setTimeout(() => button.classList.remove("done"), 1500);
     } catch {
-      document.getSelection().selectAllChildren(button.parentElement.querySelector("code"));
+      document.getSelection().selectAllChildren(command);
     }
   });
   offerCopies(document);
