@@ -167,19 +167,38 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     app[INSTANCES] = instances
     app[OVERVIEW] = Overview(processes, memory.pods)
     app[PROBLEMS] = Problems(memory.index, access, memory.deployments)
+    _provide_writes(app, access, memory, workloads, barrier, records)
+    return Pruning(
+        index=memory.index,
+        deployments=memory.deployments,
+        orphans=Orphans(stores.pool),
+        health=health,
+        days=settings.orphaned_metadata_days,
+    )
+
+
+def _provide_writes(
+    app: web.Application,
+    access: Access,
+    memory: Memory,
+    workloads: Workloads,
+    barrier: ReadBarrier,
+    records: Records,
+) -> None:
+    """Give the handlers what changes something."""
     outcomes = Outcomes(memory.index, records, memory.deployments, barrier)
     one_store = OneStore(workloads, records, outcomes)
     app[WRITES] = Writes(
         access=access,
-        reads=processes,
-        instances=instances,
+        reads=PROCESSES.reads(app),
+        instances=app[INSTANCES],
         workloads=workloads,
         records=records,
         pods=memory.pod_feed,
         one_store=one_store,
         two_stores=TwoStores(workloads, records, outcomes, one_store),
         autoscalers=memory.autoscalers,
-        health=health,
+        health=app[HEALTH],
     )
     app[APP_WRITES] = AppWrites(
         access=access,
@@ -189,13 +208,6 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
         one_store=one_store,
         records=records,
         barrier=barrier,
-    )
-    return Pruning(
-        index=memory.index,
-        deployments=memory.deployments,
-        orphans=Orphans(stores.pool),
-        health=health,
-        days=settings.orphaned_metadata_days,
     )
 
 

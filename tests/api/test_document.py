@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from service.api import reading
 from service.api.operation import JSON
 from service.api.resources import root
-from service.api.resources.apps import manifest
+from service.api.resources.apps import actions, environment, manifest, rollouts
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
 from service.api.routes import OPERATIONS
@@ -208,6 +208,51 @@ def everything(app: str, guid: str | None = None) -> list[Request]:
     return requests
 
 
+def acts(app: str, rollout: str) -> list[Request]:
+    """Everything that changes an app, and the look at what only those see who may change it."""
+    of_app = f"/v3/apps/{app}"
+    return [
+        ("GET", f"{of_app}/environment_variables", None),
+        ("GET", f"{of_app}/env", None),
+        ("PATCH", of_app, {"metadata": {"labels": {"a": "b"}}}),
+        ("PATCH", f"{of_app}/environment_variables", {"var": {"A": "b"}}),
+        *(("POST", f"{of_app}/actions/{action}", None) for action in ("stop", "start", "restart")),
+        ("POST", "/v3/deployments", {"relationships": {"app": {"data": {"guid": app}}}}),
+        ("POST", f"/v3/deployments/{rollout}/actions/cancel", None),
+    ]
+
+
+async def act(asker: Asker, app: str, kube: Kube, space: str) -> list[Request]:
+    """All that acting may end in, but for what makes any request fail. Returns what it was done with."""
+    *requests, _ = acts(app, "")
+    for reply in await asker.ask(*requests):
+        assert reply.status < 300, reply
+    nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "at-all"}}}}}
+    await kube.patch(space, f"web-{app}", nowhere)
+
+    async def cancelled() -> bool:
+        (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
+        (reply,) = await asker.ask(acts(app, rollout)[-1])
+        return reply.status == 200
+
+    await eventually(cancelled)
+    (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
+    requests = acts(app, rollout)
+    await asker.ask(*requests, headers={"Host": "no host"})
+    viewer = await kube.token_of_new_user(cluster_roles=("processes-reader",))
+    stranger = await kube.token_of_new_user()
+    for token in (None, "nonsense", stranger, viewer):
+        await asker.at(asker.api.as_user(token)).ask(*requests)
+    for nobody in ("no-such-guid", "%zz"):
+        await asker.ask(*acts(nobody, nobody))
+    for bad in (b"{", b'{"nonsense": 1}'):
+        await asker.ask(*((method, path, bad) for method, path, _ in only(requests, "PATCH", "POST")))
+    for kind, most in (("labels", 50), ("annotations", 200)):
+        body = {"metadata": {kind: {f"key-{n}": "x" for n in range(most + 1)}}}
+        await asker.ask(("PATCH", f"/v3/apps/{app}", body))
+    return requests
+
+
 def only(requests: list[Request], *methods: str) -> list[Request]:
     return [request for request in requests if request[0] in methods]
 
@@ -230,7 +275,8 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     await unknown_pods(asker, kube, space)
     await one_with_too_many_of(asker, app)
     await look_around(asker, app, kube)
-    every = [*everything(app), *await looks(asker, app)]
+    acting = await act(asker, app, kube, space)
+    every = [*everything(app), *await looks(asker, app), *acting]
     # NB: a kubelet that may not delete would leave a Pod going for ever, whose deletion nobody refuses any more.
     other = f"!request.userInfo.username.startsWith('{SERVICE_ACCOUNTS}')"
     async with refusing(kube, space, PODS, {"expression": other, "reason": "Forbidden"}):
@@ -242,9 +288,9 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     async with running(replace(settings, max_concurrent_requests=0), token=operator_token) as served:
         await asker.at(served).ask(*every)
     async with running(replace(settings, max_body_bytes=10), token=operator_token) as served:
-        await asker.at(served).ask(*only(everything(app), "PATCH", "POST"))
+        await asker.at(served).ask(*only(every, "PATCH", "POST"))
     async with running(replace(settings, body_timeout_s=0.1), token=operator_token) as served:
-        await unfinished(asker.at(served), app)
+        await unfinished(asker.at(served), only(every, "PATCH", "POST"))
     for token in (operator_token, "nonsense"):
         async with running(replace(settings, rate_limit_requests=1), token=token) as served:
             await asker.at(served).ask(("GET", "/v3/processes", None), *every)
@@ -286,11 +332,11 @@ async def refused_requests(asker: Asker, app: str) -> None:
         await asker.ask(*((method, path, bad) for method, path, _ in writes))
 
 
-async def unfinished(asker: Asker, app: str) -> None:
+async def unfinished(asker: Asker, requests: list[Request]) -> None:
     """Bodies that never come."""
     async with AsyncExitStack() as stack:
         begun = []
-        for method, path, _ in only(everything(app), "PATCH", "POST"):
+        for method, path, _ in requests:
             client = await stack.enter_async_context(connected(asker.api))
             await client.send(head(method, path, asker.api.token, Content_Length="2"))
             begun.append((method, path, client))
@@ -335,7 +381,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        for module in (reading, instances, manifest, processes):
+        for module in (reading, instances, manifest, processes, actions, environment, rollouts):
             for name in ("caller_of", "actor_of"):
                 patched.setattr(module, name, fail, raising=False)
         patched.setattr(root, "base_url", fail_at_once)
