@@ -122,6 +122,11 @@ class Settings:
     user_ids: tuple[str, ...] = setting(
         ("vcap=2000",), "Names of users that processes may be given, and the uids they stand for (comma-separated)."
     )
+    usage_interval_s: float = setting(
+        15.0,
+        "How long a sample of what the Pods of a namespace use is shown, before the metrics API is asked for the next.",
+        validate=_SECONDS,
+    )
     fds_quota: int = setting(16384, "Open files that stats say an instance may have.", validate=_COUNT)
     instance_stopping_state: bool = setting(
         False,

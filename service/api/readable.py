@@ -67,6 +67,8 @@ class Parent:
     """The name of the operation, in the API's document."""
     known_by: str = ""
     """The plural of the resource whose items show that the parent is there; empty: those that are listed do."""
+    known_as: str = ""
+    """The facet that has the parent's GUID in that resource; empty: the same as in what is listed."""
     without: tuple[str, ...] = ()
     """Facets that make no sense within one parent."""
     example: Match = field(default_factory=dict)
@@ -123,6 +125,8 @@ class Readable(Generic[Item]):
     labelled: bool = True
     """Whether it has labels: another resource that is made of the same items may have them instead."""
     embed: Embed[Item] | None = None
+    listed: bool = True
+    """Whether there is a list of all its items; no: only lists within parents, and single items."""
     warn: Callable[[Item], str | None] = lambda _: None
     """What people are to know who look at a single item; None: nothing."""
     incomplete: Callable[[web.Application], str | None] = lambda _: None

@@ -34,12 +34,14 @@ def documented(readable: Readable[Item], resources: Resources) -> Documented:
     name, listed = readable.schema_name, f"{readable.schema_name}List"
     of_embed = readable.embed.errors if readable.embed else ()
     operations = (
-        list_operation(readable, resources, of_embed),
+        *((list_operation(readable, resources, of_embed),) if readable.listed else ()),
         *(parent_operation(readable, resources, parent, of_embed) for parent in readable.parents),
         *(single_operation(readable, resources, at, of_embed) for at in readable.addresses),
     )
     shown = {at.shown.name: at for at in readable.addresses if at.shown is not None}
-    page = pagination(1, PageRequest(), f"{EXAMPLE_BASE}{readable.path}", ())
+    within = () if readable.listed else readable.parents
+    path = next((_filled(parent.path, parent.example) for parent in within), readable.path)
+    page = pagination(1, PageRequest(), f"{EXAMPLE_BASE}{path}", ())
     row = readable.present(readable.example, EXAMPLE_BASE)
     return Documented(
         operations=operations,
@@ -99,7 +101,12 @@ def parent_operation(readable: Readable[Item], resources: Resources, parent: Par
         parsed = query.parse(raw_query(request))
         parents = resources[parent.known_by].reads(request.app) if parent.known_by else None
         selection, namespaces, freshness = await readable.reads(request.app).page_of(
-            caller, parent.step(request.match_info), parsed.request, parents=parents, pods=parsed.embed
+            caller,
+            parent.step(request.match_info),
+            parsed.request,
+            parents=parents,
+            known_as=parent.known_as,
+            pods=parsed.embed,
         )
         presenter = _Presenter(request, caller, readable, resources)
         path = _filled(parent.path, request.match_info)

@@ -8,7 +8,7 @@ from typing import Any
 from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
-from service.api.resources import organizations, root, spaces
+from service.api.resources import organizations, root, sidecars, spaces
 from service.api.resources.apps import actions, deployments, droplets, environment, manifest, rollouts
 from service.api.resources.apps import resource as apps
 from service.api.resources.instances import resource as instances
@@ -25,6 +25,7 @@ READABLE: Mapping[str, Readable[Any]] = {
         droplets.READABLE,
         deployments.READABLE,
         routes.READABLE,
+        sidecars.READABLE,
     )
 }
 """The resources that can be read, by their plural."""

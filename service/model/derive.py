@@ -4,7 +4,6 @@ The table that this implements is service/model/FIELDS.md. Everything here is a 
 of its arguments; what cannot be understood raises `Unparsable`, for the caller to skip and report.
 """
 
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -13,6 +12,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from service.model.containers import command_text, limit_in_mib, sidecars_beside
 from service.model.desired import desired
 from service.model.labels import Keys
 from service.model.manifests import (
@@ -27,7 +27,6 @@ from service.model.manifests import (
 )
 from service.model.probes import recorded, visible_check
 from service.model.process import DEFAULT_ORGANIZATION, HealthCheck, Metadata, Process, Space, Workload, microseconds
-from service.model.quantity import mebibytes
 from service.model.rollouts import LONGEST_REASON, condition, derive_rollout
 
 GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
@@ -119,6 +118,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
         "pull_secret_guid": _pull_secret_guid(deployment.metadata.namespace, template.spec),
         "pods_labelled": labels.get(keys.app_guid) == app_guid,
         "pod_labels": _flat(labels, (app_guid, deployment.metadata.name)),
+        "sidecars": sidecars_beside(container, template.spec),
         "named_ports": _shared_ports(tuple(_named_ports(template.spec))),
     }
 
@@ -207,14 +207,6 @@ def changed_at(meta: ObjectMeta) -> int:
     return microseconds(max(moments)) if moments else 0
 
 
-def command_text(command: Sequence[str] | None, args: Sequence[str] | None) -> str:
-    """A container's command and arguments as one text; empty: it has none of its own."""
-    words = [*(command or ()), *(args or ())]
-    if len(words) == 3 and words[0].rpartition("/")[2] == "sh" and words[1] == "-c":
-        return words[2]
-    return shlex.join(words)
-
-
 def _user(container: Container, pod: PodSpec, written: str | None) -> str | None:
     """The user that the app runs as: by the name it was written with, as long as that still stands for the same uid."""
     for context in (container.securityContext, pod.securityContext):
@@ -226,8 +218,7 @@ def _user(container: Container, pod: PodSpec, written: str | None) -> str | None
 
 def _limit(container: Container, pod: PodSpec, resource: str) -> int:
     """In MiB, rounded up; 0: there is none. Raises ValueError."""
-    amount = limit(container.resources, pod, resource)
-    return 0 if amount is None else mebibytes(amount)
+    return limit_in_mib(limit(container.resources, pod, resource))
 
 
 @lru_cache(maxsize=4096)

@@ -21,6 +21,7 @@ from service.model.route_index import RouteIndex
 from service.model.routes import Route
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.sharing import Sharing
+from service.model.sidecars import SIDECARS, Sidecar, put_sidecars, remove_sidecars
 from service.model.spaces import OrganizationPart, SpacePart, Spaces
 
 TYPES, APP_GUIDS, SPACE_GUIDS, ORGANIZATION_GUIDS = "types", "app_guids", "space_guids", "organization_guids"
@@ -71,12 +72,14 @@ class Index:
         """What is served, by the uid of the Deployment."""
         self.shared_guids = Sharing(self.processes, GUIDS)
         self.shared_app_guids = Sharing(self.processes, APP_GUIDS)
-        self.routes: Collection[Route] = Collection(ROUTES)
-        """Those that are served, by GUID."""
-        self.routing = RouteIndex(self.processes, self.routes)
         self._default_organization = default_organization
         self._apps = AppIndex()
         self._spaces = Spaces(default_organization)
+        self.sidecars: Collection[Sidecar] = Collection(SIDECARS)
+        """Those of the processes that are served."""
+        self.routes: Collection[Route] = Collection(ROUTES)
+        """Those that are served, by GUID."""
+        self.routing = RouteIndex(self.processes, self.routes)
         self._claims = Claims()
         self._metadata: dict[Key, Metadata] = {}
 
@@ -180,6 +183,7 @@ class Index:
                 self._apps.remove(gone)
                 self._spaces.left(gone.workload)
                 self.routing.remove_process(gone)
+                remove_sidecars(self.sidecars, gone)
         for workload in winners:
             self._serve(workload)
 
@@ -202,6 +206,7 @@ class Index:
         process = self.merged(workload, self._metadata.get(workload.key))
         former = self.processes.get(workload.uid)
         self.processes.put(process)
+        put_sidecars(self.sidecars, former, process)
         self._apps.put(process, self._metadata.get((workload.namespace, workload.app_guid, APP_TYPE)))
         if former is None:
             # One that changes keeps its namespace and GUIDs: what changes those goes first, and comes back as another.

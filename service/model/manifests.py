@@ -53,12 +53,20 @@ class NamedContainer(msgspec.Struct, gc=False):
     name: str = ""
 
 
-class Container(NamedContainer, gc=False):
-    image: str | None = None
+class CommandedContainer(NamedContainer, gc=False):
     command: list[str] | None = None
     args: list[str] | None = None
-    ports: list[ContainerPort] | None = None
     resources: ResourceRequirements | None = None
+
+
+class InitContainer(CommandedContainer, gc=False):
+    restartPolicy: str | None = None
+    """`Always`: it goes on running beside the others."""
+
+
+class Container(CommandedContainer, gc=False):
+    image: str | None = None
+    ports: list[ContainerPort] | None = None
     livenessProbe: Probe | None = None
     readinessProbe: Probe | None = None
     startupProbe: Probe | None = None
@@ -83,8 +91,12 @@ class PodTemplateMeta(msgspec.Struct, gc=False):
     labels: dict[str, str] | None = None
 
 
+class TemplateSpec(PodSpec, gc=False):
+    initContainers: list[InitContainer] | None = None
+
+
 class PodTemplate(msgspec.Struct, gc=False):
-    spec: PodSpec
+    spec: TemplateSpec
     metadata: PodTemplateMeta | None = None
 
 

@@ -97,17 +97,19 @@ class Reads(Generic[Item]):
         request: ListRequest,
         *,
         parents: "Reads[Any] | None" = None,
+        known_as: str = "",
         pods: bool = False,
     ) -> tuple[Selection[Item], Set[str], Freshness]:
         """A page of what the parent has, and the namespaces the parent is in, as far as the caller sees them.
 
-        The items of `parents` show that the parent is there; None: those of this collection do. Raises
-        ResourceNotFound where the caller sees nothing of the parent, ServiceUnavailable.
+        The items of `parents` that have the parent's value of the facet `known_as` show that it is there; None: those
+        of this collection do; empty: the facet is the step's. Raises ResourceNotFound where the caller sees nothing of
+        the parent, ServiceUnavailable.
         """
-        known = parents or self
+        known, facet = parents or self, known_as or parent.facet
 
         def concerned() -> Set[str]:
-            return known._namespaces(known._collection.having(parent.facet, parent.value))
+            return known._namespaces(known._collection.having(facet, parent.value))
 
         def asked() -> Set[str]:
             return concerned() or {known._stand_in(parent.value)}
