@@ -11,10 +11,16 @@ from typing import Any
 
 import msgspec
 
+from service.model.desired import Desired
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
+DEFAULT_ORGANIZATION = "default"
+"""The GUID of the organization of all namespaces that name none, unless a setting says another."""
 SECOND = 1_000_000
 """One second in the unit of every time in the model."""
+LARGEST_INTEGER = (1 << 31) - 1
+"""Of what clients read as a whole number: some keep 32 bits, and refuse a whole list for one that does not fit."""
 
 
 def microseconds(moment: datetime) -> int:
@@ -41,6 +47,15 @@ class HealthCheck(msgspec.Struct, frozen=True, gc=False):
     endpoint: str | None = None
 
 
+class SidecarContainer(msgspec.Struct, frozen=True, gc=False):
+    """A container that runs beside the app's in each of its Pods."""
+
+    name: str
+    command: str
+    memory_in_mb: int
+    """The limit; 0: there is none."""
+
+
 class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one Deployment says of the process it runs (service.model.derive says how)."""
 
@@ -59,6 +74,7 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     command: str
     user: str | None
     instances: int
+    """How many it is to have; if it is stopped, once it is started."""
     memory_in_mb: int
     """The limit; 0: there is none."""
     disk_in_mb: int
@@ -71,6 +87,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pull_secret_guid: str | None
     """Stands in for the credential when neither annotation nor row names one."""
     registry_credential_last_synced_at: int | None
+    started: bool = True
+    """Whether it is to run (service.model.desired)."""
     write_id: str | None = None
     """Of the last write that touched Kubernetes and Postgres both (service.model.record)."""
     type_labelled: bool = True
@@ -81,6 +99,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """All labels of its Pods by keys in order, each key before its value: a dictionary would be twice as large."""
     named_ports: tuple[tuple[str, int], ...] = ()
     """The ports of its containers that have a name."""
+    sidecars: tuple[SidecarContainer, ...] = ()
+    """What runs beside the app, in the order of its Pod template."""
     replica_failure: str | None = None
     """Why Kubernetes cannot make its Pods; None: it can."""
     rollout: int = 0
@@ -89,6 +109,24 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether Kubernetes is told not to roll it out."""
     deleting: bool = False
     """Whether its Deployment is on its way out."""
+    app_name: str = ""
+    """What it says that its app is called; empty: as its Deployment is."""
+    image: str = ""
+    """What its app container is made of."""
+    rolled_out: bool = True
+    """Whether its newest rollout is complete."""
+    rollout_began_at: int = 0
+    rollout_changed_at: int = 0
+    """Since when its rollout is complete, or is not."""
+    rollout_failure: str | None = None
+    """Why its rollout gets no further; None: it does, or nothing is known."""
+    max_in_flight: int = 1
+    """How many Pods a rollout may change at a time."""
+
+    @property
+    def replicas(self) -> int:
+        """How many instances are to run now."""
+        return Desired(self.started, self.instances).replicas
 
     @property
     def absence(self) -> str | None:
@@ -167,11 +205,18 @@ def _merged(known: Mapping[str, str], change: Mapping[str, str | None]) -> Mappi
 
 
 class Space(msgspec.Struct, frozen=True, gc=False):
-    """What one Namespace says of the space it is."""
+    """What one Namespace says of the space it is, or of one that its Deployments name (service.model.spaces)."""
 
     namespace: str
     guid: str
     organization_guid: str | None = None
+    """None: it names none, and belongs to the default one."""
+    name: str = ""
+    organization_name: str | None = None
+    created_at: int = 0
+    updated_at: int = 0
+    labelled: bool = False
+    """Whether a label says that it is a space, or of an organization: then it is one without any process."""
 
 
 class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
@@ -181,7 +226,7 @@ class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
     stored: Metadata | None
     """None: nothing is, as of most processes. Read `metadata`."""
     space_guid: str
-    organization_guid: str | None
+    organization_guid: str
     updated_at: int
 
     @property

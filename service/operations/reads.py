@@ -97,17 +97,19 @@ class Reads(Generic[Item]):
         request: ListRequest,
         *,
         parents: "Reads[Any] | None" = None,
+        known_as: str = "",
         pods: bool = False,
     ) -> tuple[Selection[Item], Set[str], Freshness]:
         """A page of what the parent has, and the namespaces the parent is in, as far as the caller sees them.
 
-        The items of `parents` show that the parent is there; None: those of this collection do. Raises
-        ResourceNotFound where the caller sees nothing of the parent, ServiceUnavailable.
+        The items of `parents` that have the parent's value of the facet `known_as` show that it is there; None: those
+        of this collection do; empty: the facet is the step's. Raises ResourceNotFound where the caller sees nothing of
+        the parent, ServiceUnavailable.
         """
-        known = parents or self
+        known, facet = parents or self, known_as or parent.facet
 
         def concerned() -> Set[str]:
-            return known._namespaces(known._collection.having(parent.facet, parent.value))
+            return known._namespaces(known._collection.having(facet, parent.value))
 
         def asked() -> Set[str]:
             return concerned() or {known._stand_in(parent.value)}
@@ -164,7 +166,7 @@ class Reads(Generic[Item]):
             seen = [item for item in seen if step.value in values(item)]
             if not seen:
                 raise ResourceNotFound(step.missing)
-        item, *others = sorted(seen, key=self._age)
+        item, *others = sorted(self._collection.combined(seen), key=self._age)
         return Meaning(item, others, [self._collection.shape.namespace(each) for each in (item, *others)])
 
     async def _prepare(
@@ -198,10 +200,7 @@ class Reads(Generic[Item]):
             self._selected_at = version
         if (kept := self._selections.get((request, visible))) is not None:
             return kept
-        if request.filters == NO_FILTERS:
-            selection = self._collection.page(visible, request.slice)
-        else:
-            selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
+        selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
         if version == self._collection.version:
             self._selections.put((request, visible), selection, request.filters.weight + len(selection.items))
         return selection

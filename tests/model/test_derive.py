@@ -13,10 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.model.containers import LONGEST_COMMAND
 from service.model.derive import Unparsable, derive_space, derive_workload, merge
 from service.model.labels import PRESETS, Keys
 from service.model.manifests import Deployment
-from service.model.process import SECOND, HealthCheck, Metadata, Process, Space, Workload, microseconds, timestamp
+from service.model.process import (
+    SECOND,
+    HealthCheck,
+    Metadata,
+    Process,
+    SidecarContainer,
+    Space,
+    Workload,
+    microseconds,
+    timestamp,
+)
 from tests.model.builders import CREATED_AT, decode, deployment, deployment_dict, metadata, namespace, workload
 
 KEYS = Keys()
@@ -169,7 +180,7 @@ def test_space_is_else_the_namespace_s() -> None:
 
 def test_space_of_a_namespace_not_yet_known_is_its_name() -> None:
     process = merged()
-    assert (process.space_guid, process.organization_guid) == ("space-a", None)
+    assert (process.space_guid, process.organization_guid) == ("space-a", "default")
 
 
 def test_organization_is_the_namespace_s_also_under_an_own_space() -> None:
@@ -178,17 +189,24 @@ def test_organization_is_the_namespace_s_also_under_an_own_space() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "space"),
+    ("labels", "facts"),
     [
-        (None, Space("n", "n", None)),
-        ({}, Space("n", "n", None)),
-        ({"cloudfoundry.org/space-guid": "s"}, Space("n", "s", None)),
-        ({"cloudfoundry.org/org-guid": "o"}, Space("n", "n", "o")),
-        ({"cloudfoundry.org/space-guid": "", "cloudfoundry.org/org-guid": ""}, Space("n", "n", None)),
+        (None, {}),
+        ({}, {}),
+        ({"space-guid": "s"}, {"guid": "s", "labelled": True}),
+        ({"org-guid": "o"}, {"organization_guid": "o", "labelled": True}),
+        ({"space-guid": "", "org-guid": "", "space-name": "", "org-name": ""}, {}),
+        ({"space-name": "shop"}, {"name": "shop"}),
+        ({"org-name": "retail"}, {"organization_name": "retail"}),
     ],
 )
-def test_a_namespace_is_a_space_called_by_its_label_or_name(labels: Mapping[str, str] | None, space: Space) -> None:
-    assert derive_space(namespace("n", labels), KEYS) == space
+def test_a_namespace_says_which_space_it_is_and_of_which_organization(
+    labels: Mapping[str, str] | None, facts: Mapping[str, Any]
+) -> None:
+    written = None if labels is None else {f"cloudfoundry.org/{key}": value for key, value in labels.items()}
+    plain: dict[str, Any] = {"namespace": "n", "guid": "n", "name": "n"}
+    times = {"created_at": CREATED_AT, "updated_at": CREATED_AT}
+    assert derive_space(namespace("n", written), KEYS) == Space(**{**plain, **times, **facts})
 
 
 # Times
@@ -417,8 +435,55 @@ def test_every_field_is_of_the_app_container() -> None:
     }
     assert derived(containers=[A, app]) == derived(containers=[app, A])
     found = derived(containers=[{"name": "sidecar", "resources": {"limits": {"memory": "nonsense"}}}, app])
+    assert found.sidecars == (SidecarContainer("sidecar", "", 0),)
     assert (found.command, found.memory_in_mb, found.disk_in_mb, found.user) == ("app", 1, 2, "7")
     assert (found.health_check.endpoint, found.readiness_health_check.endpoint) == ("/live", "/ready")
+
+
+def test_sidecars_are_the_other_containers_and_the_init_containers_that_go_on() -> None:
+    found = derived(
+        containers=[
+            {"name": "proxy", "command": ["/bin/sh", "-c", "envoy"], "resources": {"limits": {"memory": "1500k"}}},
+            {"name": "application", "command": ["app"]},
+            {"name": "logs", "args": ["--to", "a b"]},
+        ],
+        pod={
+            "initContainers": [
+                {"name": "migrate", "command": ["once"]},
+                {"name": "mesh", "restartPolicy": "Always", "image": "registry.test/mesh:1"},
+            ]
+        },
+    )
+    assert found.sidecars == (
+        SidecarContainer("mesh", "", 0),
+        SidecarContainer("proxy", "envoy", 2),
+        SidecarContainer("logs", "--to 'a b'", 0),
+    )
+
+
+def test_without_sidecars_all_share_one_empty_tuple() -> None:
+    assert derived().sidecars is derived(labels={**APP, "cloudfoundry.org/process-type": "worker"}).sidecars
+
+
+def test_a_sidecars_command_is_kept_as_far_as_it_is_shown() -> None:
+    (sidecar,) = derived(containers=[{"name": "application"}, {"name": "b", "args": ["x" * 5000]}]).sidecars
+    assert sidecar.command == "x" * LONGEST_COMMAND
+
+
+def test_equal_sidecars_are_one_object() -> None:
+    beside = [{"name": "application"}, {"name": "proxy", "args": ["a"]}]
+    one, other = (derived(labels={**APP, "cloudfoundry.org/process-type": kind}, containers=beside) for kind in "ab")
+    assert one.sidecars[0] is other.sidecars[0]
+
+
+def test_numbers_fit_what_clients_keep() -> None:
+    found = derived(
+        container={
+            "resources": {"limits": {"memory": "4Pi", "ephemeral-storage": "8Ei"}},
+            "startupProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 2**31 - 1, "failureThreshold": 2**31 - 1},
+        }
+    )
+    assert found.memory_in_mb == found.disk_in_mb == found.health_check.timeout == 2**31 - 1
 
 
 def test_no_containers_is_unparsable() -> None:
