@@ -11,3 +11,5 @@ INSTANCES = web.AppKey("instances", Instances)
 WRITES = web.AppKey("writes", Writes)
 PAGES = web.AppKey("pages", Pages)
 DOCUMENT = web.AppKey("document", Document)
+LISTS: web.AppKey[tuple[str, ...]] = web.AppKey("lists", tuple)
+"""The plurals of what is listed right below `/v3`."""

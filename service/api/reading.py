@@ -39,7 +39,7 @@ def documented(readable: Readable[Item], resources: Resources) -> Documented:
         *(single_operation(readable, resources, at, of_embed) for at in readable.addresses),
     )
     within = () if readable.listed else readable.parents
-    path = next((_filled(parent.path, parent.example) for parent in within), readable.path)
+    path = next((filled(parent.path, parent.example) for parent in within), readable.path)
     page = pagination(1, PageRequest(), f"{EXAMPLE_BASE}{path}", ())
     row = readable.present(readable.example, EXAMPLE_BASE)
     return Documented(
@@ -96,7 +96,7 @@ def parent_operation(readable: Readable[Item], resources: Resources, parent: Par
             pods=parsed.embed,
         )
         presenter = _Presenter(request, caller, readable, resources)
-        path = _filled(parent.path, request.match_info)
+        path = filled(parent.path, request.match_info)
         return await presenter.present_list(path, parsed, selection, freshness, warning=of_parent(namespaces))
 
     return Operation(
@@ -206,7 +206,7 @@ class _Presenter(Generic[Item]):
         return found
 
 
-def _filled(path: str, match: Mapping[str, str]) -> str:
+def filled(path: str, match: Mapping[str, str]) -> str:
     """A path with its variable parts filled in."""
     return path.format_map({name: quote(value, safe="") for name, value in match.items()})
 

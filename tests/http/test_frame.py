@@ -12,7 +12,7 @@ from tests.support.apps import MakeApp
 from tests.support.kube import guid_of
 
 
-@pytest.mark.parametrize("path", ["/nope", "/v3", "/v3/apps", "/v3/processes/", "/v3/apps/a/processes/web/nope", "//"])
+@pytest.mark.parametrize("path", ["/nope", "/v3/nope", "/v3/processes/", "/v3/apps/a/processes/web/nope", "//"])
 async def test_unknown_path_is_an_unknown_request_without_asking_for_a_token(api: Api, path: str) -> None:
     reply = await api.as_user(None).get(path)
     assert_cf_error(reply, 404, 10000, "CF-NotFound", "Unknown request")
