@@ -21,6 +21,8 @@ LIMITS = "what a space may use is limited by ResourceQuotas in Kubernetes"
 NODES = "which nodes an app runs on is decided by its Deployment in Kubernetes"
 REVISIONS = "revisions are kept by Kubernetes: see kubectl rollout history, and kubectl rollout undo"
 FEATURES = "features of apps cannot be switched on here: for a shell, use kubectl exec"
+FLAGS = "there are no feature flags here"
+LOGIN = "there is no login here: show a token of Kubernetes, and read logs with kubectl logs"
 SIDECARS = "sidecars are containers of the Deployment: change them in its manifest"
 
 _BELOW = "{rest:(?:/.*)?}"
@@ -38,7 +40,7 @@ _ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (_ANY, f"/v3/buildpacks{_BELOW}", APPS),
     (_ANY, f"/v3/stacks{_BELOW}", APPS),
     (_ANY, f"/v3/resource_matches{_BELOW}", APPS),
-    ("POST", f"/v3/droplets{_BELOW}", APPS),
+    (_ANY, f"/v3/droplets{_BELOW}", APPS),
     (_ANY, f"/v3/tasks{_BELOW}", TASKS),
     ("POST", "/v3/apps/{guid}/tasks", TASKS),
     (_ANY, "/v3/service_{rest:.*}", SERVICES),
@@ -54,6 +56,9 @@ _ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (_ANY, f"/v3/isolation_segments{_BELOW}", NODES),
     (_ANY, f"/v3/revisions{_BELOW}", REVISIONS),
     ("PATCH", "/v3/apps/{guid}/features/{name}", FEATURES),
+    ("GET", "/v3/apps/{guid}/ssh_enabled", FEATURES),
+    (_ANY, f"/v3/feature_flags{_BELOW}", FLAGS),
+    ("POST", "/oauth/token", LOGIN),
     ("POST", "/v3/apps/{guid}/sidecars", SIDECARS),
     (_ANY, f"/v3/sidecars{_BELOW}", SIDECARS),
 )

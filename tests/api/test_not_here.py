@@ -28,6 +28,9 @@ ELSEWHERE = [
     ("POST", "/v3/routes/r/destinations", "Ingresses"),
     ("POST", "/v3/domains", "Ingresses"),
     ("PATCH", "/v3/apps/a/features/ssh", "kubectl exec"),
+    ("GET", "/v3/apps/a/ssh_enabled", "kubectl exec"),
+    ("GET", "/v3/feature_flags/diego_docker", "no feature flags"),
+    ("POST", "/oauth/token", "a token of Kubernetes"),
     ("POST", "/v3/security_groups", "NetworkPolicies"),
 ]
 

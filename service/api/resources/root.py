@@ -68,7 +68,8 @@ def present_root(base: str) -> dict[str, Any]:
             "credhub": None,
             "routing": None,
             "logging": None,
-            "log_cache": None,
+            # Null makes the cf CLI print a riddle. It quotes a scheme that it does not know, and sends nothing anywhere.
+            "log_cache": {"href": "use-kubectl-logs://logs-are-not-served-here"},
             "log_stream": None,
             "app_ssh": None,
         },
