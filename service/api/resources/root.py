@@ -68,7 +68,7 @@ def present_root(base: str) -> dict[str, Any]:
             "credhub": None,
             "routing": None,
             "logging": None,
-            # Null has the cf CLI print a riddle. A scheme that it does not know it quotes, and it sends nothing anywhere.
+            # Null has the cf CLI print a riddle. A scheme that it does not know it quotes, and sends nothing anywhere.
             "log_cache": {"href": "use-kubectl-logs://logs-are-not-served-here"},
             "log_stream": None,
             "app_ssh": None,
