@@ -119,6 +119,7 @@ class Stores:
 
     client: Client
     callers: Client
+    usage: UsageReader
     pool: Pool
 
 
@@ -132,12 +133,14 @@ async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
     stack.push_async_callback(client.close)
     callers = client.without_identity()
     stack.push_async_callback(callers.close)
+    usage = UsageReader(client, settings.keys, interval_s=settings.usage_interval_s)
+    stack.push_async_callback(usage.close)
     pool = await Pool.open(
         settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
     )
     stack.push_async_callback(pool.close)
     catalogue.measure_pool(metrics, pool)
-    return Stores(client, callers, pool)
+    return Stores(client, callers, usage, pool)
 
 
 def _measure(metrics: Metrics, memory: Memory) -> None:
@@ -216,7 +219,7 @@ def _instances(
         pod_versions=memory.pod_feed.versions,
         numbering=memory.numbering,
         records=Records(stores.pool),
-        usage=UsageReader(stores.client, settings.keys),
+        usage=stores.usage,
         barrier=barrier,
         health=health,
     )

@@ -49,7 +49,7 @@ class Memory:
     @classmethod
     def of(cls, client: Client, settings: Settings, health: Health) -> "Memory":
         """Empty, to be filled when the watches and the mirror run."""
-        index, pods, numbering = Index(), PodIndex(), Numbering()
+        index, pods, numbering = Index(settings.default_organization), PodIndex(), Numbering()
         deployments = DeploymentFeed(index, settings.keys)
         pod_feed = PodFeed(pods, State.STOPPING if settings.instance_stopping_state else State.DOWN)
         labelled = settings.keys.app_guid

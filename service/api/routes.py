@@ -8,19 +8,32 @@ from typing import Any
 from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
-from service.api.resources import absent, features, root, sidecars, whoami
+from service.api.resources import absent, features, organizations, root, sidecars, spaces, whoami
+from service.api.resources.apps import deployments, droplets, manifest
+from service.api.resources.apps import resource as apps
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
 from service.api.resources.routes import resource as routes
 
 READABLE: Mapping[str, Readable[Any]] = {
-    each.plural: each for each in (processes.READABLE, routes.READABLE, sidecars.READABLE)
+    each.plural: each
+    for each in (
+        organizations.READABLE,
+        spaces.READABLE,
+        apps.READABLE,
+        processes.READABLE,
+        droplets.READABLE,
+        deployments.READABLE,
+        routes.READABLE,
+        sidecars.READABLE,
+    )
 }
 """The resources that can be read, by their plural."""
 
 RESOURCES: tuple[Documented, ...] = (
     root.RESOURCE,
     whoami.RESOURCE,
+    manifest.RESOURCE,
     instances.RESOURCE,
     processes.RESOURCE,
     *(documented(each, READABLE) for each in READABLE.values()),

@@ -1,6 +1,7 @@
 """GET /v3/openapi.json: that it is valid, complete and true."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.api import reading
-from service.api.document import JSON
+from service.api.operation import JSON
 from service.api.resources import absent, features, root, whoami
 from service.api.resources.absent import LISTS, RELATIONSHIPS, Absent
+from service.api.resources.apps import manifest
 from service.api.resources.instances import resource as instances
 from service.api.resources.parents import APP, ORGANIZATION, SPACE
 from service.api.resources.processes import resource as processes
@@ -95,7 +97,7 @@ def test_every_body_and_every_success_with_one_has_an_example() -> None:
         media += [
             response["content"][JSON]
             for response in map(CONTRACT.resolved, operation["responses"].values())
-            if "content" in response and operation["operationId"] != "getDocument"
+            if JSON in response.get("content", {}) and operation["operationId"] != "getDocument"
         ]
         assert all(each.get("example") or each.get("examples") for each in media)
 
@@ -154,6 +156,45 @@ def parent_of(absent: Absent, app: str) -> str:
     return {APP: app, SPACE: space, ORGANIZATION: f"org-of-{space}"}.get(absent.of or APP, app)
 
 
+PLURALS = ("organizations", "spaces", "apps", "droplets", "deployments")
+OF_APP = ("droplets", "droplets/current", "relationships/current_droplet", "manifest")
+
+
+async def looks(asker: Asker, app: str) -> list[Request]:
+    """Everything that can be looked at beside processes, of one app, as it is there."""
+    (shown,) = (await asker.api.get(f"/v3/apps?guids={app}&include=space,org")).json["resources"]
+    included = (await asker.api.get(f"/v3/apps/{app}?include=space,org")).json["included"]
+    (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
+    guids = {
+        "organizations": included["organizations"][0]["guid"],
+        "spaces": included["spaces"][0]["guid"],
+        "apps": app,
+        "droplets": shown["relationships"]["current_droplet"]["data"]["guid"],
+        "deployments": rollout,
+    }
+    return looks_at(app, guids)
+
+
+def looks_at(app: str, guids: Mapping[str, str]) -> list[Request]:
+    lists = [f"/v3/{plural}" for plural in PLURALS]
+    singles = [f"/v3/{plural}/{guids[plural]}" for plural in PLURALS]
+    of_app = [f"/v3/apps/{app}/{below}" for below in OF_APP]
+    return [("GET", path, None) for path in (*lists, *singles, *of_app)]
+
+
+async def look_around(asker: Asker, app: str, kube: Kube) -> None:
+    """All that a look may end in, but for what makes any request fail."""
+    requests = await looks(asker, app)
+    for headers in ({}, {"If-None-Match": "*"}, {"Host": "no host"}):
+        await asker.ask(*requests, headers=headers)
+    stranger = await kube.token_of_new_user()
+    for token in (None, "nonsense", stranger):
+        await asker.at(asker.api.as_user(token)).ask(*requests)
+    for nobody in ("no-such-guid", "%zz"):
+        await asker.ask(*looks_at(nobody, defaultdict(lambda nobody=nobody: nobody)))  # type: ignore[misc]
+    await asker.ask(*((method, f"{path}?page=0", body) for method, path, body in requests))
+
+
 def everything(app: str, guid: str | None = None) -> list[Request]:
     """Each operation once, in an order in which all succeed."""
     requests: list[Request] = [
@@ -209,23 +250,25 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     await refused_requests(asker, app)
     await unknown_pods(asker, kube, space)
     await one_with_too_many_of(asker, app)
+    await look_around(asker, app, kube)
+    every = [*everything(app), *await looks(asker, app)]
     # NB: a kubelet that may not delete would leave a Pod going for ever, whose deletion nobody refuses any more.
     other = f"!request.userInfo.username.startsWith('{SERVICE_ACCOUNTS}')"
     async with refusing(kube, space, PODS, {"expression": other, "reason": "Forbidden"}):
         await refused_by_kubernetes(asker, app)
     with broken(monkeypatch):
-        await asker.ask(*everything(app))
+        await asker.ask(*every)
     with loading_pods(monkeypatch, api.application[HEALTH]):
         await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(app)))
     async with running(replace(settings, max_concurrent_requests=0), token=operator_token) as served:
-        await asker.at(served).ask(*everything(app))
+        await asker.at(served).ask(*every)
     async with running(replace(settings, max_body_bytes=10), token=operator_token) as served:
         await asker.at(served).ask(*only(everything(app), "PATCH", "POST"))
     async with running(replace(settings, body_timeout_s=0.1), token=operator_token) as served:
         await unfinished(asker.at(served), app)
     for token in (operator_token, "nonsense"):
         async with running(replace(settings, rate_limit_requests=1), token=token) as served:
-            await asker.at(served).ask(("GET", "/v3/processes", None), *everything(app))
+            await asker.at(served).ask(("GET", "/v3/processes", None), *every)
     assert seen == CONTRACT.documented()
 
 
@@ -314,7 +357,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        for module in (reading, instances, processes, absent, features, whoami):
+        for module in (reading, instances, manifest, processes, absent, features, whoami):
             for name in ("caller_of", "actor_of", "authenticate"):
                 patched.setattr(module, name, fail, raising=False)
         patched.setattr(root, "base_url", fail_at_once)

@@ -1,34 +1,30 @@
 """What other things belong to: an app, a space, an organization. Whoever asks for what it has must see it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
 from service.access import Caller
-from service.api.readable import READS
+from service.api.readable import Readable
+from service.api.resources import organizations, spaces
+from service.api.resources.apps import resource as apps
 from service.freshness import Freshness
-from service.model.index import APP_GUIDS, ORGANIZATION_GUIDS, SPACE_GUIDS
-from service.operations.processes import APP_NOT_FOUND
-from service.operations.reads import Step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
-    """A kind of parent, and how it is known that there is one."""
+    """A kind of parent."""
 
     noun: str
     """With its article, as the API's document says it."""
-    known_by: str
-    """The plural of the resource whose items show that it is there."""
-    facet: str
-    """The facet that has its GUID in that resource."""
-    missing: str
-    """What is said where there is none, or none that the caller sees."""
+    readable: Readable[Any]
+    """How it is looked for."""
 
 
-APP = Kind("an app", "processes", APP_GUIDS, APP_NOT_FOUND)
-SPACE = Kind("a space", "processes", SPACE_GUIDS, "Space not found")
-ORGANIZATION = Kind("an organization", "processes", ORGANIZATION_GUIDS, "Organization not found")
+APP = Kind("an app", apps.READABLE)
+SPACE = Kind("a space", spaces.READABLE)
+ORGANIZATION = Kind("an organization", organizations.READABLE)
 
 
 async def require(app: web.Application, caller: Caller, kind: Kind, guid: str) -> Freshness:
@@ -36,5 +32,5 @@ async def require(app: web.Application, caller: Caller, kind: Kind, guid: str) -
 
     Raises ResourceNotFound where the caller sees none of this GUID, ServiceUnavailable.
     """
-    _, freshness = await app[READS][kind.known_by].get(caller, (Step(kind.facet, guid, kind.missing),))
+    _, freshness = await kind.readable.reads(app).get(caller, kind.readable.by_guid(guid))
     return freshness
