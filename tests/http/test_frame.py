@@ -125,6 +125,12 @@ async def test_root_tells_clients_where_the_api_is_without_a_token(api: Api) -> 
     assert re.fullmatch(r"3\.\d+\.\d+", body["links"]["cloud_controller_v3"]["meta"]["version"])
 
 
+async def test_the_link_to_logs_says_where_they_are_read_and_leads_no_client_anywhere(api: Api) -> None:
+    link = (await api.as_user(None).get("/")).json["links"]["log_cache"]["href"]
+    # Clients send tokens to the addresses that are linked here: nobody may be able to serve this one.
+    assert re.fullmatch(r"use-kubectl-logs://[a-z-]+", link)
+
+
 async def test_too_many_requests_at_once_are_turned_away_for_later(settings: Settings, operator_token: str) -> None:
     async with running(replace(settings, max_concurrent_requests=1), token=operator_token) as served:
         replies = await asyncio.gather(*(served.get("/v3/processes") for _ in range(20)))
