@@ -164,6 +164,7 @@ async def test_the_document_has_what_is_served_and_no_more(api: Api) -> None:
     assert described == {operation.path for resource in served_of("processes") for operation in resource.operations}
     assert described < {operation.path for operation in OPERATIONS}
     assert (await api.get("/")).json["cf_on_k8s"] is True
+    assert (await api.get("/v3")).json["links"].keys() == {"self", "processes"}
     watched = (await api.manage("/readyz")).json["optional_watches"].keys()
     assert not watched & {kind.name for kind in ROUTE_KINDS}, "for nobody asks for routes"
 
