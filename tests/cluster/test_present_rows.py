@@ -1,4 +1,4 @@
-"""Whose rows of Postgres are kept: those of processes and apps that are there, or may be (service.operations.pruning)."""
+"""Whose rows of Postgres are kept: those of processes and apps that are there, or may be."""
 
 from service.cluster.feeds import DeploymentFeed
 from service.model.apps import APP_TYPE
