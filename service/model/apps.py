@@ -98,8 +98,8 @@ def rollout_guid(uid: str, revision: int) -> str:
 
 
 def is_started(workload: Workload) -> bool:
-    """Whether a process is to run."""
-    return workload.instances > 0
+    """Whether a process is to run (service.model.desired). An app is, if any of its processes is."""
+    return workload.started
 
 
 def lead_of(processes: Sequence[Process]) -> Process:
@@ -135,6 +135,26 @@ def make_app(
         droplet_guid=droplet,
         rollout_guid=rollout,
     )
+
+
+def made_of(processes: Sequence[Process], stored: Metadata | None) -> App:
+    """The app of these processes, the oldest first, and what is stored of it."""
+    lead = lead_of(processes)
+    return make_app(
+        None,
+        key=app_key(lead.workload.namespace, lead.workload.app_guid),
+        processes=tuple(processes),
+        lead=lead,
+        stored=stored,
+        is_started=any(is_started(each.workload) for each in processes),
+    )
+
+
+def with_revision(app: App, revision: int) -> App:
+    """The app as it is while this revision of its lead's Deployment is rolled out."""
+    workload = msgspec.structs.replace(app.lead.workload, rollout=revision, rolled_out=False)
+    lead = msgspec.structs.replace(app.lead, workload=workload)
+    return made_of([lead if each is app.lead else each for each in app.processes], app.stored)
 
 
 def _rollout(process: Process) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from service.model.containers import command_text, limit_in_mib, sidecars_beside
+from service.model.desired import desired
 from service.model.labels import Keys
 from service.model.manifests import (
     Container,
@@ -66,6 +67,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
     process_type = sys.intern(labels.get(keys.process_type) or DEFAULT_TYPE)
     created_at = microseconds(meta.creationTimestamp)
     replicas = 1 if deployment.spec.replicas is None else deployment.spec.replicas
+    wanted = desired(replicas, annotations, keys)
     return Workload(
         uid=meta.uid,
         namespace=sys.intern(meta.namespace),
@@ -77,7 +79,8 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         created_at=created_at,
         changed_at=max(created_at, changed_at(meta)),
         version=sys.intern(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"),
-        instances=replicas,
+        instances=wanted.instances,
+        started=wanted.started,
         revision_guid=annotations.get(keys.revision_guid) or None,
         registry_credential_guid=annotations.get(keys.registry_credential_guid) or None,
         registry_credential_last_synced_at=_moment(annotations.get(keys.registry_credential_last_synced_at)),

@@ -58,7 +58,7 @@ ROUTES: Shape[Route] = Shape(
         GUIDS: lambda route: (route.guid,),
         APP_GUIDS: lambda route: route.app_guids,
         SPACE_GUIDS: lambda route: (route.space_guid,),
-        ORGANIZATION_GUIDS: lambda route: (route.organization_guid,) if route.organization_guid else (),
+        ORGANIZATION_GUIDS: lambda route: (route.organization_guid,),
         HOSTS: lambda route: (route.host,),
         PATHS: lambda route: (route.rule.path,),
     },

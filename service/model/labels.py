@@ -31,6 +31,9 @@ class Keys:
     original_user: str = "cloudfoundry.org/original-user"
     original_health_check: str = "cloudfoundry.org/original-health-check"
     original_readiness_health_check: str = "cloudfoundry.org/original-readiness-health-check"
+    stopped_instances: str = "cloudfoundry.org/stopped-instances"
+    """What a Deployment of no replicas wants (service.model.desired)."""
+    scaled_to_zero: str = "cloudfoundry.org/scaled-to-zero"
 
 
 def _korifi(name: str) -> str:
@@ -60,6 +63,8 @@ PRESETS: Mapping[str, Keys] = {
         original_user=_korifi("original-user"),
         original_health_check=_korifi("original-health-check"),
         original_readiness_health_check=_korifi("original-readiness-health-check"),
+        stopped_instances=_korifi("stopped-instances"),
+        scaled_to_zero=_korifi("scaled-to-zero"),
     ),
     "eirini": Keys(
         app_guid="cloudfoundry.org/app_guid",
@@ -82,5 +87,7 @@ PRESETS: Mapping[str, Keys] = {
         original_user="cloudfoundry.org/original_user",
         original_health_check="cloudfoundry.org/original_health_check",
         original_readiness_health_check="cloudfoundry.org/original_readiness_health_check",
+        stopped_instances="cloudfoundry.org/stopped_instances",
+        scaled_to_zero="cloudfoundry.org/scaled_to_zero",
     ),
 }

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from service.model.desired import Desired
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 DEFAULT_ORGANIZATION = "default"
@@ -72,6 +74,7 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     command: str
     user: str | None
     instances: int
+    """How many it is to have; if it is stopped, once it is started."""
     memory_in_mb: int
     """The limit; 0: there is none."""
     disk_in_mb: int
@@ -84,6 +87,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pull_secret_guid: str | None
     """Stands in for the credential when neither annotation nor row names one."""
     registry_credential_last_synced_at: int | None
+    started: bool = True
+    """Whether it is to run (service.model.desired)."""
     write_id: str | None = None
     """Of the last write that touched Kubernetes and Postgres both (service.model.record)."""
     type_labelled: bool = True
@@ -115,6 +120,11 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Why its rollout gets no further; None: it does, or nothing is known."""
     max_in_flight: int = 1
     """How many Pods a rollout may change at a time."""
+
+    @property
+    def replicas(self) -> int:
+        """How many instances are to run now."""
+        return Desired(self.started, self.instances).replicas
 
     @property
     def absence(self) -> str | None:
