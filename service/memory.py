@@ -63,7 +63,7 @@ class Memory:
             )
             for name, path, feed, selector in followed
         }
-        intake = RowIntake(index, numbering, deployments.versions, pod_feed.versions)
+        intake = RowIntake(deployments.joins, numbering, deployments.versions, pod_feed.versions)
         return cls(
             index=index,
             pods=pods,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from service.model.facets import Facet, LabelFacets
+from service.model.process import Key
 from service.model.selection import Filters, Selection, Slice
 from service.model.selectors import Operator, Range
 from service.model.views import Position, SortedView, SortKey, Visible
@@ -42,6 +43,8 @@ class Shape(Generic[Item]):
     """By the name that clients give them."""
     facets: Mapping[str, Callable[[Item], Sequence[str]]]
     """The values by which items are found, by the name of the facet; `guids` is always there."""
+    made_of: Callable[[Item], Sequence[Key]] | None = None
+    """The processes that an item shows; None: any may be."""
     labels: Callable[[Item], Mapping[str, str]] = lambda _: {}
     text: Callable[[Item], str] = lambda _: ""
     """In lower case, what words are looked for in."""

@@ -38,6 +38,8 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One row. Its versions are resourceVersions: a replica that has not reached one does not know that change yet."""
 
     metadata: Metadata
+    folded_version: int = 0
+    """The Deployment's when a pending change was last folded: with an earlier one the row would show half of it."""
     deployment_version: int = 0
     """The Deployment's, as the last write through this API left it."""
     pod_version: int = 0
@@ -74,6 +76,7 @@ def folded(record: Record, write_id: str | None, version: int, now: int) -> Reco
     return msgspec.structs.replace(
         record,
         metadata=msgspec.structs.replace(metadata, updated_at=_later(metadata, now)),
+        folded_version=max(record.folded_version, version),
         deployment_version=max(record.deployment_version, version),
     )
 
