@@ -4,10 +4,10 @@ A two-store write (service.model.record) reaches us by two ways: the Deployment 
 way keeps its own order, and either may be late. `Hold` keeps what has come by both in the order in which it came. A
 state of the Deployment and a state of the row belong together if
 
-- the row has heard of the write id that the Deployment names. It has if it holds that id as pending; if it records a
-  version as late as the Deployment's, since ids are stored before they are committed; or if it was known when a
-  question to Postgres was answered that had been asked after the Deployment came. Then an id that the row does not
-  hold is history, or never was a write's.
+- the row has heard of the write id that the Deployment names, and so of all ids before it. It has if it holds that id
+  as pending; if it records a version as late as the Deployment's, since ids are stored before they are committed; or
+  if it was known when a question to Postgres was answered that had been asked after the Deployment came. Then an id
+  that the row does not hold is history, or never was a write's.
 - the Deployment is as late as the last fold in the row, which has the other half of what was folded.
 
 Of the pairs that belong together one is the latest in both: `fitting` finds it.
@@ -23,7 +23,7 @@ UNHEARD_OF = 1 << 62
 """Later than any row."""
 
 
-class HeldWorkload(msgspec.Struct, gc=False, kw_only=True):
+class HeldWorkload(msgspec.Struct, gc=False):
     """A state of a Deployment."""
 
     workload: Workload
@@ -77,10 +77,6 @@ class Hold:
     def last_of(self, uid: str) -> HeldWorkload | None:
         """The latest state of that Deployment."""
         return next((each for each in reversed(self.workloads) if each.workload.uid == uid), None)
-
-    def heard_in(self, write_id: str | None) -> int:
-        """The ordinal of the first row known to have heard of an id."""
-        return min((each.heard_in for each in self.workloads if each.workload.write_id == write_id), default=UNHEARD_OF)
 
     def add_workload(self, held: HeldWorkload) -> None:
         for row in self.rows:

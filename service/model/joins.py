@@ -58,17 +58,18 @@ class Joins:
     # From Kubernetes
 
     def put_workload(self, workload: Workload, version: int, *, as_of: int = 0) -> None:
-        """A Deployment is new or has changed, with this resourceVersion, and was still so at `as_of`, if that is later."""
+        """A Deployment is new or has changed, with this resourceVersion, and was still so as of another."""
         key, as_of = workload.key, max(version, as_of)
         if self._held_in.get(workload.uid, key) != key:
             self._drop(workload.uid)
         hold = self._holds.get(key)
-        if hold is None and not self._passes(workload):
+        heard_in = self._heard_in(workload, hold)
+        if hold is None and heard_in == UNHEARD_OF:
             hold = self._open(key)
         if hold is None:
             self._index_workload(workload)
         else:
-            self._hold_workload(hold, workload, version, as_of)
+            self._hold_workload(hold, HeldWorkload(workload, version, as_of, self._asked, heard_in))
         if as_of > self._reached > 0:
             self._as_of[key] = max(as_of, self._as_of.get(key, 0))
         if hold is not None:
@@ -161,6 +162,10 @@ class Joins:
         self._away = True
         return self._show_all()
 
+    def holds(self, key: Key) -> bool:
+        """Whether something has come of a process that is not shown yet."""
+        return key in self._holds
+
     # For readers
 
     @property
@@ -178,16 +183,25 @@ class Joins:
         hold = self._holds.get(key)
         return hold is None or (hold.ordinal >= need[0] and hold.as_of >= need[1])
 
-    def _passes(self, workload: Workload) -> bool:
-        """Whether the row that is shown has heard of all that the Deployment names."""
-        write_id = workload.write_id
-        if write_id is None or self._away or not self._reached:
-            return True
-        shown = self._index.workload(workload.uid)
-        if shown is not None and shown.write_id == write_id:
-            return True
+    def _heard_in(self, workload: Workload, hold: Hold | None) -> int:
+        """The ordinal of the first row known to have heard of the write id that the Deployment names.
+
+        A row that had heard of its former state has, where the id is the same. One that is gone from the annotation is
+        taken as seriously as one that is new: the half that Kubernetes has is still there.
+        """
+        shown_row, write_id = self._rows if hold is None else hold.ordinal, workload.write_id
+        if self._away or not self._reached:
+            return shown_row
+        former = None if hold is None else hold.last_of(workload.uid)
+        if former is not None:
+            if former.workload.write_id == write_id:
+                return former.heard_in
+        else:
+            shown = self._index.workload(workload.uid)
+            if write_id == (None if shown is None else shown.write_id):
+                return shown_row
         metadata = self._index.metadata(workload.key)
-        return metadata is not None and write_id in metadata.pending
+        return shown_row if metadata is not None and write_id in metadata.pending else UNHEARD_OF
 
     def _known(self, key: Key) -> int:
         """The version up to which all changes of a process have come."""
@@ -197,20 +211,13 @@ class Joins:
         hold = self._holds[key] = Hold(self._rows, self._known(key))
         return hold
 
-    def _hold_workload(self, hold: Hold, workload: Workload, version: int, as_of: int) -> None:
-        last = hold.last_of(workload.uid)
-        if last is not None and last.workload == workload:
+    def _hold_workload(self, hold: Hold, held: HeldWorkload) -> None:
+        workload = held.workload
+        if hold.workloads and (last := hold.workloads[-1]).workload == workload:
             # Its status has changed.
-            last.as_of = max(last.as_of, as_of)
+            last.as_of = max(last.as_of, held.as_of)
             return
-        held = HeldWorkload(
-            workload=workload,
-            version=version,
-            as_of=as_of,
-            arrived=self._asked,
-            heard_in=hold.ordinal if self._passes(workload) else hold.heard_in(workload.write_id),
-            size=_size(workload),
-        )
+        held.size = _size(workload)
         self._held_in[workload.uid] = workload.key
         hold.add_workload(held)
         self._make_room(hold, held.size)

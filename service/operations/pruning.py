@@ -40,7 +40,7 @@ class Survey:
 def is_present(index: Index, deployments: DeploymentFeed) -> Callable[[Key], bool]:
     """Whether a process has a Deployment, or may have one, as of now."""
     doubtful = {skipped.namespace for skipped in deployments.skipped.values()}
-    return lambda key: index.is_claimed(key) or key[0] in doubtful
+    return lambda key: index.is_claimed(key) or deployments.joins.holds(key) or key[0] in doubtful
 
 
 async def chunks(rows: Orphans, days: float) -> AsyncIterator[list[StoredRow]]:

@@ -61,7 +61,7 @@ async def slow_link(database_url: str, *, late_s: float) -> AsyncIterator[str]:
             server.join(client)
             client.join(server)
 
-        connecting = loop.create_connection(lambda: _End(late_s, join), parts.hostname, parts.port)
+        connecting = loop.create_connection(lambda: _End(late_s, join), parts.hostname or "", parts.port or 5432)
         connections.add(loop.create_task(connecting))
 
     connections: set[asyncio.Task[object]] = set()
