@@ -219,7 +219,8 @@ class ReadBarrier:
         for uid in self._joins.uids_of(*app) - there:
             feed.accept_absence(uid, app, as_of)
         feed.versions.satisfy(key, expected)
-        self._joins.satisfy(key, as_of)
+        # What is expected may be of a history that a restore of etcd has ended, and come never: this is all there is.
+        self._joins.satisfy(key, max(expected, as_of))
 
     async def _show_pods(self, key: Key) -> None:
         expected = self._pod_feed.versions.expected.get(key, 0)

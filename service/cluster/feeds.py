@@ -71,6 +71,8 @@ class DeploymentFeed:
         self._skipped: dict[str, Skipped] = {}
         self._absent: dict[str, tuple[App, int]] = {}
         """Uid → the app that an answer has shown to be without it, and as of when; until the watch is there."""
+        self._restored = False
+        """Whether the last list was of another history than all before."""
         self.joins = Joins(index, _log_conflict)
         """Where workloads go, and from there into the index."""
         self.versions: Versions[Key] = Versions()
@@ -140,7 +142,11 @@ class DeploymentFeed:
 
     def advance(self, version: int, *, listed: bool = False) -> None:
         restored = self.versions.advance(version, listed=listed)
-        self.joins.advance(self.versions.reached, restored=restored)
+        if listed:
+            # The list tells of those that are gone only in the end: until then what it shows may be half of a change.
+            self._restored = restored
+        else:
+            self.joins.advance(self.versions.reached)
         if restored:
             # The list is of another history: what is kept may never have been.
             self.cache.clear()
@@ -153,6 +159,7 @@ class DeploymentFeed:
         for uid in self._skipped.keys() - uids:
             del self._skipped[uid]
         yield from self.joins.retain_workloads(uids)
+        self.joins.advance(self.versions.reached, restored=self._restored)
 
     def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
         # An old state of it must not stay in the lists.

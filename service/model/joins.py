@@ -51,6 +51,11 @@ class Joins:
         self._away = True
         """Whether Postgres is away: nothing waits for its next answer."""
 
+    @property
+    def size(self) -> int:
+        """About the bytes that what is held takes."""
+        return self._size
+
     def __len__(self) -> int:
         """The number of processes of which something is held."""
         return len(self._holds)

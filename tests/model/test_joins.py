@@ -9,14 +9,16 @@ write before it in one, by a list or an answer, nothing tells it of that write.
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from service.model.claims import Conflict
 from service.model.index import Index
-from service.model.joins import Joins, Need
+from service.model.joins import LARGEST, OVERHEAD, Joins, Need
 from service.model.process import Key, MetadataChange, Workload
 from service.model.record import Record, changed, prepared, reconciled
 from tests.model.builders import metadata, workload
@@ -357,3 +359,121 @@ class Halves(RuleBasedStateMachine):
 
 TestHalves = Halves.TestCase
 TestHalves.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
+
+
+def joins_of(index: Index) -> Joins:
+    """With Postgres there, and the watch at version 10."""
+    joins = Joins(index)
+    joins.advance(10)
+    joins.ask()
+    list(joins.answer())
+    return joins
+
+
+def row(stamp: int, text: str = "", **fields: Any) -> Record:
+    return Record(
+        metadata=metadata("app", labels={"of": str(stamp)}, annotations={"text": text}), stamp=stamp, **fields
+    )
+
+
+def shown(index: Index) -> tuple[int, str | None]:
+    process = index.find(KEY)
+    assert process is not None
+    return process.workload.instances, process.metadata.labels.get("of")
+
+
+def test_what_is_held_has_a_bound_in_bytes_and_the_latest_is_shown_in_the_end() -> None:
+    index = Index()
+    joins = joins_of(index)
+    joins.put_workload(workload("u", app_guid="app", instances=0), 11)
+    joins.advance(11)
+    for number in range(1, 200):
+        command = "x" * (LARGEST // 50)
+        joins.put_workload(
+            workload("u", app_guid="app", instances=number, command=command, write_id=f"w{number}"), 11 + number
+        )
+        joins.advance(11 + number)
+        joins.put_row(row(number, command, folded_version=1000 + number))
+        assert joins.size <= LARGEST + 2 * (len(command) + 4 * OVERHEAD)
+    assert shown(index) == (0, None)
+    joins.put_workload(workload("u", app_guid="app", instances=200, write_id="w199"), 1200)
+    joins.advance(1200)
+    joins.ask()
+    list(joins.answer())
+    assert shown(index) == (200, "199")
+    assert (len(joins), joins.size) == (0, 0)
+
+
+def test_the_rows_of_a_lost_history_wait_for_nothing() -> None:
+    index = Index()
+    joins = joins_of(index)
+    joins.put_workload(workload("u", app_guid="app"), 11)
+    joins.advance(11)
+    joins.put_row(row(1, folded_version=500, deployment_version=500))
+    assert shown(index) == (1, None)
+    joins.advance(5, restored=True)
+    assert shown(index) == (1, "1")
+    assert len(joins) == 0
+    # One that comes later is waited for until Kubernetes has been asked for all that there is.
+    joins.put_row(row(2, folded_version=500, deployment_version=500))
+    assert shown(index) == (1, "1")
+    joins.satisfy(KEY, 500)
+    assert shown(index) == (1, "2")
+
+
+def test_rows_that_are_gone_are_waited_for_no_more() -> None:
+    index = Index()
+    joins = joins_of(index)
+    joins.put_workload(workload("u", app_guid="app"), 11)
+    joins.advance(11)
+    joins.put_row(row(1, folded_version=10))
+    joins.put_row(row(2, folded_version=500))
+    assert shown(index) == (1, "1")
+    list(joins.retain_rows(frozenset()))
+    assert shown(index) == (1, None)
+    assert (len(joins), joins.size) == (0, 0)
+
+
+def test_deployments_that_are_gone_are_not_shown_when_what_they_waited_for_comes() -> None:
+    index = Index()
+    joins = joins_of(index)
+    joins.put_workload(workload("u", app_guid="app", write_id="w"), 11)
+    joins.advance(11)
+    assert index.find(KEY) is None
+    assert joins.holds(KEY)
+    assert joins.uids_of("space-a", "app") == {"u"}
+    list(joins.retain_workloads(frozenset()))
+    joins.ask()
+    list(joins.answer())
+    assert index.find(KEY) is None
+    assert len(joins) == 0
+
+
+def test_one_that_becomes_another_process_is_held_as_that_alone() -> None:
+    index = Index()
+    joins = joins_of(index)
+    joins.put_workload(workload("u", app_guid="app", instances=1), 11)
+    joins.put_workload(workload("u", app_guid="app", instances=2, write_id="w"), 12)
+    joins.put_workload(workload("u", app_guid="other", instances=3, write_id="w2"), 13)
+    joins.advance(13)
+    assert not joins.holds(KEY)
+    joins.ask()
+    list(joins.answer())
+    assert index.find(KEY) is None
+    found = index.find(("space-a", "other", "web"))
+    assert found is not None
+    assert found.workload.instances == 3
+
+
+def test_conflicts_are_told_of_when_they_are_shown() -> None:
+    index, told = Index(), list[Conflict]()
+    joins = Joins(index, told.append)
+    joins.advance(10)
+    joins.ask()
+    list(joins.answer())
+    joins.put_workload(workload("old", app_guid="app", created_at=1), 11)
+    joins.put_workload(workload("young", app_guid="app", created_at=2, write_id="w"), 12)
+    assert told == []
+    joins.ask()
+    list(joins.answer())
+    assert [(each.workload.uid, each.winner.uid) for each in told] == [("young", "old")]
