@@ -18,6 +18,9 @@ many writers there are.
 A change of metadata alone goes into the row directly. While others are between their prepare and their fold it takes
 the three steps too, with a patch of nothing but the annotation, so as to be ordered among them.
 
+Readers hear of the two stores in any order. Which state of one may be shown with which of the other, so that nobody
+sees half, is said in service.model.holds.
+
 One gap remains. If a process dies after its commit, and somebody removes the annotation by hand before the next write
 (`kubectl replace` with a manifest of their own, `kubectl rollout undo`), the metadata half of that one write is lost.
 The same request made again repairs it.
