@@ -11,9 +11,10 @@ from aiohttp import web
 from service import garbage
 from service.access import Access, Unrestricted
 from service.api.document import Document
-from service.api.keys import DOCUMENT, INSTANCES, PAGES, WRITES
+from service.api.keys import APP_WRITES, DOCUMENT, INSTANCES, PAGES, WRITES
 from service.api.pages import Pages
 from service.api.readable import READS
+from service.api.resources.apps.resource import READABLE as APPS
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.api.routes import READABLE, served_of
 from service.cluster.access import ClusterAccess
@@ -34,12 +35,15 @@ from service.memory import Memory
 from service.metrics import catalogue
 from service.metrics.registry import Metrics
 from service.model.process import Process
+from service.operations.app_writes import AppWrites
 from service.operations.instances import Instances
+from service.operations.one_store import OneStore
 from service.operations.outcomes import Outcomes
 from service.operations.overview import Overview
 from service.operations.problems import Problems
 from service.operations.pruning import Pruning
 from service.operations.reads import Reads
+from service.operations.two_stores import TwoStores
 from service.operations.writes import Writes
 from service.settings import Settings
 from service.store.database import Pool
@@ -166,22 +170,47 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     app[INSTANCES] = instances
     app[OVERVIEW] = Overview(processes, memory.pods)
     app[PROBLEMS] = Problems(memory.index, access, memory.deployments)
-    app[WRITES] = Writes(
-        access=access,
-        reads=processes,
-        instances=instances,
-        workloads=workloads,
-        records=records,
-        pods=memory.pod_feed,
-        outcomes=Outcomes(memory.index, records, memory.deployments, barrier),
-        health=health,
-    )
+    _provide_writes(app, access, memory, workloads, barrier, records)
     return Pruning(
         index=memory.index,
         deployments=memory.deployments,
         orphans=Orphans(stores.pool),
         health=health,
         days=settings.orphaned_metadata_days,
+    )
+
+
+def _provide_writes(
+    app: web.Application,
+    access: Access,
+    memory: Memory,
+    workloads: Workloads,
+    barrier: ReadBarrier,
+    records: Records,
+) -> None:
+    """Give the handlers what changes something."""
+    outcomes = Outcomes(memory.index, records, memory.deployments, barrier)
+    one_store = OneStore(workloads, records, outcomes)
+    app[WRITES] = Writes(
+        access=access,
+        reads=PROCESSES.reads(app),
+        instances=app[INSTANCES],
+        workloads=workloads,
+        records=records,
+        pods=memory.pod_feed,
+        one_store=one_store,
+        two_stores=TwoStores(workloads, records, outcomes, one_store),
+        autoscalers=memory.autoscalers,
+        health=app[HEALTH],
+    )
+    app[APP_WRITES] = AppWrites(
+        access=access,
+        reads=APPS.reads(app),
+        apps=memory.index.apps,
+        workloads=workloads,
+        one_store=one_store,
+        records=records,
+        barrier=barrier,
     )
 
 

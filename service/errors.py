@@ -6,7 +6,8 @@ travels as `__cause__` and ends in the log.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, Self
 
 
 class CloudFoundryError(Exception):
@@ -23,6 +24,12 @@ class CloudFoundryError(Exception):
         self.stale: Sequence[str] = ()
         """Why it may be out of date, for the caller: it says what is not there, by what was last known."""
         super().__init__(self.detail)
+
+    def saying_more(self, words: str) -> Self:
+        """The same error, with a sentence more."""
+        longer = copy(self)
+        longer.detail = f"{self.detail.rstrip('.')}. {words}"
+        return longer
 
     def body(self) -> dict[str, Any]:
         """`{"errors": [{"detail", "title", "code"}]}`."""

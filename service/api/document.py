@@ -15,7 +15,7 @@ from marshmallow import Schema, fields
 
 from service.api import failures, patterns
 from service.api.jsonschema import SHARED, ref
-from service.api.operation import Documented, Operation
+from service.api.operation import JSON, Documented, Operation
 from service.api.version import API_VERSION
 from service.cache import BoundedCache
 from service.errors import (
@@ -32,7 +32,6 @@ from service.errors import (
 
 Object = dict[str, Any]
 
-JSON = "application/json"
 ANY_REQUEST = (InvalidRequest, UnknownError, ServiceUnavailable)
 WITH_TOKEN = (NotAuthenticated, InvalidAuthToken, NotAuthorized, RateLimitExceeded, AddressRateLimitExceeded)
 SECURITY = "kubernetes"
@@ -245,7 +244,7 @@ class _Writer:
             content: Object = {"schema": ref(operation.answer)}
             if operation.answer in self._examples.answers:
                 content["example"] = self._examples.answers[operation.answer]
-            success["content"] = {JSON: content}
+            success["content"] = {operation.media: content}
             if operation.method != "GET":
                 success["headers"] |= _headers("X-Cf-Warnings")
         successes = {str(operation.status): success}

@@ -10,6 +10,7 @@ from service.api.jsonschema import JSONSchema
 from service.errors import CloudFoundryError
 from service.http.routing import Route
 
+JSON = "application/json"
 Errors = tuple[type[CloudFoundryError], ...]
 
 
@@ -21,6 +22,8 @@ class Operation(Route):
     tag: str
     answer: str | None
     """The name of the schema of its answer; None: it answers with nothing but a status."""
+    media: str = JSON
+    """The type of its answer."""
     status: int = 200
     """The HTTP status of success."""
     query: type[Schema] | None = None

@@ -8,20 +8,36 @@ from typing import Any
 from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
-from service.api.resources import root, sidecars
+from service.api.resources import organizations, root, sidecars, spaces
+from service.api.resources.apps import actions, deployments, droplets, environment, manifest, rollouts
+from service.api.resources.apps import resource as apps
 from service.api.resources.instances import resource as instances
 from service.api.resources.processes import resource as processes
 from service.api.resources.routes import resource as routes
 
 READABLE: Mapping[str, Readable[Any]] = {
-    each.plural: each for each in (processes.READABLE, routes.READABLE, sidecars.READABLE)
+    each.plural: each
+    for each in (
+        organizations.READABLE,
+        spaces.READABLE,
+        apps.READABLE,
+        processes.READABLE,
+        droplets.READABLE,
+        deployments.READABLE,
+        routes.READABLE,
+        sidecars.READABLE,
+    )
 }
 """The resources that can be read, by their plural."""
 
 RESOURCES: tuple[Documented, ...] = (
     root.RESOURCE,
+    manifest.RESOURCE,
     instances.RESOURCE,
     processes.RESOURCE,
+    actions.RESOURCE,
+    environment.RESOURCE,
+    rollouts.RESOURCE,
     *(documented(each, READABLE) for each in READABLE.values()),
 )
 

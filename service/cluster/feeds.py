@@ -104,10 +104,14 @@ class DeploymentFeed:
         """Take in what an answer has shown and somebody has understood already, unless something newer is known."""
         if self.versions.accept_answer(workload.uid, version):
             self._skipped.pop(workload.uid, None)
-            # Names are unique: one made anew shows that the former of its name is gone.
-            self.joins.put_workload(workload, version)
+            self._show(workload, version, version)
+
+    def _show(self, workload: Workload, version: int, as_of: int) -> None:
+        # Names are unique: one made anew shows that the former of its name is gone. A list tells of that only later.
+        if self.versions.reached and not self.joins.knows(workload.uid):
             for former in self.joins.namesakes_of(workload):
                 self.accept_absence(former, workload.key[:2], version)
+        self.joins.put_workload(workload, version, as_of=as_of)
 
     def accept_absence(self, uid: str, app: App, as_of: int) -> None:
         """Take a Deployment out of an app that an answer as of this version does not have it in, unless something newer
@@ -130,7 +134,7 @@ class DeploymentFeed:
             if app == workload.key[:2] and version <= absent_as_of:
                 return
             self._skipped.pop(uid, None)
-            self.joins.put_workload(workload, version, as_of=as_of)
+            self._show(workload, version, as_of)
             self.cache.refresh(workload, version, raw)
 
     def delete(self, uid: str, version: int) -> Iterable[None]:

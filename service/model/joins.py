@@ -97,6 +97,10 @@ class Joins:
         held = {uid for uid, key in self._held_in.items() if key[:2] == (namespace, app_guid)}
         return held | {each.uid for each in self._index.workloads_of(namespace, app_guid)}
 
+    def knows(self, uid: str) -> bool:
+        """Whether there is such a Deployment, shown or not."""
+        return uid in self._held_in or self._index.workload(uid) is not None
+
     def namesakes_of(self, workload: Workload) -> list[str]:
         """The uids of other Deployments of its app that have its name: it has been made anew since."""
         shown = self._index.workloads_of(workload.namespace, workload.app_guid)

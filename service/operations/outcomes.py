@@ -8,7 +8,6 @@ from service.cluster.feeds import DeploymentFeed
 from service.cluster.workloads import Changed
 from service.freshness import ReadBarrier, only
 from service.model import record as rules
-from service.model.derive import merge
 from service.model.index import Index
 from service.model.process import Metadata, MetadataChange, Process, Workload
 from service.model.record import Record
@@ -54,7 +53,7 @@ class Outcomes:
     def row_changed(self, workload: Workload, row: Record, warnings: tuple[str, ...] = ()) -> Written:
         """The end of a change whose row is saved; `workload` is the Deployment's part of the process."""
         self.accept_row(row)
-        return Written(self._merged(workload, row.metadata), warnings=warnings)
+        return Written(self._index.merged(workload, row.metadata), warnings=warnings)
 
     async def deployment_changed(self, process: Process, done: Changed) -> Written:
         """The end of a change of the Deployment alone: save its version in the row, for other replicas to look for."""
@@ -92,16 +91,13 @@ class Outcomes:
             # It is prepared and committed, and so it shows. The next writer folds it.
             return self._untold(done, left, error)
         self.accept_row(row)
-        return Written(self._merged(done.workload, left), warnings=done.warnings)
+        return Written(self._index.merged(done.workload, left), warnings=done.warnings)
 
     async def _caught_up(self, process: Process, workload: Workload) -> Process:
         """The process as it is known to all."""
         await self._barrier.catch_up(only(process.key))
-        return self._index.find(process.key) or self._merged(workload, process.metadata)
+        return self._index.find(process.key) or self._index.merged(workload, process.metadata)
 
     def _untold(self, done: Changed, metadata: Metadata, error: DatabaseUnavailable) -> Written:
         log.warning("other replicas not told", reason=error.reason)
-        return Written(self._merged(done.workload, metadata), lagging=True, warnings=done.warnings)
-
-    def _merged(self, workload: Workload, metadata: Metadata) -> Process:
-        return merge(workload, metadata, self._index.space(workload.namespace))
+        return Written(self._index.merged(done.workload, metadata), lagging=True, warnings=done.warnings)
