@@ -11,12 +11,13 @@ from aiohttp import web
 from service import garbage
 from service.access import Access, Unrestricted
 from service.api.document import Document
-from service.api.keys import APP_WRITES, DOCUMENT, INSTANCES, PAGES, WRITES
+from service.api.keys import APP_WRITES, DOCUMENT, INSTANCES, LISTS, PAGES, WRITES
+from service.api.not_here import NOT_HERE
 from service.api.pages import Pages
 from service.api.readable import READS
 from service.api.resources.apps.resource import READABLE as APPS
 from service.api.resources.processes.resource import READABLE as PROCESSES
-from service.api.routes import READABLE, served_of
+from service.api.routes import READABLE, lists_of, served_of
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
 from service.cluster.usage import UsageReader
@@ -75,6 +76,7 @@ def build(settings: Settings) -> web.Application:
     app[PAGES] = Pages()
     served = served_of(settings.served)
     app[DOCUMENT] = Document(served, settings.uids)
+    app[LISTS] = lists_of(served)
     if settings.rate_limit_requests:
         limits = app[RATE_LIMITS] = RateLimits(
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
@@ -83,6 +85,9 @@ def build(settings: Settings) -> web.Application:
     add_dashboard(app)
     catalogue.measure_streams(metrics, app[STREAMS])
     add_routes(app, (operation for resource in served for operation in resource.operations))
+    if settings.served == "all":
+        # After what is served: a path may be there for one method, and its others be done elsewhere.
+        add_routes(app, NOT_HERE)
     app.cleanup_ctx.append(_parts)
     return app
 
