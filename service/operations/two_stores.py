@@ -76,7 +76,8 @@ class _Pending:
         self._process = process
         self._change = change
         self._is_stored = False
-        self.write_id = secrets.token_urlsafe(8)
+        self.write_id = ""
+        """As it was stored last."""
 
     async def prepare(self, plan: Plan) -> Record:
         """Store it, to be committed on the version that the plan is for. Returns the row.
@@ -88,10 +89,12 @@ class _Pending:
 
         def decide(row: Record, now: int) -> Record:
             row = reconcile(row, snapshot.workload.write_id, snapshot.version, now)
-            return rules.prepared(row, self.write_id, self._change, snapshot.version)
+            return rules.prepared(rules.discarded(row, self.write_id), write_id, self._change, snapshot.version)
 
+        # Another id each time: a row that has heard of one refused has not heard of what came before the next.
+        write_id = secrets.token_urlsafe(8)
         row = await self._records.change(self._process.key, decide)
-        self._is_stored = True
+        self._is_stored, self.write_id = True, write_id
         # The watch may bring the commit before the mirror brings this.
         self._outcomes.accept_row(row)
         return row
