@@ -89,6 +89,7 @@ _READ = ("ETag", "Warning", "X-Cf-Warnings")
 _PATH_PARAMETERS: Mapping[str, Object] = {
     "guid": {"type": "string", "pattern": patterns.SEGMENT},
     "type": {"type": "string", "pattern": patterns.SEGMENT},
+    "name": {"type": "string", "pattern": patterns.SEGMENT},
     "index": {"type": "integer", "minimum": 0},
 }
 _PARAMETERS: Mapping[str, Any] = {
@@ -205,7 +206,8 @@ class _Writer:
         self._user_ids = user_ids
 
     def describe(self, operation: Operation) -> Object:
-        kinds = (*ANY_REQUEST, *operation.errors, *(WITH_TOKEN if operation.token else ()))
+        of_token = [kind for kind in WITH_TOKEN if operation.permission or kind is not NotAuthorized]
+        kinds = (*ANY_REQUEST, *operation.errors, *(of_token if operation.token else ()))
         described: Object = {
             "operationId": operation.id,
             "summary": operation.summary,

@@ -13,3 +13,5 @@ WRITES = web.AppKey("writes", Writes)
 APP_WRITES = web.AppKey("app_writes", AppWrites)
 PAGES = web.AppKey("pages", Pages)
 DOCUMENT = web.AppKey("document", Document)
+LISTS: web.AppKey[tuple[str, ...]] = web.AppKey("lists", tuple)
+"""The plurals of what is listed right below `/v3`."""

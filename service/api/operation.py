@@ -36,6 +36,8 @@ class Operation(Route):
     """An example of each variable part of the path, by its name."""
     token: bool = True
     """Whether it is answered only to callers who show a token."""
+    permission: bool = True
+    """Whether, of those, only to callers who may use the API."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def documented(readable: Readable[Item], resources: Resources) -> Documented:
     )
     shown = {at.shown.name: at for at in readable.addresses if at.shown is not None}
     within = () if readable.listed else readable.parents
-    path = next((_filled(parent.path, parent.example) for parent in within), readable.path)
+    path = next((filled(parent.path, parent.example) for parent in within), readable.path)
     page = pagination(1, PageRequest(), f"{EXAMPLE_BASE}{path}", ())
     row = readable.present(readable.example, EXAMPLE_BASE)
     return Documented(
@@ -109,7 +109,7 @@ def parent_operation(readable: Readable[Item], resources: Resources, parent: Par
             pods=parsed.embed,
         )
         presenter = _Presenter(request, caller, readable, resources)
-        path = _filled(parent.path, request.match_info)
+        path = filled(parent.path, request.match_info)
         return await presenter.present_list(path, parsed, selection, freshness, warning=of_parent(namespaces))
 
     return Operation(
@@ -223,7 +223,7 @@ class _Presenter(Generic[Item]):
         return found
 
 
-def _filled(path: str, match: Mapping[str, str]) -> str:
+def filled(path: str, match: Mapping[str, str]) -> str:
     """A path with its variable parts filled in."""
     return path.format_map({name: quote(value, safe="") for name, value in match.items()})
 

@@ -8,7 +8,7 @@ from typing import Any
 from service.api.operation import Documented, Operation
 from service.api.readable import Readable
 from service.api.reading import documented
-from service.api.resources import organizations, root, sidecars, spaces
+from service.api.resources import absent, features, organizations, root, sidecars, spaces, whoami
 from service.api.resources.apps import actions, deployments, droplets, environment, manifest, rollouts
 from service.api.resources.apps import resource as apps
 from service.api.resources.instances import resource as instances
@@ -32,6 +32,7 @@ READABLE: Mapping[str, Readable[Any]] = {
 
 RESOURCES: tuple[Documented, ...] = (
     root.RESOURCE,
+    whoami.RESOURCE,
     manifest.RESOURCE,
     instances.RESOURCE,
     processes.RESOURCE,
@@ -39,6 +40,8 @@ RESOURCES: tuple[Documented, ...] = (
     environment.RESOURCE,
     rollouts.RESOURCE,
     *(documented(each, READABLE) for each in READABLE.values()),
+    features.RESOURCE,
+    absent.RESOURCE,
 )
 
 PROCESS_PATHS = re.compile(r"/v3/processes(/.*)?|/v3/apps/[^/]+/processes(/.*)?")
@@ -50,6 +53,16 @@ OPERATIONS: tuple[Operation, ...] = tuple(operation for resource in RESOURCES fo
 
 HANDLERS = {operation.id: operation.handler for operation in OPERATIONS}
 """By the name of the operation."""
+
+
+_LIST = re.compile(r"/v3/([a-z_]+)")
+
+
+def lists_of(resources: Iterable[Documented]) -> tuple[str, ...]:
+    """The plurals of what is listed right below `/v3`: the links that GET /v3 has."""
+    operations = [each for resource in resources for each in resource.operations if each.method == "GET"]
+    found = [_LIST.fullmatch(each.path) for each in operations if each.tag != "root"]
+    return tuple(match[1] for match in found if match is not None)
 
 
 def served_of(what: str) -> tuple[Documented, ...]:

@@ -19,7 +19,6 @@ from service.dashboard.query import ListAddress
 from service.dashboard.shapes import Strip, strip_of
 from service.freshness import Freshness
 from service.http.keys import SETTINGS
-from service.http.replies import warnings_of
 from service.model.apps import App
 from service.model.autoscalers import Autoscaler
 from service.model.process import Process
@@ -54,7 +53,7 @@ async def apps_content(app: web.Application, caller: Caller, address: ListAddres
         total.add(each.tally)
         await pace.breathe()
     spaces = await names_of(app, caller, SPACES, {item.lead.space_guid for item in selection.items})
-    warnings = warnings_of(freshness)
+    warnings = freshness.warnings()
     context = {
         "summary": f"{selection.total_results} apps; here {total.running} of {total.desired} instances run",
         "running": f"{total.running:,} of {total.desired:,} instances here run" if total.desired else "",
@@ -101,7 +100,7 @@ class _Found:
             len(self.meaning.others),
             tuple(self.rows),
             tuple(self.around.routes),
-            bool(warnings_of(self.freshness)),
+            bool(self.freshness.warnings()),
         )
 
 
@@ -135,7 +134,7 @@ async def app_content(app: web.Application, caller: Caller, guid: str, offers: O
         "around": found.around,
         "sidecars": [(each.process, one) for each in found.rows for one in each.process.workload.sidecars],
         "may_change": await offers.change(item.lead.workload),
-        "warnings": warnings_of(found.freshness),
+        "warnings": found.freshness.warnings(),
         "incomplete": ROUTES.incomplete(app),
         "several": ambiguity.of_read(found.meaning),
         "now": text.now(),

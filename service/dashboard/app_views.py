@@ -25,7 +25,6 @@ from service.dashboard.query import (
     tidied,
 )
 from service.errors import BadQueryParameter
-from service.http.replies import warnings_of
 from service.operations.overview import Sums
 
 Context = Mapping[str, Any]
@@ -96,7 +95,7 @@ async def _places(request: web.Request, user: User, listing: Listing, context: C
             "total": selection.total_results,
             "rows": [(each, sums.get(each.guid) or Sums()) for each in selection.items],
             "organizations": names,
-            "warnings": warnings_of(freshness),
+            "warnings": freshness.warnings(),
             "now": text.now(),
         }
 

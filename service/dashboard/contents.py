@@ -19,7 +19,7 @@ from service.dashboard.query import ListAddress
 from service.dashboard.shapes import CELLS, Strip, rows, strip
 from service.errors import ResourceNotFound, StatsUnavailable
 from service.http.keys import SETTINGS
-from service.http.replies import STATS_UNAVAILABLE, warnings_of
+from service.http.replies import STATS_UNAVAILABLE
 from service.model.instances import Instance
 from service.model.process import Process
 from service.operations import ambiguity
@@ -53,7 +53,7 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
     except StatsUnavailable:
         # The rest of the list is there, and this comes in a moment.
         found = None
-    warnings = warnings_of(freshness)
+    warnings = freshness.warnings()
     shown, pace = [], Pace()
     for process in selection.items:
         shown.append((process, None if found is None else _strip(process, found[process.workload.uid])))
@@ -87,7 +87,7 @@ async def process_content(app: web.Application, caller: Caller, guid: str, offer
         meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid))
         stats, complaint = Stats(meaning.item, (), {}), error.detail
         known = not stats.process.workload.replicas
-    process, warnings = stats.process, warnings_of(freshness)
+    process, warnings = stats.process, freshness.warnings()
     autoscaler = app[OVERVIEW].autoscaler(process)
     context = {
         "process": process,
@@ -113,7 +113,7 @@ async def process_state(app: web.Application, caller: Caller, guid: str) -> tupl
     found, freshness = await app[INSTANCES].of_one(meaning.item, freshness)
     pods = tuple(instance.pod for instance in found)
     autoscaler = app[OVERVIEW].autoscaler(meaning.item)
-    return meaning.item, len(meaning.others), pods, autoscaler, bool(warnings_of(freshness))
+    return meaning.item, len(meaning.others), pods, autoscaler, bool(freshness.warnings())
 
 
 async def _app_name(app: web.Application, caller: Caller, process: Process) -> str:

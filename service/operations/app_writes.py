@@ -16,7 +16,7 @@ from typing import Any
 from service.access import PATCH_DEPLOYMENTS, Access
 from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
 from service.errors import CloudFoundryError, NotAuthorized, ServiceUnavailable, UnprocessableEntity
-from service.freshness import ReadBarrier
+from service.freshness import Freshness, ReadBarrier
 from service.model import record as rules
 from service.model.apps import APP_TYPE, App, made_of, with_revision
 from service.model.changes import Change
@@ -91,6 +91,19 @@ class AppWrites:
                     yield AppWrite(self, actor, app, entry)
             except TimeoutError as error:
                 raise ServiceUnavailable("The change took too long; some of it may have been made") from error
+
+    async def look(self, actor: Actor, address: Address, action: str) -> tuple[Meaning[App], Snapshot, Freshness]:
+        """What an address means, and the Deployment that stands for that app, for who may change it, and nobody else.
+
+        Raises as `begin` does; an address that means several apps is of the oldest.
+        """
+        with audited(action, actor.caller.name) as entry:
+            meaning, freshness = await self._reads.get(actor.caller, address)
+            lead = meaning.item.lead
+            entry.of_app = [lead]
+            await self._authority.authorize_all(actor, [lead])
+            (found,) = await self.read(actor, [lead])
+            return meaning, found, freshness
 
     async def read(self, actor: Actor, processes: Sequence[Process]) -> list[Snapshot]:
         """Their Deployments as they are now, read with the caller's token. Raises as Workloads.read does."""

@@ -181,6 +181,26 @@ async def test_one_deployment_that_may_not_be_changed_keeps_all_from_being(
     assert (await api.as_user(token).get(path_of(app))).status == 200
 
 
+async def test_a_guid_of_two_namespaces_reads_as_the_oldest_and_is_not_changed(
+    api: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    app, elsewhere = await make_app("web", env=ENV), await kube.create_namespace()
+    await asyncio.sleep(1.1)  # Ages are whole seconds.
+    await kube.create(deployment(f"web-{app}", elsewhere, app, env=[{"name": "LEVEL", "value": "theirs"}]))
+
+    async def both() -> bool:
+        return "X-Cf-Warnings" in (await api.get(f"/v3/apps/{app}")).headers
+
+    await eventually(both)
+    for what in ("environment_variables", "env"):
+        reply = await api.get(path_of(app, what))
+        assert (reply.status, elsewhere in reply.headers["X-Cf-Warnings"]) == (200, True)
+        assert b"theirs" not in reply.body
+    refused = await api.patch(path_of(app), {"var": {"LEVEL": "debug"}})
+    assert elsewhere in assert_cf_error(refused, 422, 10008, "CF-UnprocessableEntity")
+    await kube.delete_namespace(elsewhere)
+
+
 async def test_two_at_once_lose_nothing_of_each_other(api: Api, kube: Kube, space: str, make_app: MakeApp) -> None:
     app = await make_app("web", "worker", env=ENV)
     replies = await asyncio.gather(*(api.patch(path_of(app), {"var": {f"V{n}": str(n)}}) for n in range(6)))

@@ -68,6 +68,12 @@ def deployment(
     }
 
 
+def add_container(name: str, **fields: Any) -> dict[str, Any]:
+    """The JSON patch that puts another container into a Deployment's Pods."""
+    container = {"name": name, "image": f"registry.test/{name}:1", **fields}
+    return {"op": "add", "path": "/spec/template/spec/containers/-", "value": container}
+
+
 class Kube:
     """Requests to the real kube-apiserver with the admin's credentials."""
 
@@ -123,6 +129,10 @@ class Kube:
         await self.request("POST", "/api/v1/namespaces", {"metadata": meta})
         return name
 
+    async def label_namespace(self, name: str, labels: Mapping[str, str]) -> None:
+        patch = {"metadata": {"labels": dict(labels)}}
+        await self.request("PATCH", f"/api/v1/namespaces/{name}", patch, kind="application/merge-patch+json")
+
     async def delete_namespace(self, name: str) -> None:
         await self.request("DELETE", f"/api/v1/namespaces/{name}")
 
@@ -153,6 +163,11 @@ class Kube:
     async def get(self, namespace: str, name: str) -> dict[str, Any]:
         """A Deployment."""
         found: dict[str, Any] = await self.request("GET", _deployment(namespace, name))
+        return found
+
+    async def deployments(self, namespace: str) -> list[dict[str, Any]]:
+        listed = await self.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments")
+        found: list[dict[str, Any]] = listed["items"]
         return found
 
     async def pods(self, namespace: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 keeps them or writes them to a log."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -27,9 +27,10 @@ from service.errors import (
     ResourceNotFound,
     UnprocessableEntity,
 )
-from service.http.replies import base_url, written
+from service.http.replies import answer, base_url, written
 from service.model.environment import EnvironmentChange, variables
 from service.model.selectors import Malformed
+from service.operations.ambiguity import of_read
 
 LONGEST_VARIABLE = 128 * 1024 - 1
 """Bytes of `NAME=value`: Linux starts no program with a longer one (MAX_ARG_STRLEN)."""
@@ -37,20 +38,21 @@ LONGEST_VARIABLE = 128 * 1024 - 1
 
 async def get_variables(request: web.Request) -> web.Response:
     """GET /v3/apps/{guid}/environment_variables"""
-    base, app_guid = base_url(request), request.match_info["guid"]
-    return _secret(_present(await _read(request), app_guid, base))
+    base, guid = base_url(request), request.match_info["guid"]
+    return await _show(request, lambda found: _present(found, guid, base))
 
 
 async def get_environment(request: web.Request) -> web.Response:
     """GET /v3/apps/{guid}/env"""
-    return _secret({"environment_variables": await _read(request), **{name: {} for name in _OTHERS}})
+    return await _show(request, lambda found: {"environment_variables": found, **{name: {} for name in _OTHERS}})
 
 
-async def _read(request: web.Request) -> dict[str, str]:
-    actor = await actor_of(request)
-    address = APPS.by_guid(request.match_info["guid"])
-    async with request.app[APP_WRITES].begin(actor, address, "read environment", lead_only=True) as app:
-        return variables(await app.read())
+async def _show(request: web.Request, present: Callable[[dict[str, str]], dict[str, Any]]) -> web.Response:
+    """The variables of the app that the path means."""
+    actor, address = await actor_of(request), APPS.by_guid(request.match_info["guid"])
+    meaning, found, freshness = await request.app[APP_WRITES].look(actor, address, "read environment")
+    body = orjson.dumps(present(variables(found)))
+    return _secret(answer(request, body, freshness, warnings=[of_read(meaning)]))
 
 
 async def update_variables(request: web.Request) -> web.Response:
@@ -61,7 +63,7 @@ async def update_variables(request: web.Request) -> web.Response:
         change = parse_environment(document)
         done = await app.apply(lambda _: change)
         after = variables(await app.read())
-    return _secret(_present(after, app_guid, base), of_writes(done))
+    return _secret(written(orjson.dumps(_present(after, app_guid, base)), 200, warnings=of_writes(done)))
 
 
 def parse_environment(document: object) -> EnvironmentChange:
@@ -102,9 +104,8 @@ def _present(values: Mapping[str, str], app_guid: str, base: str) -> dict[str, A
     return {"var": values, "links": {"self": link(f"{app}/environment_variables"), "app": link(app)}}
 
 
-def _secret(shown: Mapping[str, Any], warnings: Any = ()) -> web.Response:
-    """What nobody on the way is to keep."""
-    response = written(orjson.dumps(shown), 200, warnings=warnings)
+def _secret(response: web.Response) -> web.Response:
+    """The response, as one that nobody on the way is to keep."""
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     return response
 
@@ -129,7 +130,7 @@ RESOURCE = Documented(
             id="getAppEnvironmentVariables",
             summary="Get the environment variables of an app",
             answer="EnvironmentVariables",
-            errors=(ResourceNotFound, UnprocessableEntity),
+            errors=(ResourceNotFound,),
         ),
         _operation(
             "PATCH",
@@ -148,7 +149,7 @@ RESOURCE = Documented(
             id="getAppEnvironment",
             summary="Get all that makes the environment of an app",
             answer="Environment",
-            errors=(ResourceNotFound, UnprocessableEntity),
+            errors=(ResourceNotFound,),
         ),
     ),
     schemas={
