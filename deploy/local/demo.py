@@ -320,8 +320,8 @@ def _ingress(process: _Process) -> dict[str, Any]:
 
 
 def _autoscaler(process: _Process, least: int, most: int) -> dict[str, Any]:
-    # As much as each instance uses: there is nothing to be scaled, unless somebody scales it by hand.
-    target = {"type": "AverageValue", "averageValue": process.cpu_used}
+    # Far more than an instance uses: the least are enough, until somebody scales it by hand.
+    target = {"type": "AverageValue", "averageValue": "1"}
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",

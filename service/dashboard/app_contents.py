@@ -109,7 +109,7 @@ async def _find(app: web.Application, caller: Caller, guid: str) -> _Found:
     meaning, freshness = await APPS.reads(app).get(caller, APPS.by_guid(guid), pods=True)
     item = meaning.item
     if await overview.listed(caller, item):
-        processes: Sequence[Process] = item.processes
+        processes: Sequence[Process] = sorted(item.processes, key=lambda each: each is not item.lead)
         (around,) = await overview.around([item])
     else:
         # Kubernetes lets some people get the Deployments of a namespace, one by one, and not list them.

@@ -25,7 +25,7 @@
   function rowsOf(root) {
     const rows = new Map();
     for (const row of root.querySelectorAll("tbody tr")) {
-      const said = [...row.querySelectorAll(".instances, .state, .details")].map((each) => each.textContent);
+      const said = [...row.querySelectorAll(".instances, .state, .details, .badge")].map((each) => each.textContent);
       rows.set(nameOf(row), said.join("|").replace(/\s+/g, " "));
     }
     return rows;
