@@ -211,7 +211,6 @@ def _provide_writes(
     app[APP_WRITES] = AppWrites(
         access=access,
         reads=APPS.reads(app),
-        apps=memory.index.apps,
         workloads=workloads,
         one_store=one_store,
         records=records,
