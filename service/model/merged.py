@@ -23,7 +23,10 @@ MERGED = 50
 
 
 class Merged(Collection[Part]):
-    """Parts, by a key of their own. Those of one GUID are one item, of the same type as they are."""
+    """Parts, by a key of their own. Those of one GUID are one item, of the same type as they are.
+
+    A search gives items; whatever else is asked of it, as of any collection, is about the parts.
+    """
 
     def __init__(
         self, shape: Shape[Part], age: Callable[[Part], tuple[int, str]], merge: Callable[[Sequence[Part]], Part]
