@@ -141,6 +141,11 @@ def measure_metadata(metrics: Metrics, mirror: MirrorState) -> None:
         "Times Postgres was asked for rows written since; reads of one moment share one.",
         lambda: mirror.probes,
     )
+    metrics.gauge(
+        "metadata_unreadable",
+        "Rows that somebody has edited in such a way that they cannot be understood, and are skipped.",
+        lambda: len(mirror.unreadable),
+    )
 
 
 def measure_pruning(metrics: Metrics, done: Pruned) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.workloads import Changed
+from service.errors import MetadataUnreadable
 from service.freshness import ReadBarrier
 from service.model import record as rules
 from service.model.derive import merge
@@ -69,7 +70,7 @@ class Outcomes:
 
         try:
             row = await self._records.change(process.key, fold)
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, MetadataUnreadable) as error:
             # It is prepared and committed, and so it shows. The next writer folds it.
             return self._untold(process, done, lambda metadata: metadata.changed(change), error)
         return self.row_changed(done.workload, row, done.warnings)
@@ -79,9 +80,10 @@ class Outcomes:
         process: Process,
         done: Changed,
         changed: Callable[[Metadata], Metadata],
-        error: DatabaseUnavailable,
+        error: DatabaseUnavailable | MetadataUnreadable,
     ) -> Written:
-        log.warning("other replicas not told", reason=error.reason)
+        reason = error.reason if isinstance(error, DatabaseUnavailable) else error.detail
+        log.warning("other replicas not told", reason=reason)
         known = self._index.find(process.key) or process
         return Written(self._merged(done.workload, changed(known.metadata)), lagging=True, warnings=done.warnings)
 
