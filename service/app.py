@@ -159,7 +159,7 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     app[ACCESS] = access
     app[INSTANCES] = instances
     app[OVERVIEW] = Overview(processes, memory.pods)
-    app[PROBLEMS] = Problems(memory.index, access, memory.deployments)
+    app[PROBLEMS] = Problems(memory.index, access, memory.deployments, memory.mirror.state)
     app[WRITES] = Writes(
         access=access,
         reads=processes,

@@ -100,8 +100,8 @@ class Readable(Generic[Item]):
     includes: Mapping[str, Include[Item]] = field(default_factory=dict)
     """By what `include` calls them."""
     embed: Embed[Item] | None = None
-    warn: Callable[[Item], str | None] = lambda _: None
-    """What people are to know who look at a single item; None: nothing."""
+    warn: Callable[[Item], Sequence[str]] = lambda _: ()
+    """What people are to know who look at a single item."""
 
     @property
     def path(self) -> str:

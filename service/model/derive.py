@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
@@ -28,6 +29,7 @@ from service.model.manifests import (
 from service.model.probes import recorded, visible_check
 from service.model.process import HealthCheck, Metadata, Process, Space, Workload, microseconds
 from service.model.quantity import mebibytes
+from service.model.texts import LONGEST_COMMAND, LONGEST_NAME, LONGEST_REASON, name_or_none, shortened
 
 GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
 """Of the UUIDv5 GUIDs below. Changing it renames every process that has no GUID label."""
@@ -36,8 +38,8 @@ DEFAULT_TYPE = "web"
 ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 APPLICATION_CONTAINER = "application"
-LONGEST_REASON = 1000
-"""Characters of what Kubernetes says: it goes into a header, and an admission webhook may say anything."""
+LONGEST_WRITE_ID = 64
+"""Characters; ours have eleven (service.operations.two_stores)."""
 
 AnyContainer = TypeVar("AnyContainer", bound=NamedContainer)
 
@@ -73,12 +75,14 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         space_guid=labels.get(keys.space_guid) or None,
         created_at=created_at,
         changed_at=max(created_at, _changed_at(meta)),
-        version=sys.intern(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"),
+        version=sys.intern(
+            shortened(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0", LONGEST_NAME)
+        ),
         instances=1 if replicas is None else replicas,
-        revision_guid=annotations.get(keys.revision_guid) or None,
-        registry_credential_guid=annotations.get(keys.registry_credential_guid) or None,
+        revision_guid=name_or_none(annotations.get(keys.revision_guid)),
+        registry_credential_guid=name_or_none(annotations.get(keys.registry_credential_guid)),
         registry_credential_last_synced_at=_moment(annotations.get(keys.registry_credential_last_synced_at)),
-        write_id=annotations.get(keys.last_write),
+        write_id=name_or_none(annotations.get(keys.last_write), LONGEST_WRITE_ID),
         type_labelled=labels.get(keys.process_type) == process_type,
         replica_failure=_replica_failure(deployment.status),
         rollout=rollout_revision(annotations),
@@ -100,7 +104,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
     readiness = visible_check(container.readinessProbe, None)
     return {
         "command": command_text(container.command, container.args),
-        "user": _user(container, template.spec, annotations.get(keys.user)),
+        "user": _user(container, template.spec, name_or_none(annotations.get(keys.user))),
         "memory_in_mb": memory_in_mb,
         "disk_in_mb": disk_in_mb,
         "health_check": _one_of_its_kind(recorded(annotations.get(keys.health_check), liveness)),
@@ -159,7 +163,7 @@ def app_container(containers: Sequence[AnyContainer], annotations: Mapping[str, 
 def _replica_failure(status: DeploymentStatus | None) -> str | None:
     for condition in (status and status.conditions) or ():
         if condition.type == "ReplicaFailure" and condition.status == "True":
-            return condition.message and condition.message[:LONGEST_REASON]
+            return condition.message and shortened(condition.message, LONGEST_REASON)
     return None
 
 
@@ -169,11 +173,20 @@ def _changed_at(meta: ObjectMeta) -> int:
 
 
 def command_text(command: Sequence[str] | None, args: Sequence[str] | None) -> str:
-    """A container's command and arguments as one text; empty: it has none of its own."""
-    words = [*(command or ()), *(args or ())]
+    """A container's command and arguments as one text, LONGEST_COMMAND at most; empty: it has none of its own."""
+    # Each word takes two characters at least. There may be hundreds of thousands, and all but the first are not looked
+    # at: this happens at each change of the Deployment, and whoever waits for the event loop waits for it.
+    words = list(islice(chain(command or (), args or ()), LONGEST_COMMAND))
     if len(words) == 3 and words[0].rpartition("/")[2] == "sh" and words[1] == "-c":
-        return words[2]
-    return shlex.join(words)
+        return shortened(words[2], LONGEST_COMMAND)
+    quoted: list[str] = []
+    room = LONGEST_COMMAND
+    for word in words:
+        quoted.append(shlex.quote(word[: LONGEST_COMMAND + 1]))
+        room -= len(quoted[-1]) + 1
+        if room < 0:
+            break
+    return shortened(" ".join(quoted), LONGEST_COMMAND)
 
 
 def _user(container: Container, pod: PodSpec, written: str | None) -> str | None:
@@ -211,7 +224,7 @@ def _shared_secret_guid(namespace: str, name: str) -> str:
 
 def _moment(text: str | None) -> int | None:
     """An annotated time, or None: a person's typing error is no reason to hide the process."""
-    if not text:
+    if not text or len(text) > LONGEST_NAME:
         return None
     try:
         return microseconds(msgspec.convert(text, Time))

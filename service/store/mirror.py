@@ -16,6 +16,7 @@ from typing import Protocol
 
 from service.model.process import Key
 from service.model.record import Record
+from service.model.texts import LONGEST_NAME, shortened
 from service.pacing import Pace
 from service.store import records, statements
 from service.store.counter import ensure_counter
@@ -28,7 +29,6 @@ from service.store.database import (
     migrate,
     translated,
 )
-from service.store.rows import LONGEST_NAME
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -183,7 +183,7 @@ class Mirror:
             self._unreadable.pop(row.key, None)
         elif self._unreadable.get(row.key) != reason:
             self._unreadable[row.key] = reason
-            namespace, app_guid, process_type = (each[:LONGEST_NAME] for each in row.key)
+            namespace, app_guid, process_type = (shortened(each, LONGEST_NAME) for each in row.key)
             log.warning(
                 "row of metadata skipped",
                 namespace=namespace,

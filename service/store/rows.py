@@ -16,13 +16,10 @@ from asyncpg import Record as Row
 
 from service.model.process import Key, Metadata, Pending
 from service.model.record import Record
+from service.model.texts import LONGEST_NAME
 
 LARGEST_COLUMN = 8 << 20
 """Bytes of JSON or of uids in one column: all that 200 annotations can hold, in any script, and more."""
-LONGEST_TEXT = 1000
-"""Characters of a GUID that comes from elsewhere."""
-LONGEST_NAME = 255
-"""Characters of each part of a key; Kubernetes allows 63."""
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 """Times, in microseconds since the epoch, that have a year from 1 to 9999."""
 
@@ -39,7 +36,7 @@ def _time(column: str) -> str:
 
 
 def _text(column: str) -> str:
-    return f"left({column}, {LONGEST_TEXT + 1}) AS {column}"
+    return f"left({column}, {LONGEST_NAME + 1}) AS {column}"
 
 
 SELECTED = f"""namespace, app_guid, type, {_json("labels")}, {_json("annotations")}, {_json("pending")},
@@ -73,7 +70,7 @@ class _Unreadable(ValueError):
 def _record(row: Row) -> Record:
     for column in ("namespace", "app_guid", "type"):
         if len(row[column]) > LONGEST_NAME:
-            raise _Unreadable(f"{column} is longer than any in Kubernetes")
+            raise _Unreadable(f"{column} is too long")
     return Record(
         metadata=Metadata(
             namespace=sys.intern(row["namespace"]),
@@ -125,7 +122,7 @@ def _number(row: Row, column: str, least: int) -> int:
 
 def _guid(row: Row, column: str) -> str | None:
     text: str | None = row[column]
-    if text is not None and len(text) > LONGEST_TEXT:
+    if text is not None and len(text) > LONGEST_NAME:
         raise _Unreadable(f"{column} is too long")
     return text
 

@@ -674,7 +674,7 @@ def test_why_no_pod_can_be_made_is_what_the_condition_says() -> None:
     assert status_of({"type": "Available", "status": "True"}, failure).replica_failure == "exceeded quota"
     assert status_of(failure).absence == "exceeded quota"
     assert status_of({**failure, "status": "False"}).replica_failure is None
-    assert status_of({**failure, "message": "x" * 5000}).replica_failure == "x" * 1000
+    assert status_of({**failure, "message": "x" * 5000}).replica_failure == "x" * 999 + "…"
 
 
 def test_paused_before_its_first_rollout_nothing_runs_for_that_reason() -> None:

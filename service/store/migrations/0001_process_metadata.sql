@@ -7,8 +7,8 @@ CREATE TABLE process_metadata (
     labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
     annotations jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(annotations) = 'object'),
     log_rate_limit_in_bytes_per_second bigint NOT NULL DEFAULT -1 CHECK (log_rate_limit_in_bytes_per_second >= -1),
-    revision_guid text CHECK (length(revision_guid) <= 1000),
-    registry_credential_guid text CHECK (length(registry_credential_guid) <= 1000),
+    revision_guid text CHECK (length(revision_guid) <= 255),
+    registry_credential_guid text CHECK (length(registry_credential_guid) <= 255),
     registry_credential_last_synced_at timestamptz
         CHECK (registry_credential_last_synced_at BETWEEN '0001-01-01T00:00Z' AND '9999-12-31T23:59:59.999999Z'),
     -- When somebody last changed the metadata. A row may be there for its instances alone: nobody has then.
