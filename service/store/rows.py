@@ -9,6 +9,7 @@ asked for what can always be decoded: SELECTED.
 """
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -83,7 +84,7 @@ def _record(row: Row) -> Record:
             registry_credential_guid=_guid(row, "registry_credential_guid"),
             registry_credential_last_synced_at=_moment(row, "registry_credential_last_synced_at", required=False),
             updated_at=_moment(row, "updated_at") or 0,
-            pending=_decoded(row, "pending", _PENDING),
+            pending=_pending(row),
         ),
         deployment_version=_number(row, "deployment_version", 0),
         pod_version=_number(row, "pod_version", 0),
@@ -109,8 +110,17 @@ def _decoded(row: Row, column: str, decode: Any) -> dict[str, Any]:
     return decoded
 
 
+def _pending(row: Row) -> Mapping[str, Pending]:
+    pending: Mapping[str, Pending] = _decoded(row, "pending", _PENDING)
+    for each in pending.values():
+        rate = each.change.log_rate_limit_in_bytes_per_second
+        if not _is_whole(each.version, 0) or not (rate is None or _is_whole(rate, -1)):
+            raise _Unreadable("pending has a number out of range")
+    return pending
+
+
 def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and value >= least
+    return isinstance(value, int) and least <= value < 1 << 63
 
 
 def _number(row: Row, column: str, least: int) -> int:

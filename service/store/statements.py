@@ -47,10 +47,14 @@ RESTORE_COUNTER = f"""INSERT INTO metadata_counter AS counter (value)
 
 STAMP_ALL = "UPDATE process_metadata SET stamp = $1"
 
-COUNT = "UPDATE metadata_counter SET value = value + 1 RETURNING value"
+# Somebody may have turned the counter back: stamps that rows have were seen. Only the end of an index is looked at.
+_COUNT = f"""UPDATE metadata_counter SET value = 1 + greatest(
+    least(value, {HIGHEST_STAMP}), (SELECT max(stamp) FROM process_metadata WHERE stamp < {HIGHEST_STAMP}))"""
+
+COUNT = f"{_COUNT} RETURNING value"
 
 # Within one statement, too, the counter waits for the lock of the row.
-COUNT_LOCKED = "UPDATE metadata_counter SET value = value + 1 WHERE EXISTS (SELECT FROM locked) RETURNING value"
+COUNT_LOCKED = f"{_COUNT} WHERE EXISTS (SELECT FROM locked) RETURNING value"
 
 # Whatever changes a row shows that somebody has a use for it: the time to remove it begins anew.
 IN_USE = "absent_since = NULL, cleared_at = NULL"
