@@ -6,16 +6,18 @@ import os
 import signal
 import sys
 
-from service import app, settings, telemetry
+from service import app, environment, telemetry
 from service.api.document import Document
 from service.api.routes import RESOURCES
 from service.check import check
+from service.check.suggestions import SuggestionFailed, suggest_labels
 from service.cluster.client import NoCluster
+from service.environment import InvalidSettings
 from service.http.connections import MANAGEMENT_CONNECTIONS, Limits
 from service.http.keys import HEALTH
 from service.http.server import listening
 from service.prune import PruneFailed, prune
-from service.settings import InvalidSettings, Settings
+from service.settings import Settings
 from service.store.database import DatabaseUnavailable, SchemaMismatch, connected, migrate
 
 EXIT_CONFIGURATION = 2
@@ -71,6 +73,12 @@ async def check_configuration(configured: Settings) -> int:
     return await check(configured, lambda finding: print(finding, flush=True))
 
 
+async def print_suggestions(configured: Settings) -> int:
+    """Print what makes processes of the Deployments that run unlabelled."""
+    await suggest_labels(configured, lambda line: print(line, flush=True))
+    return 0
+
+
 def print_document() -> int:
     """Print the API's document, which needs neither a cluster nor a database."""
     print(Document(RESOURCES, Settings().uids).encode("/").decode())
@@ -84,7 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("migrate", help="bring the database schema up to date, and exit")
     pruning = verbs.add_parser("prune", help="remove the metadata of processes that have been gone for long, and exit")
     pruning.add_argument("--dry-run", action="store_true", help="only say what would be removed, and change nothing")
-    verbs.add_parser("check", help="say whether these settings can work, change nothing, and exit")
+    checking = verbs.add_parser("check", help="say whether these settings can work, change nothing, and exit")
+    checking.add_argument(
+        "--suggest-labels", action="store_true", help="print instead the commands that make processes of Deployments"
+    )
     verbs.add_parser("openapi", help="print the API's OpenAPI document, as it is with the default settings")
     return parser
 
@@ -95,7 +106,7 @@ def main() -> int:
     if arguments.verb == "openapi":
         return print_document()
     try:
-        configured = settings.load(os.environ)
+        configured = environment.load(os.environ)
     except InvalidSettings as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION
@@ -109,7 +120,7 @@ def main() -> int:
         return EXIT_CONFIGURATION
     except DatabaseUnavailable as error:
         print(f"DATABASE_URL: the database cannot be used now: {error.reason}", file=sys.stderr)
-    except (SchemaMismatch, PruneFailed, OSError) as error:
+    except (SchemaMismatch, PruneFailed, SuggestionFailed, OSError) as error:
         print(error, file=sys.stderr)
     return 1
 
@@ -117,6 +128,8 @@ def main() -> int:
 def _work(arguments: argparse.Namespace, configured: Settings) -> "asyncio._CoroutineLike[int]":
     if arguments.verb == "prune":
         return prune(configured, lambda line: print(line, flush=True), dry_run=arguments.dry_run)
+    if arguments.verb == "check" and arguments.suggest_labels:
+        return print_suggestions(configured)
     return {"serve": serve, "migrate": migrate_database, "check": check_configuration}[arguments.verb](configured)
 
 

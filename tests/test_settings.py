@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from service.environment import InvalidSettings, load
 from service.model.labels import PRESETS
-from service.settings import InvalidSettings, Settings, load
+from service.settings import Settings
 
 SECRET = "hunter2"
 DATABASE_URL = f"postgresql://user:{SECRET}@db.test:5432/processes"

@@ -44,7 +44,7 @@ class Server:
 
 
 @contextmanager
-def _asking(question: str) -> Iterator[None]:
+def asking(question: str) -> Iterator[None]:
     """Turn whatever keeps an answer from us into Unanswered."""
     try:
         yield
@@ -61,7 +61,7 @@ def _asking(question: str) -> Iterator[None]:
 async def server(client: Client, timeout_s: float, wall_clock: Callable[[], float] = time.time) -> Server:
     """Ask which version it is and what time it has. Raises Unanswered."""
     asked_at = wall_clock()
-    with _asking("GET /version"):
+    with asking("GET /version"):
         async with asyncio.timeout(timeout_s), client.stream("/version", {}, inactivity_s=timeout_s) as response:
             answered_at = wall_clock()
             version = _decode_version(await response.read()).gitVersion
@@ -78,7 +78,7 @@ async def server(client: Client, timeout_s: float, wall_clock: Callable[[], floa
 async def account(client: Client) -> str:
     """The name under which the cluster knows us. Raises Unanswered."""
     path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-    with _asking(f"POST {path}"):
+    with asking(f"POST {path}"):
         return _decode_subject(await client.create(path, {})).status.userInfo.username
 
 
@@ -86,14 +86,14 @@ async def may(client: Client, permission: AccountPermission) -> bool:
     """Whether we have the permission, in all namespaces. Raises Unanswered."""
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     attributes = {"verb": permission.verb, "group": permission.group, "resource": permission.resource}
-    with _asking(f"POST {path}"):
+    with asking(f"POST {path}"):
         answer = await client.create(path, {"spec": {"resourceAttributes": attributes}})
         return _decode_access(answer).status.allowed
 
 
 async def require_metrics(client: Client) -> None:
     """Raises Unanswered where the metrics API is not served now."""
-    with _asking(f"GET {METRICS_API}"):
+    with asking(f"GET {METRICS_API}"):
         await client.get(METRICS_API)
 
 
@@ -123,7 +123,7 @@ class Survey:
 
     async def _list(self, path: str, selector: str, feed: Consumer, look: Callable[[msgspec.Raw], None]) -> None:
         pace = Pace()
-        with _asking(f"GET {path}"):
+        with asking(f"GET {path}"):
             async with asyncio.timeout(self._listing_s):
                 async for chunk, _ in list_chunks(self._client, path, {"labelSelector": selector} if selector else {}):
                     for uid, version, item in chunk:

@@ -21,7 +21,7 @@ from unittest.mock import patch
 import msgspec
 import uvloop
 
-from service import settings, telemetry
+from service import environment, telemetry
 from service.cluster.collection import Gone
 from service.cluster.feeds import DeploymentFeed
 from service.http.keys import HEALTH
@@ -36,7 +36,7 @@ _START_S = 60.0
 _LOOK_S = 0.002
 _OVERDUE_S = 0.004
 """A loop that is late by so much is looked at: what is it doing?"""
-_SERVICE = str(Path(settings.__file__).parent)
+_SERVICE = str(Path(environment.__file__).parent)
 
 
 class Phase(msgspec.Struct):
@@ -129,7 +129,7 @@ async def _serve() -> None:
     async def is_ready() -> bool:
         return api.application[HEALTH].ready
 
-    configured = settings.load(os.environ)
+    configured = environment.load(os.environ)
     telemetry.configure_logging(configured.log_level)
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)

@@ -1,0 +1,56 @@
+"""Which labels would make a Deployment a process, for one that carries none: as kubectl commands.
+
+The label of a Deployment makes it a process at once, and restarts nothing. Its instances are known only once its Pods
+carry the label too, which takes a change of the Pod template: that rolls the Deployment out.
+"""
+
+import shlex
+from collections.abc import Mapping
+from uuid import uuid5
+
+import msgspec
+import orjson
+
+from service.model.derive import DEFAULT_TYPE, GUID_NAMESPACE
+from service.model.labels import Keys
+
+
+class Unlabelled(msgspec.Struct, frozen=True):
+    """A Deployment that is no process, or one whose Pods nothing is known of."""
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    """Its own."""
+    pod_labels: Mapping[str, str]
+    """Of its Pod template."""
+
+
+def app_guid(unlabelled: Unlabelled, keys: Keys) -> str:
+    """The GUID of its app: the one that a label of it says, else the same for ever for this namespace and name."""
+    derived = uuid5(GUID_NAMESPACE, f"app/{unlabelled.namespace}/{unlabelled.name}")
+    return unlabelled.labels.get(keys.app_guid) or str(derived)
+
+
+def label_command(unlabelled: Unlabelled, keys: Keys) -> str | None:
+    """What makes it a process; None: it is one. An app of its own, of type `web` unless it says otherwise."""
+    if unlabelled.labels.get(keys.app_guid):
+        return None
+    wanted = {keys.app_guid: app_guid(unlabelled, keys), keys.process_type: DEFAULT_TYPE}
+    missing = [f"{key}={value}" for key, value in wanted.items() if not unlabelled.labels.get(key)]
+    # An empty label is there, and would not be replaced.
+    return _kubectl(unlabelled, "label", "--overwrite", f"deployment/{unlabelled.name}", *missing)
+
+
+def template_command(unlabelled: Unlabelled, keys: Keys) -> str | None:
+    """What makes its Pods known as instances, and replaces them; None: they are."""
+    guid = app_guid(unlabelled, keys)
+    if unlabelled.pod_labels.get(keys.app_guid) == guid:
+        return None
+    patch = {"spec": {"template": {"metadata": {"labels": {keys.app_guid: guid}}}}}
+    text = orjson.dumps(patch).decode()
+    return _kubectl(unlabelled, "patch", f"deployment/{unlabelled.name}", "--type", "merge", "--patch", text)
+
+
+def _kubectl(unlabelled: Unlabelled, *arguments: str) -> str:
+    return shlex.join(["kubectl", "--namespace", unlabelled.namespace, *arguments])
