@@ -152,7 +152,8 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     records = Records(stores.pool)
     barrier = _barrier(memory, workloads, health)
     app[READS] = {
-        readable.plural: Reads(readable.collection(memory.index), access, barrier) for readable in READABLE.values()
+        readable.plural: Reads(readable.collection(memory.index), access, barrier, share=1 / len(READABLE))
+        for readable in READABLE.values()
     }
     processes = PROCESSES.reads(app)
     instances = _instances(stores, memory, settings, processes, barrier, health)

@@ -3,35 +3,31 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from marshmallow import Schema, ValidationError, fields, validate
 
 from service.api import patterns
+from service.cache import BoundedCache, memory_of
 from service.errors import BadQueryParameter, InvalidRequest
 from service.http.decoding import check_decodable
+from service.model import selectors
 from service.model.collection import GUIDS
 from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
 from service.model.selection import CREATED_AT, UPDATED_AT, Filters
-from service.model.selectors import (
-    MAXIMUM_REQUIREMENTS,
-    Malformed,
-    Range,
-    Requirement,
-    parse_label_selector,
-    parse_range,
-)
-from service.model.selectors import MAXIMUM_VALUES as MAXIMUM_SET
+from service.model.selectors import Malformed, Range, Requirement
 from service.operations.reads import ListRequest
 
 MAXIMUM_VALUES = 5000
 """Values of one list parameter: as many as a page can hold."""
 MAXIMUM_TIMES = 100
 """Times of one equality list."""
+PARSED_BYTES = 2 << 20
+"""What is kept of queries that were parsed lately, of all lists together: dashboards repeat theirs."""
 LONGEST_KEPT = 512
-"""Characters of a query whose parse is kept: dashboards repeat short ones, and long ones would fill the memory."""
+"""Characters of a query that is kept: long ones would push out all others."""
+_PARSED: "BoundedCache[tuple[ListQuery, str], ParsedList]" = BoundedCache(PARSED_BYTES)
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -104,7 +100,7 @@ class _LabelSelector(fields.Field[tuple[Requirement, ...]]):
             "description": (
                 "Requirements joined by commas, all of which must hold: `key`, `!key`, `key=value`, `key==value`, "
                 "`key!=value`, `key in (value,value)`, `key notin (value,value)`. At most "
-                f"{MAXIMUM_REQUIREMENTS}, and {MAXIMUM_SET} values in one set."
+                f"{selectors.MAXIMUM_REQUIREMENTS}, and {selectors.MAXIMUM_VALUES} values in one set."
             ),
         }
         super().__init__(load_default=(), metadata={"json_schema": shown})
@@ -113,7 +109,7 @@ class _LabelSelector(fields.Field[tuple[Requirement, ...]]):
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> tuple[Requirement, ...]:
         try:
-            return parse_label_selector(value)
+            return selectors.parse_label_selector(value)
         except Malformed as error:
             raise ValidationError(str(error)) from error
 
@@ -138,7 +134,7 @@ class _Times(fields.Field[tuple[Range, ...]]):
         if len(texts) > MAXIMUM_TIMES:
             raise ValidationError(f"has more than {MAXIMUM_TIMES} values")
         try:
-            return tuple(dict.fromkeys(parse_range(self._operator, text) for text in texts))
+            return tuple(dict.fromkeys(selectors.parse_range(self._operator, text) for text in texts))
         except Malformed as error:
             raise ValidationError(str(error)) from error
 
@@ -225,11 +221,15 @@ class ListQuery:
             name=name,
         )
         self._loader = self.schema()
-        self._parse_short = lru_cache(maxsize=1024)(self._parse)
 
     def parse(self, query: str) -> ParsedList:
         """A raw query string. Raises BadQueryParameter with every complaint, InvalidRequest."""
-        return self._parse_short(query) if len(query) <= LONGEST_KEPT else self._parse(query)
+        parsed = _PARSED.get((self, query))
+        if parsed is None:
+            parsed = self._parse(query)
+            if len(query) <= LONGEST_KEPT:
+                _PARSED.put((self, query), parsed, memory_of(parsed))
+        return parsed
 
     def _parse(self, query: str) -> ParsedList:
         pairs, values = _load(query, self._loader)

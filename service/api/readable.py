@@ -100,6 +100,8 @@ class Readable(Generic[Item]):
     includes: Mapping[str, Include[Item]] = field(default_factory=dict)
     """By what `include` calls them."""
     embed: Embed[Item] | None = None
+    unshown: Callable[[Item], str] = lambda _: ""
+    """The longest text of an item that a list does not show."""
     warn: Callable[[Item], Sequence[str]] = lambda _: ()
     """What people are to know who look at a single item."""
 
@@ -137,12 +139,12 @@ class Readable(Generic[Item]):
 
     @property
     def row_kind(self) -> RowKind[Item]:
-        return RowKind(self.plural, self.shape.key, self.present, self.embed.before if self.embed else "")
+        return RowKind(self.plural, self.shape.key, self.present, self.unshown, self.embed.before if self.embed else "")
 
     @property
     def single_kind(self) -> RowKind[Item]:
         present = self.present_single or self.present
-        return RowKind(self.plural, self.shape.key, present, self.embed.before if self.embed else "")
+        return RowKind(self.plural, self.shape.key, present, embed_before=self.embed.before if self.embed else "")
 
     def by_guid(self, guid: str) -> Address:
         """The address of an item by its GUID."""

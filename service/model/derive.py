@@ -204,7 +204,7 @@ def _limit(container: Container, pod: PodSpec, resource: str) -> int:
     return 0 if amount is None else mebibytes(amount)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _one_of_its_kind(check: HealthCheck) -> HealthCheck:
     """The same object for equal checks: most processes are checked like many others."""
     return check

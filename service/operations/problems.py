@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from service.access import Access, Caller
-from service.cache import BoundedCache
+from service.cache import BoundedCache, memory_of
 from service.cluster.feeds import DeploymentFeed, Skipped
 from service.model.index import Index
 from service.model.process import Workload
@@ -18,8 +18,8 @@ SHOWN = 100
 """Shared GUIDs that are named; beyond, they are only counted."""
 KEPT_S = 2.0
 """How long a search for shared GUIDs is good enough: it looks at each there is."""
-KEPT = 10_000
-"""Namespaces that are remembered with shared GUIDs, in all."""
+KEPT_BYTES = 4 << 20
+"""What is remembered of shared GUIDs, and of who saw them."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Problems:
         self._access = access
         self._deployments = deployments
         self._turns = Turns()
-        self._shared: BoundedCache[Visible, tuple[float, list[SharedGuid]]] = BoundedCache(KEPT)
+        self._shared: BoundedCache[Visible, tuple[float, list[SharedGuid]]] = BoundedCache(KEPT_BYTES)
 
     async def find(self, caller: Caller) -> Found:
         """What is wrong in the namespaces whose Deployments the caller may list. Raises ServiceUnavailable."""
@@ -109,8 +109,7 @@ class Problems:
         if kept is not None and time.monotonic() < kept[0]:
             return kept[1]
         found = await self._turns.run(self._search(visible))
-        size = 1 + sum(len(each.namespaces) for each in found)
-        self._shared.put(visible, (time.monotonic() + KEPT_S, found), size)
+        self._shared.put(visible, (time.monotonic() + KEPT_S, found), memory_of(found))
         return found
 
     def _search(self, visible: Visible) -> Generator[None, None, list[SharedGuid]]:

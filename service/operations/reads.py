@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from service.access import Access, Caller, Verb
-from service.cache import BoundedCache
+from service.cache import BoundedCache, Numbers
 from service.errors import ResourceNotFound
 from service.freshness import Freshness, ReadBarrier
 from service.model.collection import Collection
@@ -22,8 +22,9 @@ from service.model.views import Visible
 from service.pacing import Turns
 
 FIRST_PAGE = PageRequest()
-SELECTED = 200_000
-"""Places on pages, and values asked for, that are remembered in all."""
+SELECTED_BYTES, SIGHTS_BYTES = 8 << 20, 2 << 20
+"""What is remembered of pages that were selected, and of who saw what then: of all resources together."""
+PLACE_BYTES, SELECTION_BYTES = 8, 200
 FEW = 200
 """Items of a parent that are sorted anew for each request rather than searched for."""
 
@@ -74,12 +75,17 @@ class Meaning(Generic[Item]):
 class Reads(Generic[Item]):
     """Lists and single items of one collection."""
 
-    def __init__(self, collection: Collection[Item], access: Access, barrier: ReadBarrier) -> None:
+    def __init__(
+        self, collection: Collection[Item], access: Access, barrier: ReadBarrier, *, share: float = 1.0
+    ) -> None:
+        """`share` is the part that this resource may use of the memory that there is for all."""
         self._collection = collection
         self._access = access
         self._barrier = barrier
         self._turns = Turns()
-        self._selections: BoundedCache[tuple[ListRequest, Visible], Selection[Item]] = BoundedCache(SELECTED)
+        self._selections: BoundedCache[tuple[ListRequest, int], Selection[Item]]
+        self._selections = BoundedCache(int(SELECTED_BYTES * share))
+        self._sights: Numbers[Visible] = Numbers(int(SIGHTS_BYTES * share))
         self._selected_at = 0
         """The version of the collection of which the selections are."""
 
@@ -188,12 +194,13 @@ class Reads(Generic[Item]):
         if version != self._selected_at:
             self._selections.clear()
             self._selected_at = version
-        if (kept := self._selections.get((request, visible))) is not None:
+        key = request, self._sights.of(visible)
+        if (kept := self._selections.get(key)) is not None:
             return kept
         if request.filters == NO_FILTERS:
             selection = self._collection.page(visible, request.slice)
         else:
             selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
         if version == self._collection.version:
-            self._selections.put((request, visible), selection, request.filters.weight + len(selection.items))
+            self._selections.put(key, selection, SELECTION_BYTES + PLACE_BYTES * len(selection.items))
         return selection

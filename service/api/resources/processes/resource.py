@@ -54,6 +54,7 @@ READABLE = Readable(
         ),
     ),
     embed=INSTANCES_OF_PROCESSES,
+    unshown=lambda process: process.workload.command,
     warn=reservations,
 )
 
