@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from service.model.crowds import Crowds, within
 from service.model.facets import Facet, LabelFacets
 from service.model.selection import Filters, Selection, Slice
 from service.model.selectors import Operator, Range
@@ -42,6 +43,8 @@ class Shape(Generic[Item]):
     """By the name that clients give them."""
     facets: Mapping[str, Callable[[Item], Sequence[str]]]
     """The values by which items are found, by the name of the facet; `guids` is always there."""
+    parents: Sequence[str] = ()
+    """The facets by which items are addressed, or listed by what they belong to; `guids` always is one."""
     labels: Callable[[Item], Mapping[str, str]] = lambda _: {}
     text: Callable[[Item], str] = lambda _: ""
     """In lower case, what words are looked for in."""
@@ -58,6 +61,7 @@ class Collection(Generic[Item]):
         self._first_view = next(iter(self._views.values()))
         self._facets = {name: Facet() for name in shape.facets}
         self._labels = LabelFacets()
+        self._crowds = {name: Crowds(self._namespace_of) for name in (GUIDS, *shape.parents) if name in shape.facets}
 
     # Reading
 
@@ -67,9 +71,24 @@ class Collection(Generic[Item]):
     def get(self, key: str) -> Item | None:
         return self._items.get(key)
 
-    def having(self, facet: str, value: str) -> list[Item]:
-        """All items with this value, in no particular order."""
-        return [self._items[key] for key in self._facets[facet].having(value)]
+    def having(self, facet: str, value: str, visible: Visible = None) -> list[Item]:
+        """All visible items with this value, in no particular order."""
+        return [self._items[key] for key in self.keys_having(facet, value, visible)]
+
+    def keys_having(self, facet: str, value: str, visible: Visible) -> Set[str]:
+        """The keys of the visible items with this value, to be looked at now: the set may change later."""
+        held = self._facets[facet].having(value)
+        if visible is None:
+            return held
+        if (crowd := self._crowd(facet, value)) is not None:
+            return within(crowd, visible & crowd.keys())
+        return {key for key in held if self._namespace_of(key) in visible}
+
+    def namespaces_having(self, facet: str, value: str) -> Set[str]:
+        """The namespaces of all items with this value."""
+        if (crowd := self._crowd(facet, value)) is not None:
+            return crowd.keys()
+        return {self._namespace_of(key) for key in self._facets[facet].having(value)}
 
     def values(self, facet: str) -> Facet:
         """A facet as a whole."""
@@ -91,7 +110,7 @@ class Collection(Generic[Item]):
 
     def page_having(self, facet: str, value: str, visible: Visible, part: Slice) -> Selection[Item]:
         """The same of those that have a value, sorted on the spot: for values that few items have."""
-        found = [item for item in self.having(facet, value) if self._is_visible(item, visible)]
+        found = self.having(facet, value, visible)
         found.sort(key=lambda item: self._position(item, part.order), reverse=part.descending)
         return Selection(len(found), found[part.start : part.start + part.size])
 
@@ -108,6 +127,12 @@ class Collection(Generic[Item]):
         items = (self._items.get(key) for key in keys)
         found = [item for item in items if item is not None and self._is_visible(item, visible)]
         return Selection(len(matching) - (len(keys) - len(found)), found)
+
+    def _crowd(self, facet: str, value: str) -> Mapping[str, Set[str]] | None:
+        return self._crowds[facet].of(value) if facet in self._crowds else None
+
+    def _namespace_of(self, key: str) -> str:
+        return self.shape.namespace(self._items[key])
 
     def _is_visible(self, item: Item, visible: Visible) -> bool:
         return visible is None or self.shape.namespace(item) in visible
@@ -212,9 +237,8 @@ class Collection(Generic[Item]):
         if former is None:
             for order, view in self._views.items():
                 view.add(self._position(item, order))
-            for name, facet in self._facets.items():
-                for value in self.shape.facets[name](item):
-                    facet.add(value, key)
+            for name in self._facets:
+                self._enter(name, item)
             self._labels.add(self.shape.labels(item).items(), key)
         else:
             self._replace(key, former, item)
@@ -224,13 +248,12 @@ class Collection(Generic[Item]):
             if (old := self._position(former, order)) != (new := self._position(item, order)):
                 view.remove(old)
                 view.add(new)
-        for name, facet in self._facets.items():
+        moved = self.shape.namespace(former) != self.shape.namespace(item)
+        for name in self._facets:
             values = self.shape.facets[name]
-            if (gone := values(former)) != (come := values(item)):
-                for value in gone:
-                    facet.discard(value, key)
-                for value in come:
-                    facet.add(value, key)
+            if moved or values(former) != values(item):
+                self._leave(name, former)
+                self._enter(name, item)
         if (unlabelled := self.shape.labels(former)) is not (labelled := self.shape.labels(item)):
             self._labels.discard(unlabelled.items(), key)
             self._labels.add(labelled.items(), key)
@@ -243,11 +266,25 @@ class Collection(Generic[Item]):
         self.version += 1
         for order, view in self._views.items():
             view.remove(self._position(item, order))
-        for name, facet in self._facets.items():
-            for value in self.shape.facets[name](item):
-                facet.discard(value, key)
+        for name in self._facets:
+            self._leave(name, item)
         self._labels.discard(self.shape.labels(item).items(), key)
         return item
+
+    def _enter(self, name: str, item: Item) -> None:
+        """Note the values of a facet that an item has."""
+        key, facet, crowds = self.shape.key(item), self._facets[name], self._crowds.get(name)
+        for value in self.shape.facets[name](item):
+            facet.add(value, key)
+            if crowds is not None:
+                crowds.entered(value, key, facet.having(value))
+
+    def _leave(self, name: str, item: Item) -> None:
+        key, facet, crowds = self.shape.key(item), self._facets[name], self._crowds.get(name)
+        for value in self.shape.facets[name](item):
+            facet.discard(value, key)
+            if crowds is not None:
+                crowds.left(value, key, self.shape.namespace(item), facet.having(value))
 
     def _position(self, item: Item, order: str) -> Position:
         shape = self.shape

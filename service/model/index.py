@@ -33,6 +33,7 @@ PROCESSES: Shape[Process] = Shape(
         SPACE_GUIDS: lambda process: (process.space_guid,),
         ORGANIZATION_GUIDS: lambda process: (process.organization_guid,) if process.organization_guid else (),
     },
+    parents=(APP_GUIDS,),
     labels=lambda process: process.metadata.labels,
     text=lambda process: _mentioned(process),
 )

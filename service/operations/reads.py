@@ -105,16 +105,17 @@ class Reads(Generic[Item]):
         """
 
         def concerned() -> Set[str]:
-            return self._namespaces(self._collection.having(parent.facet, parent.value))
+            return self._collection.namespaces_having(parent.facet, parent.value)
 
         def asked() -> Set[str]:
             return concerned() or {self._stand_in(parent.value)}
 
         visible, freshness = await self._prepare(caller, "list", asked, pods=pods)
-        namespaces = concerned() if visible is None else concerned() & visible
+        namespaces = frozenset(concerned() if visible is None else concerned() & visible)
         if not namespaces:
             raise ResourceNotFound(parent.missing)
-        if request.filters == NO_FILTERS and len(self._collection.values(parent.facet).having(parent.value)) <= FEW:
+        few = len(self._collection.keys_having(parent.facet, parent.value, visible)) <= FEW
+        if request.filters == NO_FILTERS and few:
             return (
                 self._collection.page_having(parent.facet, parent.value, visible, request.slice),
                 namespaces,
@@ -151,18 +152,17 @@ class Reads(Generic[Item]):
         nothing they see.
         """
         first, *further = address
-        found = self._collection.having(first.facet, first.value)
-        namespaces = self._namespaces(found) or {self._stand_in(first.value)}
-        visible = await self._access.visible(caller, namespaces, verb="get")
-        seen = [item for item in found if visible is None or self._collection.shape.namespace(item) in visible]
-        if not seen:
+        namespaces = self._collection.namespaces_having(first.facet, first.value) or {self._stand_in(first.value)}
+        visible = await self._access.visible(caller, frozenset(namespaces), verb="get")
+        keys = self._collection.keys_having(first.facet, first.value, visible)
+        if not keys:
             raise ResourceNotFound(first.missing)
         for step in further:
-            values = self._collection.shape.facets[step.facet]
-            seen = [item for item in seen if step.value in values(item)]
-            if not seen:
+            keys = keys & self._collection.values(step.facet).having(step.value)
+            if not keys:
                 raise ResourceNotFound(step.missing)
-        item, *others = sorted(seen, key=self._age)
+        found = (self._collection.get(key) for key in keys)
+        item, *others = sorted((each for each in found if each is not None), key=self._age)
         return Meaning(item, others, [self._collection.shape.namespace(each) for each in (item, *others)])
 
     async def _prepare(
@@ -172,9 +172,6 @@ class Reads(Generic[Item]):
         await self._access.visible(caller, concerned(), verb=verb)
         freshness = await self._barrier.catch_up(pods=pods)
         return await self._access.visible(caller, concerned(), verb=verb), freshness
-
-    def _namespaces(self, items: Sequence[Item]) -> Set[str]:
-        return {self._collection.shape.namespace(item) for item in items}
 
     def _stand_in(self, guid: str) -> str:
         """A namespace to ask about where there is nothing of this GUID: one of those there are, mostly the same.
