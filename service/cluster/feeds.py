@@ -43,7 +43,7 @@ class _Named(msgspec.Struct, gc=False):
     metadata: Meta
 
 
-_decode_name = msgspec.json.Decoder(_Named).decode
+decode_name = msgspec.json.Decoder(_Named).decode
 
 
 class DeploymentFeed:
@@ -73,7 +73,7 @@ class DeploymentFeed:
 
         `as_of` is the version of the whole answer, where that is later than the object's own.
         """
-        meta = _decode_name(raw).metadata
+        meta = decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
         if self.versions.accept_answer(meta.uid, max(as_of, version)):
             self._apply(meta.uid, version, raw)
@@ -125,7 +125,7 @@ class DeploymentFeed:
     def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
         # An old state of it must not stay in the lists.
         self._index.remove_workload(uid)
-        name, reason = _decode_name(raw).metadata, shortened(reason, LONGEST_REASON)
+        name, reason = decode_name(raw).metadata, shortened(reason, LONGEST_REASON)
         skipped = Skipped(name.namespace, name.name, reason)
         if self._skipped.get(uid) != skipped:
             self._skipped[uid] = skipped
@@ -146,7 +146,7 @@ class NamespaceFeed:
         try:
             space = derive_space(self._decode(raw), self._keys)
         except msgspec.DecodeError as error:
-            log.warning("Namespace skipped", namespace=_decode_name(raw).metadata.name, reason=str(error))
+            log.warning("Namespace skipped", namespace=decode_name(raw).metadata.name, reason=str(error))
             return
         self._names[uid] = space.namespace
         yield from self._index.put_space(space)
@@ -183,7 +183,7 @@ class PodFeed:
 
     def accept_answer(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> str:
         """Take in a Pod as an answer has shown it, as `DeploymentFeed.accept_answer` does. Returns its uid."""
-        meta = _decode_name(raw).metadata
+        meta = decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
         if self.versions.accept_answer(meta.uid, max(as_of, version)):
             self._apply(meta.uid, version, raw)
@@ -199,7 +199,7 @@ class PodFeed:
             pods = derive_pods(self._decode(raw), self._pods.app_container, self._stopping)
         except (ValueError, OverflowError) as error:
             # Decoding errors are ValueErrors too.
-            meta = _decode_name(raw).metadata
+            meta = decode_name(raw).metadata
             log.warning("Pod skipped", namespace=meta.namespace, pod=meta.name, reason=str(error))
             pods = ()
         if pods:
@@ -231,7 +231,7 @@ class ReplicaSetFeed:
             replica_set = derive_replica_set(self._decode(raw))
         except ValueError as error:
             # Decoding errors are ValueErrors too.
-            meta = _decode_name(raw).metadata
+            meta = decode_name(raw).metadata
             log.warning("ReplicaSet skipped", namespace=meta.namespace, replica_set=meta.name, reason=str(error))
             self._pods.remove_set(uid)
         else:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from service.model.process import HealthCheck
+from service.model.process import LARGEST_INTEGER, HealthCheck
 from service.model.texts import LONGEST_ENDPOINT, shortened
 
 TYPES = ("port", "process", "http")
@@ -67,7 +67,7 @@ def visible_check(probe: Probe | None, startup: Probe | None) -> HealthCheck:
     endpoint = shortened(lasting.httpGet.path or "/", LONGEST_ENDPOINT) if lasting.httpGet is not None else None
     timeout = None
     if startup is not None and startup.periodSeconds is not None and startup.failureThreshold is not None:
-        timeout = startup.periodSeconds * startup.failureThreshold
+        timeout = min(startup.periodSeconds * startup.failureThreshold, LARGEST_INTEGER)
     return _shared_check(kind, timeout, lasting.timeoutSeconds, lasting.periodSeconds, endpoint)
 
 
@@ -191,7 +191,7 @@ def _path(probe: Mapping[str, Any]) -> str | None:
 
 def _allowed_s(startup: Mapping[str, Any]) -> int:
     """How long a startup probe gives an app to start, in seconds."""
-    return int(startup.get("periodSeconds", 0) * startup.get("failureThreshold", 0))
+    return min(int(startup.get("periodSeconds", 0) * startup.get("failureThreshold", 0)), LARGEST_INTEGER)
 
 
 def _type(probe: Mapping[str, Any]) -> str:
