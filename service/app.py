@@ -25,7 +25,8 @@ from service.dashboard.routes import add_dashboard
 from service.freshness import ReadBarrier
 from service.health import Health
 from service.http import management
-from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS, WORK
+from service.http.connections import Traffic
+from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS, TRAFFIC, WORK
 from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure, only_loopback_names
 from service.http.rate_limits import RateLimits
 from service.http.routing import add_routes
@@ -66,6 +67,8 @@ def build(settings: Settings) -> web.Application:
     )
     app[SETTINGS] = settings
     app[WORK] = work
+    traffic = app[TRAFFIC] = Traffic()
+    catalogue.measure_traffic(metrics, traffic)
     app[HEALTH] = health
     app[METRICS] = metrics
     app[PAGES] = Pages()
