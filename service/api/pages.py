@@ -13,6 +13,8 @@ from service.model.paging import PageRequest, page_numbers
 from service.model.selection import Selection
 from service.pacing import Turns
 
+BRIEF = 100
+"""Rows that are made in one turn."""
 LARGE = 1 << 18
 """Bytes of a body from which writing it is long work."""
 ROW_BYTES, BODY_BYTES, PLACE_BYTES = 250, 400, 8
@@ -103,12 +105,14 @@ class Pages:
         key = (url, page, pairs)
         body = self._bodies.get(key) if extras is NOTHING_MORE else None
         if body is None or not (body.selection is selection or body.selection == selection):
-            body = await self._turns.run(self._encode(kind, selection, page, url, pairs, base, extras))
+            work = self._encode(kind, selection, page, url, pairs, base, extras)
+            body = await self._turns.run(work, brief=len(selection.items) <= BRIEF)
             if extras is NOTHING_MORE:
                 # What is embedded grows older by the second: with it, no two bodies are alike.
                 self._bodies.put(key, body, memory_of(body.encoded) + body.unshown_bytes)
         if len(body.encoded) > LARGE:
-            # Handing megabytes to the socket takes milliseconds, and readers wake up in flocks.
+            # Handing megabytes to the socket takes milliseconds, and readers wake up in flocks. It goes before what has
+            # not begun, or all that wait for their turn to be written would be held until the last one is made.
             await self._turns.wait()
         return body
 

@@ -5,6 +5,7 @@ from aiohttp import web
 from service.access import Access, Caller
 from service.errors import InvalidAuthToken, NotAuthenticated, NotAuthorized
 from service.http.keys import ACCESS, RATE_LIMITS
+from service.pacing import SERVED
 
 MAXIMUM_TOKEN = 16_384
 """Characters."""
@@ -16,8 +17,11 @@ async def authenticate(request: web.Request, authorization: str | None) -> Calle
     Raises what `bearer_token` and Access.authenticate do, RateLimitExceeded and AddressRateLimitExceeded.
     """
     access, limits = request.app[ACCESS], request.app.get(RATE_LIMITS)
+    SERVED.set(b"")
     if limits is None:
-        return await access.authenticate(shown_token(access, authorization))
+        caller = await access.authenticate(shown_token(access, authorization))
+        SERVED.set(caller.person)
+        return caller
     limits.require_room(request, lambda: _is_known(access, authorization))
     try:
         caller = await access.authenticate(shown_token(access, authorization))
@@ -25,6 +29,7 @@ async def authenticate(request: web.Request, authorization: str | None) -> Calle
         limits.count_refusal(request)
         raise
     limits.count(request, caller)
+    SERVED.set(caller.person)
     return caller
 
 

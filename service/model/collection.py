@@ -251,9 +251,13 @@ class Collection(Generic[Item]):
         moved = self.shape.namespace(former) != self.shape.namespace(item)
         for name in self._facets:
             values = self.shape.facets[name]
-            if moved or values(former) != values(item):
+            if values(former) != values(item):
                 self._leave(name, former)
                 self._enter(name, item)
+            elif moved and (crowds := self._crowds.get(name)) is not None:
+                # Whoever searches meanwhile may hold the set of those that have a value: it stays as it is.
+                for value in values(item):
+                    crowds.moved(value, key, self.shape.namespace(former))
         if (unlabelled := self.shape.labels(former)) is not (labelled := self.shape.labels(item)):
             self._labels.discard(unlabelled.items(), key)
             self._labels.add(labelled.items(), key)

@@ -32,17 +32,28 @@ class Crowds:
             for holder in holders:
                 crowd.setdefault(self._namespace_of(holder), set()).add(holder)
 
+    def moved(self, value: str, key: str, former: str) -> None:
+        """An item that has the value is in another namespace than before."""
+        crowd = self._crowds.get(value)
+        if crowd is not None:
+            _discard(crowd, former, key)
+            crowd.setdefault(self._namespace_of(key), set()).add(key)
+
     def left(self, value: str, key: str, namespace: str, holders: Set[str]) -> None:
         """An item of this namespace has the value no longer."""
         crowd = self._crowds.get(value)
         if crowd is None:
             return
-        crowd[namespace].discard(key)
-        if not crowd[namespace]:
-            del crowd[namespace]
+        _discard(crowd, namespace, key)
         # Less than what makes a crowd, so that one item that comes and goes does not make it anew each time.
         if len(holders) < CROWD // 2:
             del self._crowds[value]
+
+
+def _discard(crowd: dict[str, set[str]], namespace: str, key: str) -> None:
+    crowd[namespace].discard(key)
+    if not crowd[namespace]:
+        del crowd[namespace]
 
 
 def within(crowd: Mapping[str, Set[str]], namespaces: Iterable[str]) -> Set[str]:
