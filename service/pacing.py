@@ -46,7 +46,7 @@ class Turns:
 
     Work counts as long when it is not done after SHORT_S. What is done by then never waits. The rest goes on in turns
     of BREATH_S, one for each person who has work here, whatever they have: so nobody waits for all that another wants.
-    Of one person, what is brief goes first, and then one piece is finished before the next, as each that is begun takes
+    Of one person, what is brief goes in between, and one piece is finished before the next, as each that is begun takes
     memory.
     """
 
@@ -137,6 +137,7 @@ class _Queue:
 
     def __init__(self) -> None:
         self._places: dict[_Place, deque[_Turn]] = {place: deque() for place in _Place}
+        self._is_brief_next = False
 
     def __bool__(self) -> bool:
         return any(self._places.values())
@@ -145,10 +146,13 @@ class _Queue:
         self._places[place].append(turn)
 
     def pop(self) -> _Turn | None:
-        """The first that still waits; None: all have gone away."""
-        for waiting in self._places.values():
+        """The next that still waits; None: all have gone away."""
+        order = (_Place.BRIEF, _Place.NEXT, _Place.LAST) if self._is_brief_next else _Place
+        for place in order:
+            waiting = self._places[place]
             while waiting:
                 if not (turn := waiting.popleft()).done():
+                    self._is_brief_next = place is not _Place.BRIEF
                     return turn
         return None
 

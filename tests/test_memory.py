@@ -12,33 +12,25 @@ from service.api import pages, queries
 from service.cluster import access, deployment_cache
 from service.operations import overview, problems, reads
 from service.settings import Settings
+from tests.support.filling import NO_CACHES, memory_table
 
 REPOSITORY = Path(__file__).parents[1]
 MIB = 1 << 20
-HELD = ("the service itself", "processes with three Pods", "requests that come in", "in all")
-"""Rows that are no caches."""
-
-
-def table() -> dict[str, int]:
-    """The rows of the table of memory, in MiB."""
-    text = (REPOSITORY / "deploy/OPERATING.md").read_text()
-    rows = text.split("| what | MiB at most |\n|---|---|\n")[1].split("\n\n")[0]
-    return {row.split("|")[1].strip(): int(row.split("|")[2]) for row in rows.splitlines()}
 
 
 def row(words: str) -> int:
-    (found,) = (mib for what, mib in table().items() if words in what)
+    (found,) = (mib for what, mib in memory_table().items() if words in what)
     return found
 
 
 def test_the_table_adds_up_to_what_a_replica_is_given() -> None:
-    *parts, total = table().values()
+    *parts, total = memory_table().values()
     assert sum(parts) == total
     for manifest in ("base/deployment.yaml", "overlays/production/deployment.yaml"):
         documents = yaml.safe_load_all((REPOSITORY / "deploy" / manifest).read_text())
         (pod,) = (each["spec"]["template"]["spec"] for each in documents if each["kind"] == "Deployment")
         limit = pod["containers"][0]["resources"]["limits"]["memory"]
-        assert f"in all, of {limit.removesuffix('Mi')}" in table()
+        assert f"in all, of {limit.removesuffix('Mi')}" in memory_table()
         assert total <= int(limit.removesuffix("Mi"))
 
 
@@ -61,7 +53,7 @@ def test_the_table_is_the_codes(words: str, size: int) -> None:
 
 
 def test_all_caches_filled_at_once_take_no_more_than_the_table_says() -> None:
-    most = sum(mib for what, mib in table().items() if not any(each in what for each in HELD))
+    most = sum(mib for what, mib in memory_table().items() if not any(each in what for each in NO_CACHES))
     filling = subprocess.run(
         [sys.executable, "-m", "tests.support.filling"], cwd=REPOSITORY, capture_output=True, check=True
     )

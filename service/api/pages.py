@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from service.cache import BoundedCache, memory_of
+from service.cache import RecencyCache, memory_of
 from service.model.paging import PageRequest, page_numbers
 from service.model.selection import Selection
 from service.pacing import Turns
@@ -85,9 +85,9 @@ class Pages:
     """Lists as bytes. Rows and whole bodies are kept while there is room: what stays the same is encoded once."""
 
     def __init__(self, rows_bytes: int = ROWS_BYTES, bodies_bytes: int = BODIES_BYTES) -> None:
-        self._rows: BoundedCache[tuple[str, str, str], Row] = BoundedCache(rows_bytes)
+        self._rows: RecencyCache[tuple[str, str, str], Row] = RecencyCache(rows_bytes)
         """By resource, base URL and key of the item."""
-        self._bodies: BoundedCache[tuple[str, PageRequest, Pairs], Body] = BoundedCache(bodies_bytes)
+        self._bodies: RecencyCache[tuple[str, PageRequest, Pairs], Body] = RecencyCache(bodies_bytes)
         """By what the links say: no two resources have the same."""
         self._turns = Turns()
 

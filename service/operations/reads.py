@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from service.access import Access, Caller, Verb
-from service.cache import BoundedCache, Numbers
+from service.cache import Numbers, RecencyCache
 from service.errors import ResourceNotFound
 from service.freshness import Freshness, ReadBarrier
 from service.model.collection import Collection
@@ -83,8 +83,8 @@ class Reads(Generic[Item]):
         self._access = access
         self._barrier = barrier
         self._turns = Turns()
-        self._selections: BoundedCache[tuple[ListRequest, int], Selection[Item]]
-        self._selections = BoundedCache(int(SELECTED_BYTES * share))
+        self._selections: RecencyCache[tuple[ListRequest, int], Selection[Item]]
+        self._selections = RecencyCache(int(SELECTED_BYTES * share))
         self._sights: Numbers[Visible] = Numbers(int(SIGHTS_BYTES * share))
         self._selected_at = 0
         """The version of the collection of which the selections are."""

@@ -42,6 +42,17 @@ PROCESSES = 1_500
 KEYS = Keys()
 
 
+NO_CACHES = ("the service itself", "processes with three Pods", "requests that come in", "in all")
+"""What the rows of the table of memory say that are no caches."""
+
+
+def memory_table() -> dict[str, int]:
+    """The table of memory that operators are shown, in MiB."""
+    text = (Path(__file__).parents[2] / "deploy/OPERATING.md").read_text()
+    rows = text.split("| what | MiB at most |\n|---|---|\n")[1].split("\n\n")[0]
+    return {row.split("|")[1].strip(): int(row.split("|")[2]) for row in rows.splitlines()}
+
+
 class Current:
     """A barrier before which nothing has to be waited for."""
 
@@ -111,11 +122,8 @@ async def _fill_access() -> object:
         await access.reviews["token"].get(number.to_bytes(32), caller)
     for number in range(1000):
         names = frozenset(f"{number}-{each:050}" for each in range(200))
-        access._sights.put(number.to_bytes(32), Sight(names, names | NAMESPACES_SET, 0.0))
+        access._sights.put(number.to_bytes(32), Sight(names, names | frozenset(NAMESPACES), 0.0))
     return access
-
-
-NAMESPACES_SET = frozenset(NAMESPACES)
 
 
 async def _fill_pages(index: Index) -> object:
