@@ -2,18 +2,20 @@
 
 What items are sorted and found by is said once, by the Shape of the resource. A change costs O(log n); a page without
 filters costs what service.model.views says; a filter costs set algebra over the keys of the items that have the wanted
-values, then one pass or one small sort.
+values, then one pass or one small sort. What a shape calls traits and sorts takes no memory, and costs a look at each
+item that the other filters leave.
 
 What may take long is a generator of steps. It must be exhausted; between steps others may read and change all of it.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from service.model.crowds import Crowds, within
+from service.model.crowds import CrowdedFacets
+from service.model.examining import tests_of
 from service.model.facets import Facet, LabelFacets
-from service.model.selection import Filters, Selection, Slice
+from service.model.selection import NO_FILTERS, Filters, Selection, Slice
 from service.model.selectors import Operator, Range
 from service.model.views import Position, SortedView, SortKey, Visible
 
@@ -45,6 +47,10 @@ class Shape(Generic[Item]):
     """The values by which items are found, by the name of the facet; `guids` is always there."""
     parents: Sequence[str] = ()
     """The facets by which items are addressed, or listed by what they belong to; `guids` always is one."""
+    sorts: Mapping[str, Callable[[Item], SortKey]] = field(default_factory=dict)
+    """Orders that are seldom asked for: nothing is kept in them, and who asks has the items sorted."""
+    traits: Mapping[str, Callable[[Item], Sequence[str]]] = field(default_factory=dict)
+    """Facets that most items have the same few values of: they are not kept, and the items are looked at."""
     labels: Callable[[Item], Mapping[str, str]] = lambda _: {}
     text: Callable[[Item], str] = lambda _: ""
     """In lower case, what words are looked for in."""
@@ -59,9 +65,10 @@ class Collection(Generic[Item]):
         """By key."""
         self._views = {order: SortedView() for order in shape.orders}
         self._first_view = next(iter(self._views.values()))
-        self._facets = {name: Facet() for name in shape.facets}
+        self._found = CrowdedFacets(shape.facets, self._namespace_of)
+        self._found.follow((GUIDS, *shape.parents))
+        self._facets = self._found.facets
         self._labels = LabelFacets()
-        self._crowds = {name: Crowds(self._namespace_of) for name in (GUIDS, *shape.parents) if name in shape.facets}
 
     # Reading
 
@@ -77,18 +84,11 @@ class Collection(Generic[Item]):
 
     def keys_having(self, facet: str, value: str, visible: Visible) -> Set[str]:
         """The keys of the visible items with this value, to be looked at now: the set may change later."""
-        held = self._facets[facet].having(value)
-        if visible is None:
-            return held
-        if (crowd := self._crowd(facet, value)) is not None:
-            return within(crowd, visible & crowd.keys())
-        return {key for key in held if self._namespace_of(key) in visible}
+        return self._found.keys_having(facet, value, visible)
 
     def namespaces_having(self, facet: str, value: str) -> Set[str]:
         """The namespaces of all items with this value."""
-        if (crowd := self._crowd(facet, value)) is not None:
-            return crowd.keys()
-        return {self._namespace_of(key) for key in self._facets[facet].having(value)}
+        return self._found.namespaces_having(facet, value)
 
     def values(self, facet: str) -> Facet:
         """A facet as a whole."""
@@ -114,8 +114,14 @@ class Collection(Generic[Item]):
         found.sort(key=lambda item: self._position(item, part.order), reverse=part.descending)
         return Selection(len(found), found[part.start : part.start + part.size])
 
+    def combined(self, items: Sequence[Item]) -> Sequence[Item]:
+        """What these items come to for someone who sees no others: here, themselves."""
+        return items
+
     def search(self, filters: Filters, visible: Visible, part: Slice) -> Generator[None, None, Selection[Item]]:
         """The same of those that match the filters. What enters or leaves meanwhile may or may not be in it."""
+        if filters == NO_FILTERS and part.order in self._views:
+            return self.page(visible, part)
         version = self.version
         matching = yield from self._matching(filters, visible)
         if len(matching) > SOUGHT:
@@ -128,9 +134,6 @@ class Collection(Generic[Item]):
         found = [item for item in items if item is not None and self._is_visible(item, visible)]
         return Selection(len(matching) - (len(keys) - len(found)), found)
 
-    def _crowd(self, facet: str, value: str) -> Mapping[str, Set[str]] | None:
-        return self._crowds[facet].of(value) if facet in self._crowds else None
-
     def _namespace_of(self, key: str) -> str:
         return self.shape.namespace(self._items[key])
 
@@ -142,8 +145,9 @@ class Collection(Generic[Item]):
         wanted: list[Set[str]] = []
         excluded: list[Set[str]] = []
         for name, values in filters.facets:
-            wanted.append(self._facets[name].having_any(values))
-            yield
+            if name in self._facets:
+                wanted.append(self._facets[name].having_any(values))
+                yield
         for requirement in filters.labels:
             if requirement.operator in (Operator.EXISTS, Operator.NOT_EXISTS):
                 having = self._labels.having(requirement.key)
@@ -152,13 +156,14 @@ class Collection(Generic[Item]):
             (wanted if requirement.operator in (Operator.EXISTS, Operator.IN) else excluded).append(having)
             yield
         for order, ranges in filters.times:
-            wanted.append((yield from self._within(order, ranges)))
+            if order in self._views:
+                wanted.append((yield from self._within(order, ranges)))
         matching = yield from self._visible(wanted, visible)
         if excluded:
             yield
             matching = matching.difference(*excluded)
-        if filters.words:
-            matching = yield from self._mentioning(matching, filters.words)
+        if tests := tests_of(filters, self.shape.traits, self.shape.sorts, self.shape.text):
+            matching = yield from self._passing(matching, tests)
         return matching
 
     def _within(self, order: str, ranges: tuple[Range, ...]) -> Generator[None, None, Set[str]]:
@@ -171,14 +176,12 @@ class Collection(Generic[Item]):
                 yield
         return fitting
 
-    def _mentioning(self, keys: Set[str], words: tuple[str, ...]) -> Generator[None, None, frozenset[str]]:
+    def _passing(self, keys: Set[str], tests: list[Callable[[Item], bool]]) -> Generator[None, None, frozenset[str]]:
         found = set()
         for number, key in enumerate(keys, 1):
             item = self._items.get(key)
-            if item is not None:
-                text = self.shape.text(item)
-                if all(word in text for word in words):
-                    found.add(key)
+            if item is not None and all(test(item) for test in tests):
+                found.add(key)
             if number % SOUGHT == 0:
                 yield
         return frozenset(found)
@@ -206,6 +209,9 @@ class Collection(Generic[Item]):
         start, stop = part.start, min(part.start + part.size, len(keys))
         if start >= stop:
             return []
+        if part.order in self.shape.sorts:
+            positions = yield from self._sorted(keys, part)
+            return [position[3] for position in positions[start:stop]]
         if len(keys) <= SMALL_PART or len(keys) * SMALL_PART <= len(self._items):
             items = (self._items.get(key) for key in keys)
             found = sorted(self._position(item, part.order) for item in items if item is not None)
@@ -226,6 +232,18 @@ class Collection(Generic[Item]):
         cut = cut[start:stop]
         return cut if backwards == part.descending else cut[::-1]
 
+    def _sorted(self, keys: Set[str], part: Slice) -> Generator[None, None, list[Position]]:
+        """The positions of all of the keys in an order that nothing is kept in."""
+        everything = list(keys)
+        positions: list[Position] = []
+        for first in range(0, len(everything), SOUGHT):
+            items = (self._items.get(key) for key in everything[first : first + SOUGHT])
+            positions += sorted(self._position(item, part.order) for item in items if item is not None)
+            yield
+        # Of parts that are sorted already: some comparisons an item, and no more.
+        positions.sort(reverse=part.descending)
+        return positions
+
     # Writing: each change leaves the collection whole
 
     def put(self, item: Item) -> None:
@@ -237,8 +255,7 @@ class Collection(Generic[Item]):
         if former is None:
             for order, view in self._views.items():
                 view.add(self._position(item, order))
-            for name in self._facets:
-                self._enter(name, item)
+            self._found.enter(key, item)
             self._labels.add(self.shape.labels(item).items(), key)
         else:
             self._replace(key, former, item)
@@ -248,16 +265,7 @@ class Collection(Generic[Item]):
             if (old := self._position(former, order)) != (new := self._position(item, order)):
                 view.remove(old)
                 view.add(new)
-        moved = self.shape.namespace(former) != self.shape.namespace(item)
-        for name in self._facets:
-            values = self.shape.facets[name]
-            if values(former) != values(item):
-                self._leave(name, former)
-                self._enter(name, item)
-            elif moved and (crowds := self._crowds.get(name)) is not None:
-                # Whoever searches meanwhile may hold the set of those that have a value: it stays as it is.
-                for value in values(item):
-                    crowds.moved(value, key, self.shape.namespace(former))
+        self._found.replace(key, former, item, self.shape.namespace(former))
         if (unlabelled := self.shape.labels(former)) is not (labelled := self.shape.labels(item)):
             self._labels.discard(unlabelled.items(), key)
             self._labels.add(labelled.items(), key)
@@ -270,26 +278,11 @@ class Collection(Generic[Item]):
         self.version += 1
         for order, view in self._views.items():
             view.remove(self._position(item, order))
-        for name in self._facets:
-            self._leave(name, item)
+        self._found.leave(key, item, self.shape.namespace(item))
         self._labels.discard(self.shape.labels(item).items(), key)
         return item
 
-    def _enter(self, name: str, item: Item) -> None:
-        """Note the values of a facet that an item has."""
-        key, facet, crowds = self.shape.key(item), self._facets[name], self._crowds.get(name)
-        for value in self.shape.facets[name](item):
-            facet.add(value, key)
-            if crowds is not None:
-                crowds.entered(value, key, facet.having(value))
-
-    def _leave(self, name: str, item: Item) -> None:
-        key, facet, crowds = self.shape.key(item), self._facets[name], self._crowds.get(name)
-        for value in self.shape.facets[name](item):
-            facet.discard(value, key)
-            if crowds is not None:
-                crowds.left(value, key, self.shape.namespace(item), facet.having(value))
-
     def _position(self, item: Item, order: str) -> Position:
         shape = self.shape
-        return shape.orders[order](item), shape.guid(item), shape.namespace(item), shape.key(item)
+        sort_key = shape.orders[order] if order in shape.orders else shape.sorts[order]
+        return sort_key(item), shape.guid(item), shape.namespace(item), shape.key(item)

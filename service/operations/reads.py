@@ -164,15 +164,15 @@ class Reads(Generic[Item]):
         first, *further = address
         namespaces = self._collection.namespaces_having(first.facet, first.value) or {self._stand_in(first.value)}
         visible = await self._access.visible(caller, frozenset(namespaces), verb="get")
-        keys = self._collection.keys_having(first.facet, first.value, visible)
-        if not keys:
+        seen = self._collection.having(first.facet, first.value, visible)
+        if not seen:
             raise ResourceNotFound(first.missing)
         for step in further:
-            keys = keys & self._collection.values(step.facet).having(step.value)
-            if not keys:
+            values = self._collection.shape.facets[step.facet]
+            seen = [item for item in seen if step.value in values(item)]
+            if not seen:
                 raise ResourceNotFound(step.missing)
-        found = (self._collection.get(key) for key in keys)
-        item, *others = sorted((each for each in found if each is not None), key=self._age)
+        item, *others = sorted(self._collection.combined(seen), key=self._age)
         return Meaning(item, others, [self._collection.shape.namespace(each) for each in (item, *others)])
 
     async def _prepare(
@@ -204,10 +204,7 @@ class Reads(Generic[Item]):
         key = request, self._sights.of(visible)
         if (kept := self._selections.get(key)) is not None:
             return kept
-        if request.filters == NO_FILTERS:
-            selection = self._collection.page(visible, request.slice)
-        else:
-            selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
+        selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
         if version == self._collection.version:
             self._selections.put(key, selection, SELECTION_BYTES + PLACE_BYTES * len(selection.items))
         return selection
