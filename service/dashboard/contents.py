@@ -81,7 +81,7 @@ async def process_content(app: web.Application, caller: Caller, guid: str) -> Co
     except StatsUnavailable as error:
         meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid))
         stats, complaint = Stats(meaning.item, (), {}), error.detail
-        known = not stats.process.workload.instances
+        known = not stats.process.workload.replicas
     process, warnings = stats.process, warnings_of(freshness)
     context = {
         "process": process,
@@ -107,6 +107,6 @@ async def process_state(app: web.Application, caller: Caller, guid: str) -> tupl
 
 def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip | None:
     """None: what runs cannot be known."""
-    if process.workload.instances and not process.workload.pods_labelled:
+    if process.workload.replicas and not process.workload.pods_labelled:
         return None
-    return strip(found, process.workload.instances, cells)
+    return strip(found, process.workload.replicas, cells)

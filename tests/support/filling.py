@@ -9,7 +9,7 @@ import ctypes
 import gc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from service.access import Caller, Unrestricted
 from service.api.document import Document
@@ -163,7 +163,13 @@ async def _fill_reads(index: Index) -> object:
         await overview.get(anyone, Filters((("guids", frozenset(f"{number}-{each:040}" for each in range(1000))),)))
         await overview.get(anyone)
         await problems.find(anyone)
-    return reads, overview, problems
+    merged = []
+    for collection in (index.spaces, index.organizations):
+        looked: Reads[Any] = Reads(collection, access, cast(ReadBarrier, Current()))
+        for _ in range(300):
+            await looked.page(anyone, ListRequest())
+        merged.append(looked)
+    return reads, overview, problems, merged
 
 
 def _fill_queries() -> object:

@@ -1,5 +1,6 @@
 -- What Kubernetes has no place for, one row a process. A process is (namespace, app_guid, type) and not a Deployment: the
 -- row stays when the Deployment is made anew. No row means the same as one in which every column has its default.
+-- The row of an app itself has the type '', which no process has: it holds the app's own labels and annotations.
 CREATE TABLE process_metadata (
     namespace text NOT NULL CHECK (length(namespace) <= 255),
     app_guid text NOT NULL CHECK (length(app_guid) <= 255),
