@@ -81,9 +81,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         space_guid=labels.get(keys.space_guid) or None,
         created_at=created_at,
         changed_at=max(created_at, changed_at(meta)),
-        version=sys.intern(
-            shortened(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0", LONGEST_NAME)
-        ),
+        version=_version(annotations, keys),
         instances=wanted.instances,
         started=wanted.started,
         revision_guid=name_or_none(annotations.get(keys.revision_guid)),
@@ -188,6 +186,11 @@ def app_container(containers: Sequence[AnyContainer], annotations: Mapping[str, 
             if wanted and container.name == wanted:
                 return container
     return containers[0]
+
+
+def _version(annotations: Mapping[str, str], keys: Keys) -> str:
+    version = annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"
+    return sys.intern(shortened(version, LONGEST_NAME))
 
 
 def _app_name(meta: ObjectMeta, keys: Keys) -> str:
