@@ -182,6 +182,7 @@ def _values(record: Record) -> dict[str, Any]:
         "log_rate_limit_in_bytes_per_second": metadata.log_rate_limit_in_bytes_per_second,
         "updated_at": _moment(metadata.updated_at),
         "pending": msgspec.to_builtins(metadata.pending),
+        "folded_version": record.folded_version,
         "deployment_version": record.deployment_version,
         "pod_version": record.pod_version,
         "slots": record.slots,

@@ -42,7 +42,8 @@ def _text(column: str) -> str:
 
 SELECTED = f"""namespace, app_guid, type, {_json("labels")}, {_json("annotations")}, {_json("pending")},
                log_rate_limit_in_bytes_per_second, {_text("revision_guid")}, {_text("registry_credential_guid")},
-               {_time("registry_credential_last_synced_at")}, {_time("updated_at")}, deployment_version, pod_version,
+               {_time("registry_credential_last_synced_at")}, {_time("updated_at")},
+               folded_version, deployment_version, pod_version,
                CASE WHEN coalesce(array_ndims(slots), 1) = 1 AND octet_length(slots::text) <= {LARGEST_COLUMN}
                     THEN slots END AS slots, stamp"""
 """The columns of a row of process_metadata, for `record_of`."""
@@ -86,6 +87,7 @@ def _record(row: Row) -> Record:
             updated_at=_moment(row, "updated_at") or 0,
             pending=_pending(row),
         ),
+        folded_version=_number(row, "folded_version", 0),
         deployment_version=_number(row, "deployment_version", 0),
         pod_version=_number(row, "pod_version", 0),
         slots=_slots(row),

@@ -122,7 +122,9 @@ async def test_what_kubernetes_was_asked_to_do_is_noted_all_the_same(
     noted = await Records(pool).note(EDITED, deployment_version=77)
     assert (noted.key, noted.deployment_version) == (EDITED, 77)
     # A version is replaced, be it wrong or not; nothing else is touched.
-    assert noted.metadata.labels == ({"turn": "before"} if "_version" in assignment else {})
+    assert noted.metadata.labels == (
+        {"turn": "before"} if assignment.startswith(("deployment_version", "pod_version")) else {}
+    )
 
 
 async def test_a_row_that_was_mended_is_read_again(database_url: str, connection: Connection, pool: Pool) -> None:

@@ -17,6 +17,8 @@ CREATE TABLE process_metadata (
         CHECK (updated_at BETWEEN '0001-01-01T00:00Z' AND '9999-12-31T23:59:59.999999Z'),
     -- Changes that wait for the half of them that Kubernetes has (service.model.record).
     pending jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(pending) = 'object'),
+    -- The Deployment's resourceVersion at the last fold of such a change: no earlier Deployment goes with the row.
+    folded_version bigint NOT NULL DEFAULT 0 CHECK (folded_version >= 0),
     -- The resourceVersions that writes have left, for which reads wait.
     deployment_version bigint NOT NULL DEFAULT 0 CHECK (deployment_version >= 0),
     pod_version bigint NOT NULL DEFAULT 0 CHECK (pod_version >= 0),
@@ -34,8 +36,9 @@ CREATE TABLE process_metadata (
 
 CREATE INDEX process_metadata_stamp ON process_metadata (stamp, namespace, app_guid, type);
 
--- One row. Every write transaction increments it first; the row lock it then holds until it commits makes the order of
--- stamps the order of commits, so that nobody who has seen stamp n can ever miss one below it.
+-- One row. Every write locks the rows it changes and then, last of all, increments this; the lock that it then has of this
+-- row until it commits makes the order of stamps the order of commits, so that nobody who has seen stamp n can ever miss
+-- one below it.
 CREATE TABLE metadata_counter (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     value bigint NOT NULL CHECK (value BETWEEN 0 AND 4611686018427387904)
