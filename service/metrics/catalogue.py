@@ -143,8 +143,8 @@ def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: D
 def measure_skips(metrics: Metrics, skips: Mapping[str, Sized]) -> None:
     """`skips` is by what is skipped, which becomes a label."""
     metrics.gauge(
-        "routing_skipped",
-        "Objects that make no routes because they could not be understood.",
+        "optional_skipped",
+        "Ingresses, HTTPRoutes, Services and autoscalers that could not be understood.",
         lambda: {(name,): float(len(each)) for name, each in skips.items()},
         "kind",
     )
