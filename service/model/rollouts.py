@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 from service.model.manifests import Deployment, DeploymentCondition, DeploymentStatus, RollingUpdate
 from service.model.process import SECOND, microseconds
+from service.model.texts import LONGEST_REASON, shortened
 
-LONGEST_REASON = 1000
-"""Characters of what Kubernetes says: it goes into a header, and an admission webhook may say anything."""
 TEMPLATE = b'"f:template"'
 """What managedFields call the Pod template."""
 RECREATE = "Recreate"
+COMPLETED = "NewReplicaSetAvailable"
+"""The reason of the condition `Progressing` from when a rollout is complete until the next one begins."""
 
 
 class Rollout(NamedTuple):
@@ -25,7 +26,7 @@ class Rollout(NamedTuple):
 def derive_rollout(deployment: Deployment, created_at: int, replicas: int) -> Rollout:
     """`created_at` is the Deployment's, in the model's unit; `replicas` how many it wants."""
     progress = condition(deployment.status, "Progressing")
-    complete = _is_complete(deployment, replicas)
+    complete = _is_complete(deployment, replicas, progress)
     updated_at = progress.lastUpdateTime if progress is not None else None
     progressed_at = None if updated_at is None else microseconds(updated_at)
     began_at = _began_at(deployment, created_at, progressed_at)
@@ -34,24 +35,33 @@ def derive_rollout(deployment: Deployment, created_at: int, replicas: int) -> Ro
         rollout_began_at=began_at,
         # Kubernetes' times are whole seconds: their difference is a small number, which takes no memory.
         rollout_took_s=max(0, (progressed_at or 0) - began_at) // SECOND if complete else None,
-        rollout_failure=((progress.message or progress.reason) or "")[:LONGEST_REASON] if progress and stuck else None,
+        rollout_failure=_failure(progress) if progress and stuck else None,
         max_in_flight=_max_in_flight(deployment, replicas),
     )
+
+
+def _failure(progress: DeploymentCondition) -> str:
+    return shortened(progress.message or progress.reason or "", LONGEST_REASON)
 
 
 def condition(status: DeploymentStatus | None, kind: str) -> DeploymentCondition | None:
     return next((each for each in (status and status.conditions) or () if each.type == kind), None)
 
 
-def _is_complete(deployment: Deployment, replicas: int) -> bool:
+def _is_complete(deployment: Deployment, replicas: int, progress: DeploymentCondition | None) -> bool:
+    """Whether nothing is left to be rolled out.
+
+    A Deployment that is only scaled, or of which a Pod is replaced, has not as many Pods as it wants either; but it
+    goes on saying that its rollout is complete. Of a rollout back to an earlier ReplicaSet it may say so at first, too,
+    while the Pods that are to go are still there.
+    """
     status = deployment.status or DeploymentStatus()
     updated = status.updatedReplicas or 0
-    return (
-        (status.observedGeneration or 0) >= deployment.metadata.generation
-        and updated >= replicas
-        and (status.replicas or 0) <= updated
-        and (status.availableReplicas or 0) >= updated
-    )
+    if (status.observedGeneration or 0) < deployment.metadata.generation or (status.replicas or 0) > updated:
+        return False
+    if progress is not None and progress.reason == COMPLETED and progress.status == "True":
+        return True
+    return updated >= replicas and (status.availableReplicas or 0) >= updated
 
 
 def _began_at(deployment: Deployment, created_at: int, progressed_at: int | None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 
 from service.access import Access, Caller
-from service.cache import BoundedCache
+from service.cache import BoundedCache, Numbers
 from service.model.apps import ORGANIZATION_GUIDS, SPACE_GUIDS, App
 from service.model.autoscalers import Autoscaler, Autoscalers
 from service.model.index import APP_GUIDS, Index
@@ -23,8 +23,10 @@ from service.pacing import Turns
 
 KEPT_S = 2.0
 """For how long a sum is good enough: Pods come and go all the time, and it takes a look at each app."""
-KEPT = 200_000
-"""Spaces and organizations whose sums are kept, in all."""
+KEPT_BYTES, SIGHTS_BYTES = 32 << 20, 2 << 20
+"""What is kept of sums, and of who saw what then."""
+SUM_BYTES = 1000
+"""What is kept of one space or organization."""
 STEP = 200
 ROUTES_SHOWN = 100
 """Routes of an app that are shown with it."""
@@ -92,7 +94,8 @@ class Overview:
         self._pods = pods
         self._autoscalers = autoscalers
         self._turns = Turns()
-        self._sums: BoundedCache[tuple[str, Set[str], Visible], tuple[float, Mapping[str, Sums]]] = BoundedCache(KEPT)
+        self._sums: BoundedCache[tuple[str, Set[str], int], tuple[float, Mapping[str, Sums]]] = BoundedCache(KEPT_BYTES)
+        self._sights: Numbers[Visible] = Numbers(SIGHTS_BYTES)
 
     async def listed(self, caller: Caller, app: App) -> bool:
         """Whether the caller may see what lists say of an app's namespace, and not the app's own Deployment alone.
@@ -133,7 +136,7 @@ class Overview:
     async def _summed(self, caller: Caller, facet: str, guids: frozenset[str]) -> Mapping[str, Sums]:
         wanted = Filters(((facet, guids),))
         look, visible, _ = await self._apps.everything(caller, wanted)
-        key = facet, guids, visible
+        key = facet, guids, self._sights.of(visible)
         kept = self._sums.get(key)
         if kept is not None and time.monotonic() < kept[0]:
             return kept[1]
@@ -142,7 +145,7 @@ class Overview:
             look_at_spaces, _, _ = await self._spaces.everything(caller, wanted)
             spaces = (await look_at_spaces()).items
         sums = await self._turns.run(self._sum((await look()).items, spaces, facet))
-        self._sums.put(key, (time.monotonic() + KEPT_S, sums), 1 + len(guids))
+        self._sums.put(key, (time.monotonic() + KEPT_S, sums), SUM_BYTES * (1 + len(sums)))
         return sums
 
     def _sum(
