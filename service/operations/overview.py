@@ -169,8 +169,7 @@ class Overview:
     def _around(self, apps: Sequence[App], most: int) -> Generator[None, None, Sequence[Surroundings]]:
         found = []
         for app in apps:
-            having = self._index.routes.having(APP_GUIDS, app.guid)
-            routes = [route for route in having if route.namespace == app.namespace]
+            routes = self._index.routes.having(APP_GUIDS, app.guid, frozenset((app.namespace,)))
             first = nsmallest(most, routes, key=lambda route: (route.rule.host, route.rule.path, route.guid))
             found.append(Surroundings(self.tally(app.processes), first, len(routes) - len(first)))
             yield
