@@ -15,7 +15,7 @@ from service.api.keys import DOCUMENT, INSTANCES, PAGES, WRITES
 from service.api.pages import Pages
 from service.api.readable import READS
 from service.api.resources.processes.resource import READABLE as PROCESSES
-from service.api.routes import OPERATIONS, READABLE, RESOURCES
+from service.api.routes import READABLE, served_of
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
 from service.cluster.usage import UsageReader
@@ -69,7 +69,8 @@ def build(settings: Settings) -> web.Application:
     app[HEALTH] = health
     app[METRICS] = metrics
     app[PAGES] = Pages()
-    app[DOCUMENT] = Document(RESOURCES, settings.uids)
+    served = served_of(settings.served)
+    app[DOCUMENT] = Document(served, settings.uids)
     if settings.rate_limit_requests:
         limits = app[RATE_LIMITS] = RateLimits(
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
@@ -77,7 +78,7 @@ def build(settings: Settings) -> web.Application:
         app.on_response_prepare.append(limits.tell)
     add_dashboard(app)
     catalogue.measure_streams(metrics, app[STREAMS])
-    add_routes(app, OPERATIONS)
+    add_routes(app, (operation for resource in served for operation in resource.operations))
     app.cleanup_ctx.append(_parts)
     return app
 
@@ -93,15 +94,16 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         stores = await _connect(stack, settings, metrics)
         access = _access(stack, stores.client, settings, metrics)
         memory = Memory.of(stores.client, settings, health)
-        health.follow(memory.watch_states, memory.mirror.state, memory.counts)
+        health.follow(memory.watch_states, memory.mirror.state, memory.counts, memory.optional_watches)
         _measure(metrics, memory)
         pruning = _provide(app, stores, access, memory)
         catalogue.measure_pruning(metrics, pruning.done)
         garbage.prepare()
         _start(stack, "loop lag", catalogue.measure_event_loop(metrics).run(), health)
         _start(stack, "mirror", memory.mirror.run(), health)
-        for name, watch in memory.watches.items():
+        for name, watch in memory.every_watch.items():
             _start(stack, name, watch.run(), health)
+        _start(stack, "routing", memory.routing.run(), health)
         _start(stack, "pruning", pruning.run(), health)
         yield
 
@@ -112,6 +114,7 @@ class Stores:
 
     client: Client
     callers: Client
+    usage: UsageReader
     pool: Pool
 
 
@@ -125,17 +128,20 @@ async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
     stack.push_async_callback(client.close)
     callers = client.without_identity()
     stack.push_async_callback(callers.close)
+    usage = UsageReader(client, settings.keys, interval_s=settings.usage_interval_s)
+    stack.push_async_callback(usage.close)
     pool = await Pool.open(
         settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
     )
     stack.push_async_callback(pool.close)
     catalogue.measure_pool(metrics, pool)
-    return Stores(client, callers, pool)
+    return Stores(client, callers, usage, pool)
 
 
 def _measure(metrics: Metrics, memory: Memory) -> None:
     catalogue.measure_index(metrics, memory.index, memory.pods, memory.deployments)
-    catalogue.measure_watches(metrics, memory.watch_states)
+    catalogue.measure_skips(metrics, memory.skips)
+    catalogue.measure_watches(metrics, {name: watch.state for name, watch in memory.every_watch.items()})
     catalogue.measure_metadata(metrics, memory.mirror.state)
 
 
@@ -208,7 +214,7 @@ def _instances(
         pod_versions=memory.pod_feed.versions,
         numbering=memory.numbering,
         records=Records(stores.pool),
-        usage=UsageReader(stores.client, settings.keys),
+        usage=stores.usage,
         barrier=barrier,
         health=health,
     )

@@ -4,8 +4,8 @@ Probes, warnings in replies and the log say what this finds.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from service import garbage
 from service.cluster.watch_state import WatchState
@@ -19,9 +19,24 @@ POD_WATCH, REPLICA_SET_WATCH = INSTANCE_WATCHES = ("pods", "replicasets")
 """The watches of Pods and of whose they are. Until both have been synced once, no instance is served."""
 
 
+ROUTE_WATCHES = ("ingresses", "httproutes", "services")
+"""The optional watches that routes are made of."""
+
+
+class OptionalPart(Protocol):
+    """A watch that may be missing."""
+
+    gives: str
+    """What is left out without it."""
+
+    @property
+    def state(self) -> WatchState: ...
+
+
 class Health:
     def __init__(self) -> None:
         self._watches: dict[str, WatchState] = {}
+        self._optional: dict[str, OptionalPart] = {}
         self._mirror = MirrorState()
         self._counts: Callable[[], Mapping[str, int]] = dict
         self._broken: str | None = None
@@ -29,10 +44,18 @@ class Health:
         self._was_ready = False
 
     def follow(
-        self, watches: Mapping[str, WatchState], mirror: MirrorState, counts: Callable[[], Mapping[str, int]]
+        self,
+        watches: Mapping[str, WatchState],
+        mirror: MirrorState,
+        counts: Callable[[], Mapping[str, int]],
+        optional: Mapping[str, OptionalPart],
     ) -> None:
-        """Report on these states from now on; `counts` says how many objects are in memory. Until then: not ready."""
+        """Report on these states from now on; `counts` says how many objects are in memory. Until then: not ready.
+
+        The optional watches are reported on, and decide nothing.
+        """
         self._watches = dict(watches)
+        self._optional = dict(optional)
         self._mirror = mirror
         self._counts = counts
 
@@ -78,6 +101,15 @@ class Health:
         if not self.loaded:
             raise ServiceUnavailable("The service has not finished loading yet", retry_after_s=1)
 
+    def missing(self, names: Iterable[str]) -> str | None:
+        """What people are to know of lists that are made of these optional watches; None: all is there.
+
+        What is not served, or not for our account, is no loss: whoever runs the service has chosen that.
+        """
+        watches = [self._optional[name] for name in names if name in self._optional]
+        missing = [watch.gives for watch in watches if not watch.state.synced and not watch.state.absent]
+        return f"Not read yet, and left out: {'; '.join(missing)}" if missing else None
+
     def cluster_age_s(self) -> float:
         """Seconds by which the oldest watch may be behind; 0 while all are in step."""
         now = time.monotonic()
@@ -89,16 +121,10 @@ class Health:
         return {
             "status": self._status(),
             "held": self._counts(),
-            "watches": {
-                name: {
-                    "synced": watch.synced,
-                    "connected": watch.connected,
-                    "age_s": round(watch.age_s(now), 1) if watch.synced else None,
-                    "relists": watch.relists,
-                    "restarts": watch.restarts,
-                    "failure": watch.failure or None,
-                }
-                for name, watch in self._watches.items()
+            "watches": {name: _reported(watch, now) for name, watch in self._watches.items()},
+            "optional_watches": {
+                name: {**_reported(watch.state, now), "left_out": None if watch.state.synced else watch.gives}
+                for name, watch in self._optional.items()
             },
             "metadata": {
                 "synced": self._mirror.synced,
@@ -122,3 +148,14 @@ class Health:
         log.info("ready" if self.ready else "not ready")
         if self.ready:
             garbage.loaded()
+
+
+def _reported(watch: WatchState, now: float) -> dict[str, Any]:
+    return {
+        "synced": watch.synced,
+        "connected": watch.connected,
+        "age_s": round(watch.age_s(now), 1) if watch.synced else None,
+        "relists": watch.relists,
+        "restarts": watch.restarts,
+        "failure": watch.failure or None,
+    }

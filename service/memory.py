@@ -1,6 +1,6 @@
 """What one replica holds in memory of both stores, and what keeps it up to date. There is no other copy of anything."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service.cluster.client import Client
@@ -14,7 +14,9 @@ from service.cluster.feeds import (
     PodFeed,
     ReplicaSetFeed,
 )
-from service.cluster.watch import Reflector
+from service.cluster.optional_watch import OptionalKind, OptionalWatch
+from service.cluster.route_feeds import Skips, route_feeds
+from service.cluster.watch import Consumer, Reflector
 from service.cluster.watch_state import WatchState
 from service.freshness import RowIntake
 from service.health import POD_WATCH, REPLICA_SET_WATCH, Health
@@ -24,6 +26,7 @@ from service.model.pod_index import PodIndex
 from service.model.pods import State
 from service.settings import Settings
 from service.store.mirror import Mirror
+from service.upkeep import Upkeep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,10 @@ class Memory:
     deployments: DeploymentFeed
     pod_feed: PodFeed
     watches: Mapping[str, Reflector]
+    optional_watches: Mapping[str, OptionalWatch]
+    skips: Mapping[str, Skips]
+    """Of what is watched optionally, by the name of the watch."""
+    routing: Upkeep
     intake: RowIntake
     mirror: Mirror
 
@@ -52,17 +59,9 @@ class Memory:
             (REPLICA_SET_WATCH, REPLICA_SETS, ReplicaSetFeed(pods), labelled),
             (POD_WATCH, PODS, pod_feed, labelled),
         )
-        watches = {
-            name: Reflector(
-                client,
-                path,
-                feed,
-                label_selector=selector,
-                inactivity_s=settings.watch_inactivity_s,
-                on_change=health.changed,
-            )
-            for name, path, feed, selector in followed
-        }
+        optional = route_feeds(index.routing) if settings.served == "all" else {}
+        routing = Upkeep(index.routing.settle)
+        index.routing.on_stale = routing.due
         intake = RowIntake(index, numbering, deployments.versions, pod_feed.versions)
         return cls(
             index=index,
@@ -70,7 +69,10 @@ class Memory:
             numbering=numbering,
             deployments=deployments,
             pod_feed=pod_feed,
-            watches=watches,
+            watches=_watches(client, settings, health, followed),
+            optional_watches=_optional_watches(client, settings, health, optional),
+            skips={kind.name: feed.skips for kind, feed in optional.items()},
+            routing=routing,
             intake=intake,
             mirror=Mirror(
                 settings.database_url, intake, timeout_s=settings.database_timeout_s, on_change=health.changed
@@ -79,7 +81,12 @@ class Memory:
 
     @property
     def watch_states(self) -> Mapping[str, WatchState]:
+        """Of the watches without which nothing is served."""
         return {name: watch.state for name, watch in self.watches.items()}
+
+    @property
+    def every_watch(self) -> Mapping[str, Reflector | OptionalWatch]:
+        return {**self.watches, **self.optional_watches}
 
     def counts(self) -> Mapping[str, int]:
         """What is held."""
@@ -88,4 +95,35 @@ class Memory:
             "pods": len(self.pods),
             "conflicts": len(self.index.conflicts),
             "skipped": len(self.deployments.skipped),
+            "routes": len(self.index.routes),
+            **{f"skipped_{name}": len(skips) for name, skips in self.skips.items()},
         }
+
+
+def _watches(
+    client: Client, settings: Settings, health: Health, followed: Iterable[tuple[str, str, Consumer, str]]
+) -> Mapping[str, Reflector]:
+    """The watches without which nothing is served, each as name, path, where it leads, and selector."""
+    return {
+        name: Reflector(
+            client,
+            path,
+            consumer,
+            label_selector=selector,
+            inactivity_s=settings.watch_inactivity_s,
+            on_change=health.changed,
+        )
+        for name, path, consumer, selector in followed
+    }
+
+
+def _optional_watches(
+    client: Client, settings: Settings, health: Health, followed: Mapping[OptionalKind, Consumer]
+) -> Mapping[str, OptionalWatch]:
+    """The watches that may be missing, by where each kind leads."""
+    return {
+        kind.name: OptionalWatch(
+            client, kind, consumer, inactivity_s=settings.watch_inactivity_s, on_change=health.changed
+        )
+        for kind, consumer in followed.items()
+    }

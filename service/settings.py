@@ -49,6 +49,12 @@ class Settings:
         "`kubernetes`: callers show a token of the cluster. `none`: all may read and none may write; loopback only.",
         validate=validate.OneOf(["kubernetes", "none"]),
     )
+    served: str = setting(
+        "all",
+        "`all`: everything. `processes`: processes and their instances only, for [who keeps a Cloud "
+        "Controller](OPERATING.md#beside-a-cloud-controller) that answers the rest.",
+        validate=validate.OneOf(["all", "processes"]),
+    )
     session_secret: tuple[str, ...] = setting(
         (),
         "Encrypts the dashboard's sign-ins: texts of 32 characters or more, comma-separated; the first encrypts, all "
@@ -106,6 +112,11 @@ class Settings:
     organization_guid_label: str = setting("", "Replaces the preset's label of the organization GUID.")
     user_ids: tuple[str, ...] = setting(
         ("vcap=2000",), "Names of users that processes may be given, and the uids they stand for (comma-separated)."
+    )
+    usage_interval_s: float = setting(
+        15.0,
+        "How long a sample of what the Pods of a namespace use is shown, before the metrics API is asked for the next.",
+        validate=_SECONDS,
     )
     fds_quota: int = setting(16384, "Open files that stats say an instance may have.", validate=_COUNT)
     instance_stopping_state: bool = setting(

@@ -72,7 +72,12 @@ async def database_url(stack: Stack) -> AsyncIterator[str]:
 def settings(stack: Stack, database_url: str) -> Settings:
     """As `make run` serves, but quick to give up on what is away, and forgetful of what RBAC said."""
     return Settings(
-        database_url=database_url, kubeconfig=str(stack.service_kubeconfig), port=0, review_ttl_s=0.2, kube_timeout_s=5
+        database_url=database_url,
+        kubeconfig=str(stack.service_kubeconfig),
+        port=0,
+        review_ttl_s=0.2,
+        usage_interval_s=0.2,
+        kube_timeout_s=5,
     )
 
 

@@ -159,7 +159,7 @@ async def test_all_is_well_for_the_account_of_the_manifests(settings: Settings, 
     await kube.create(labelled(settings, "one", space, str(uuid4())))
     found = await checked(settings)
     assert found.outcome is Outcome.WELL
-    assert {f.subject for f in found.findings if f.level is not Level.OK} <= {"metrics"}
+    assert {f.subject for f in found.findings if f.level is not Level.OK} <= {"metrics", "routes"}
     assert len(found.texts(Level.OK, "permission")) == len(PERMISSIONS)
     assert found.text(Level.OK, "account").endswith("system:serviceaccount:processes:processes")
     assert re.search(r"answers: Kubernetes v1\.\d+\.\d+$", found.text(Level.OK, "cluster"))
@@ -250,7 +250,7 @@ async def test_permission_that_is_missing_is_named(
 ) -> None:
     token = await account_with(kube, *(permission for permission in NEEDED if permission is not removed))
     own = replace(settings, kubeconfig=kubeconfig_of(token))
-    level = Level.WARNING if removed.need is Need.USAGE else Level.MISSING
+    level = Level.WARNING if removed.need in (Need.USAGE, Need.ROUTES) else Level.MISSING
 
     async def named() -> Found | None:
         found = await checked(own)
@@ -260,7 +260,7 @@ async def test_permission_that_is_missing_is_named(
     found: Found = await eventually(named)
     assert found.text(level, "permission").startswith(f"may not {removed}: ")
     assert "system:serviceaccount:default:" in found.advice("permission")
-    assert found.outcome is (Outcome.WELL if removed.need is Need.USAGE else Outcome.MISSING)
+    assert found.outcome is (Outcome.WELL if removed.need in (Need.USAGE, Need.ROUTES) else Outcome.MISSING)
     listing = {"list deployments.apps": "Deployments", "list namespaces": "Namespaces"}.get(str(removed))
     assert [text.split()[0] for text in found.texts(Level.MISSING, "labels")] == ([listing] if listing else [])
 

@@ -52,6 +52,10 @@ class Parent:
     """What the items belong to, in the words of the API's document, such as `an app`."""
     id: str
     """The name of the operation, in the API's document."""
+    known_by: str = ""
+    """The plural of the resource whose items show that the parent is there; empty: those that are listed do."""
+    known_as: str = ""
+    """The facet that has the parent's GUID in that resource; empty: the same as in what is listed."""
     without: tuple[str, ...] = ()
     """Facets that make no sense within one parent."""
     example: Match = field(default_factory=dict)
@@ -100,8 +104,12 @@ class Readable(Generic[Item]):
     includes: Mapping[str, Include[Item]] = field(default_factory=dict)
     """By what `include` calls them."""
     embed: Embed[Item] | None = None
+    listed: bool = True
+    """Whether there is a list of all its items; no: only lists within parents, and single items."""
     warn: Callable[[Item], str | None] = lambda _: None
     """What people are to know who look at a single item; None: nothing."""
+    incomplete: Callable[[web.Application], str | None] = lambda _: None
+    """What people are to know of lists that lack something now; None: they lack nothing."""
 
     @property
     def path(self) -> str:

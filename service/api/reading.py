@@ -34,11 +34,13 @@ def documented(readable: Readable[Item], resources: Resources) -> Documented:
     name, listed = readable.schema_name, f"{readable.schema_name}List"
     of_embed = readable.embed.errors if readable.embed else ()
     operations = (
-        list_operation(readable, resources, of_embed),
+        *((list_operation(readable, resources, of_embed),) if readable.listed else ()),
         *(parent_operation(readable, resources, parent, of_embed) for parent in readable.parents),
         *(single_operation(readable, resources, at, of_embed) for at in readable.addresses),
     )
-    page = pagination(1, PageRequest(), f"{EXAMPLE_BASE}{readable.path}", ())
+    within = () if readable.listed else readable.parents
+    path = next((_filled(parent.path, parent.example) for parent in within), readable.path)
+    page = pagination(1, PageRequest(), f"{EXAMPLE_BASE}{path}", ())
     row = readable.present(readable.example, EXAMPLE_BASE)
     return Documented(
         operations=operations,
@@ -84,8 +86,14 @@ def parent_operation(readable: Readable[Item], resources: Resources, parent: Par
     async def list_of_parent(request: web.Request) -> web.Response:
         caller = await caller_of(request)
         parsed = query.parse(raw_query(request))
+        parents = resources[parent.known_by].reads(request.app) if parent.known_by else None
         selection, namespaces, freshness = await readable.reads(request.app).page_of(
-            caller, parent.step(request.match_info), parsed.request, pods=parsed.embed
+            caller,
+            parent.step(request.match_info),
+            parsed.request,
+            parents=parents,
+            known_as=parent.known_as,
+            pods=parsed.embed,
         )
         presenter = _Presenter(request, caller, readable, resources)
         path = _filled(parent.path, request.match_info)
@@ -161,10 +169,11 @@ class _Presenter(Generic[Item]):
             included = orjson.dumps(await self._included(selection.items, parsed.include)) if parsed.include else None
             extras = Extras(self._readable.extra.embed, embedded, included)
         url = self._base + path
+        incomplete = self._readable.incomplete(self._request.app)
         body = await self._request.app[PAGES].encode(
             self._readable.row_kind, selection, parsed.request.page, url, parsed.kept, self._base, extras
         )
-        return answer(self._request, body.encoded, freshness, etag=body.etag, warnings=[warning])
+        return answer(self._request, body.encoded, freshness, etag=body.etag, warnings=[warning, incomplete])
 
     async def encode_single(self, item: Item, parsed: ParsedSingle, freshness: Freshness) -> tuple[bytes, Freshness]:
         """One item as JSON."""

@@ -42,7 +42,7 @@ class _Named(msgspec.Struct, gc=False):
     metadata: Meta
 
 
-_decode_name = msgspec.json.Decoder(_Named).decode
+decode_name = msgspec.json.Decoder(_Named).decode
 
 
 class DeploymentFeed:
@@ -72,7 +72,7 @@ class DeploymentFeed:
 
         `as_of` is the version of the whole answer, where that is later than the object's own.
         """
-        meta = _decode_name(raw).metadata
+        meta = decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
         if self.versions.accept_answer(meta.uid, max(as_of, version)):
             self._apply(meta.uid, version, raw)
@@ -124,7 +124,7 @@ class DeploymentFeed:
     def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
         # An old state of it must not stay in the lists.
         self._index.remove_workload(uid)
-        name = _decode_name(raw).metadata
+        name = decode_name(raw).metadata
         skipped = Skipped(name.namespace, name.name, reason)
         if self._skipped.get(uid) != skipped:
             self._skipped[uid] = skipped
@@ -145,7 +145,7 @@ class NamespaceFeed:
         try:
             space = derive_space(self._decode(raw), self._keys)
         except msgspec.DecodeError as error:
-            log.warning("Namespace skipped", namespace=_decode_name(raw).metadata.name, reason=str(error))
+            log.warning("Namespace skipped", namespace=decode_name(raw).metadata.name, reason=str(error))
             return
         self._names[uid] = space.namespace
         yield from self._index.put_space(space)
@@ -182,7 +182,7 @@ class PodFeed:
 
     def accept_answer(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> str:
         """Take in a Pod as an answer has shown it, as `DeploymentFeed.accept_answer` does. Returns its uid."""
-        meta = _decode_name(raw).metadata
+        meta = decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
         if self.versions.accept_answer(meta.uid, max(as_of, version)):
             self._apply(meta.uid, version, raw)
@@ -198,7 +198,7 @@ class PodFeed:
             pods = derive_pods(self._decode(raw), self._pods.app_container, self._stopping)
         except (ValueError, OverflowError) as error:
             # Decoding errors are ValueErrors too.
-            meta = _decode_name(raw).metadata
+            meta = decode_name(raw).metadata
             log.warning("Pod skipped", namespace=meta.namespace, pod=meta.name, reason=str(error))
             pods = ()
         if pods:
@@ -230,7 +230,7 @@ class ReplicaSetFeed:
             replica_set = derive_replica_set(self._decode(raw))
         except ValueError as error:
             # Decoding errors are ValueErrors too.
-            meta = _decode_name(raw).metadata
+            meta = decode_name(raw).metadata
             log.warning("ReplicaSet skipped", namespace=meta.namespace, replica_set=meta.name, reason=str(error))
             self._pods.remove_set(uid)
         else:

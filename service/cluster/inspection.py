@@ -14,6 +14,7 @@ import msgspec
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
 from service.cluster.collection import list_chunks
 from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, DeploymentFeed, NamespaceFeed
+from service.cluster.optional_watch import OptionalKind
 from service.cluster.permissions import AccountPermission
 from service.cluster.usage import METRICS_API
 from service.cluster.watch import Consumer
@@ -95,6 +96,12 @@ async def require_metrics(client: Client) -> None:
     """Raises Unanswered where the metrics API is not served now."""
     with asking(f"GET {METRICS_API}"):
         await client.get(METRICS_API)
+
+
+async def require_kind(client: Client, kind: OptionalKind) -> None:
+    """Raises Unanswered where objects of the kind cannot be listed now."""
+    with asking(f"GET {kind.path}"):
+        await client.get(kind.path, {"limit": "1"})
 
 
 class Survey:

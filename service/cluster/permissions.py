@@ -15,6 +15,8 @@ class Need(Enum):
     """Where callers are authenticated: AUTHENTICATION is `kubernetes`."""
     USAGE = auto()
     """Without it instances are shown without their usage."""
+    ROUTES = auto()
+    """Without it routes are left out, all or some."""
     NEVER = auto()
     """The service does not use it: whoever takes over the service should not have it either."""
 
@@ -47,6 +49,12 @@ PERMISSIONS = (
         "create", "authorization.k8s.io", "subjectaccessreviews", Need.REVIEWS, "it says what they may do"
     ),
     AccountPermission("list", "metrics.k8s.io", "pods", Need.USAGE, "instances are shown with their usage"),
+    AccountPermission("list", "", "services", Need.ROUTES, "a Service says which app a route leads to"),
+    AccountPermission("watch", "", "services", Need.ROUTES, "a Service says which app a route leads to"),
+    AccountPermission("list", "networking.k8s.io", "ingresses", Need.ROUTES, "an Ingress has routes"),
+    AccountPermission("watch", "networking.k8s.io", "ingresses", Need.ROUTES, "an Ingress has routes"),
+    AccountPermission("list", "gateway.networking.k8s.io", "httproutes", Need.ROUTES, "an HTTPRoute has routes"),
+    AccountPermission("watch", "gateway.networking.k8s.io", "httproutes", Need.ROUTES, "an HTTPRoute has routes"),
     AccountPermission("patch", "apps", "deployments", Need.NEVER, "writes are made with the caller's own token"),
     AccountPermission("delete", "", "pods", Need.NEVER, "writes are made with the caller's own token"),
     AccountPermission("get", "", "secrets", Need.NEVER, "the service reads no Secret"),

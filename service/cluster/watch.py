@@ -21,7 +21,7 @@ Nothing in here raises: the state says what is going on.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -71,6 +71,8 @@ class _Failure:
     """What the log and /readyz say."""
     resumable: bool
     """Whether nothing can have been missed up to the resourceVersion last seen. If not, everything is listed anew."""
+    status: int = 0
+    """The HTTP status of the refusal; 0: it is no refusal."""
 
 
 _EXPECTED = (
@@ -93,7 +95,7 @@ def _failure(error: Exception) -> _Failure:
         case UnexpectedStatus():
             log.warning("watch refused", reason=str(error))
             # 410: the version to resume from, or the rest of a list in chunks, is no longer kept.
-            return _Failure(f"HTTP {error.status}", resumable=error.status != 410)
+            return _Failure(f"HTTP {error.status}", resumable=error.status != 410, status=error.status)
         case ClusterUnreachable():
             return _Failure(error.reason, resumable=True)
         case aiohttp.ClientError() | OSError():
@@ -129,8 +131,8 @@ class Reflector:
         self._pace = Pace()
         self.state = WatchState()
 
-    async def run(self) -> None:
-        """Follow until cancelled."""
+    async def run(self, *, until: Set[int] = frozenset()) -> None:
+        """Follow until cancelled, or refused with one of these HTTP statuses."""
         pause = FIRST_PAUSE_S
         while True:
             failure = await self._attempt()
@@ -147,6 +149,8 @@ class Reflector:
             self.state.restarts += 1
             self._history_in_doubt = True
             self._on_change()
+            if failure.status in until:
+                return
             log.warning("watch interrupted", path=self._path, reason=failure.reason, pause_s=round(pause, 2))
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, LONGEST_PAUSE_S)

@@ -22,6 +22,8 @@ class WatchState:
     """Complete lists after the first."""
     restarts: int = 0
     """Times the watch broke off, other than by the cluster's routine."""
+    absent: bool = False
+    """There is no such collection for us now, which an optional watch may find (service.cluster.optional_watch)."""
     failure: str = "not started"
     """Why it is not connected now; empty while it is."""
     last_heard: float = 0.0
@@ -47,6 +49,13 @@ class WatchState:
         if self._lost_at is None:
             self._lost_at = now
         self.connected = False
+
+    def refused(self, reason: str) -> None:
+        """There is nothing to follow, and nothing of it is held."""
+        self.absent, self.failure = True, reason
+        self.synced = self.connected = False
+        self.resource_version = ""
+        self._lost_at = None
 
     def lasted(self, now: float) -> bool:
         """Whether the watch that is open has been so for long enough to call it working."""

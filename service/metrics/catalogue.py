@@ -103,10 +103,21 @@ def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: D
         "GUIDs of processes and of apps that are used in more than one namespace.",
         lambda: len(index.shared_guids) + len(index.shared_app_guids),
     )
+    metrics.gauge("index_routes", "Routes in the index.", lambda: len(index.routes))
     metrics.gauge(
         "index_skipped",
         "Deployments that are no process because they could not be understood.",
         lambda: len(deployments.skipped),
+    )
+
+
+def measure_skips(metrics: Metrics, skips: Mapping[str, Sized]) -> None:
+    """`skips` is by what is skipped, which becomes a label."""
+    metrics.gauge(
+        "routing_skipped",
+        "Objects that make no routes because they could not be understood.",
+        lambda: {(name,): float(len(each)) for name, each in skips.items()},
+        "kind",
     )
 
 
@@ -122,7 +133,12 @@ def measure_watches(metrics: Metrics, watches: Mapping[str, WatchState]) -> None
         lambda: {(name,): state.age_s(time.monotonic()) for name, state in watches.items() if state.synced},
         "watch",
     )
-    metrics.gauge("watch_connected", "1 while the watch is open, else 0.", each(lambda state: state.connected), "watch")
+    metrics.gauge(
+        "watch_connected",
+        "1 while the watch is open, else 0; absent for an optional one of which there is nothing to follow.",
+        lambda: {(name,): float(state.connected) for name, state in watches.items() if not state.absent},
+        "watch",
+    )
     metrics.counter(
         "watch_relists_total", "Complete lists after the first.", each(lambda state: state.relists), "watch"
     )

@@ -4,15 +4,15 @@ The table that this implements is service/model/FIELDS.md. Everything here is a 
 of its arguments; what cannot be understood raises `Unparsable`, for the caller to skip and report.
 """
 
-import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 import msgspec
 
+from service.model.containers import command_text, limit_in_mib, sidecars_beside
 from service.model.labels import Keys
 from service.model.manifests import (
     Container,
@@ -27,7 +27,6 @@ from service.model.manifests import (
 )
 from service.model.probes import recorded, visible_check
 from service.model.process import HealthCheck, Metadata, Process, Space, Workload, microseconds
-from service.model.quantity import mebibytes
 
 GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
 """Of the UUIDv5 GUIDs below. Changing it renames every process that has no GUID label."""
@@ -72,7 +71,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         type=process_type,
         space_guid=labels.get(keys.space_guid) or None,
         created_at=created_at,
-        changed_at=max(created_at, _changed_at(meta)),
+        changed_at=max(created_at, changed_at(meta)),
         version=sys.intern(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"),
         instances=1 if replicas is None else replicas,
         revision_guid=annotations.get(keys.revision_guid) or None,
@@ -96,6 +95,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
         memory_in_mb, disk_in_mb = (_limit(container, template.spec, each) for each in ("memory", "ephemeral-storage"))
     except ValueError as error:
         raise Unparsable(f"container {container.name!r}: {error}") from error
+    labels = (template.metadata and template.metadata.labels) or {}
     liveness = visible_check(container.livenessProbe, container.startupProbe)
     readiness = visible_check(container.readinessProbe, None)
     return {
@@ -106,7 +106,10 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
         "health_check": _one_of_its_kind(recorded(annotations.get(keys.health_check), liveness)),
         "readiness_health_check": _one_of_its_kind(recorded(annotations.get(keys.readiness_health_check), readiness)),
         "pull_secret_guid": _pull_secret_guid(deployment.metadata.namespace, template.spec),
-        "pods_labelled": ((template.metadata and template.metadata.labels) or {}).get(keys.app_guid) == app_guid,
+        "pods_labelled": labels.get(keys.app_guid) == app_guid,
+        "pod_labels": _flat(labels, (app_guid, deployment.metadata.name)),
+        "sidecars": sidecars_beside(container, template.spec),
+        "named_ports": _shared_ports(tuple(_named_ports(template.spec))),
     }
 
 
@@ -163,17 +166,10 @@ def _replica_failure(status: DeploymentStatus | None) -> str | None:
     return None
 
 
-def _changed_at(meta: ObjectMeta) -> int:
+def changed_at(meta: ObjectMeta) -> int:
+    """When anything of the object but its status last changed; 0: nobody has noted it."""
     moments = [f.time for f in meta.managedFields or () if f.time is not None and f.subresource != "status"]
     return microseconds(max(moments)) if moments else 0
-
-
-def command_text(command: Sequence[str] | None, args: Sequence[str] | None) -> str:
-    """A container's command and arguments as one text; empty: it has none of its own."""
-    words = [*(command or ()), *(args or ())]
-    if len(words) == 3 and words[0].rpartition("/")[2] == "sh" and words[1] == "-c":
-        return words[2]
-    return shlex.join(words)
 
 
 def _user(container: Container, pod: PodSpec, written: str | None) -> str | None:
@@ -187,14 +183,41 @@ def _user(container: Container, pod: PodSpec, written: str | None) -> str | None
 
 def _limit(container: Container, pod: PodSpec, resource: str) -> int:
     """In MiB, rounded up; 0: there is none. Raises ValueError."""
-    amount = limit(container.resources, pod, resource)
-    return 0 if amount is None else mebibytes(amount)
+    return limit_in_mib(limit(container.resources, pod, resource))
 
 
 @lru_cache(maxsize=4096)
 def _one_of_its_kind(check: HealthCheck) -> HealthCheck:
     """The same object for equal checks: most processes are checked like many others."""
     return check
+
+
+def _flat(labels: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels as a workload holds them. What is equal is one object: most values are known, or those of many others."""
+    flat: list[str] = []
+    for key in sorted(labels):
+        value = labels[key]
+        flat += (sys.intern(key), next((each for each in known if each == value), None) or _shared_text(value))
+    return tuple(flat)
+
+
+@lru_cache(maxsize=4096)
+def _shared_text(text: str) -> str:
+    """The same object for equal texts."""
+    return text
+
+
+def _named_ports(pod: PodSpec) -> Iterator[tuple[str, int]]:
+    for container in pod.containers:
+        for port in container.ports or ():
+            if port.name:
+                yield port.name, port.containerPort
+
+
+@lru_cache(maxsize=4096)
+def _shared_ports(ports: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """The same object for equal ports."""
+    return ports
 
 
 def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from service.model.derive import command_text
+from service.model.containers import command_text
 from service.model.originals import Fields, annotated, kept
 from service.model.probes import (
     LONGEST_TIMEOUT_S,

@@ -15,6 +15,9 @@ class Facet:
         """The values that some item has."""
         return iter(self._holders)
 
+    def __len__(self) -> int:
+        return len(self._holders)
+
     def having(self, value: str) -> Set[str]:
         """The keys of the items that have a value, to be looked at now: the set may change later."""
         held = self._holders.get(value)

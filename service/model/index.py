@@ -13,10 +13,14 @@ from service.model.claims import Claims, Conflict
 from service.model.collection import GUIDS, Collection, Shape
 from service.model.derive import merge
 from service.model.process import Key, Metadata, Process, Space, Workload
+from service.model.route_index import RouteIndex
+from service.model.routes import Route
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.sharing import Sharing
+from service.model.sidecars import SIDECARS, Sidecar, put_sidecars, remove_sidecars
 
 TYPES, APP_GUIDS, SPACE_GUIDS, ORGANIZATION_GUIDS = "types", "app_guids", "space_guids", "organization_guids"
+HOSTS, PATHS = "hosts", "paths"
 
 PROCESSES: Shape[Process] = Shape(
     key=lambda process: process.workload.uid,
@@ -37,6 +41,24 @@ PROCESSES: Shape[Process] = Shape(
     text=lambda process: _mentioned(process),
 )
 
+ROUTES: Shape[Route] = Shape(
+    key=lambda route: route.guid,
+    guid=lambda route: route.guid,
+    namespace=lambda route: route.namespace,
+    orders={
+        CREATED_AT: lambda route: route.rule.origin.created_at,
+        UPDATED_AT: lambda route: route.rule.origin.updated_at,
+    },
+    facets={
+        GUIDS: lambda route: (route.guid,),
+        APP_GUIDS: lambda route: route.app_guids,
+        SPACE_GUIDS: lambda route: (route.space_guid,),
+        ORGANIZATION_GUIDS: lambda route: (route.organization_guid,) if route.organization_guid else (),
+        HOSTS: lambda route: (route.host,),
+        PATHS: lambda route: (route.rule.path,),
+    },
+)
+
 
 class Index:
     def __init__(self) -> None:
@@ -44,6 +66,11 @@ class Index:
         """What is served, by the uid of the Deployment."""
         self.shared_guids = Sharing(self.processes, GUIDS)
         self.shared_app_guids = Sharing(self.processes, APP_GUIDS)
+        self.sidecars: Collection[Sidecar] = Collection(SIDECARS)
+        """Those of the processes that are served."""
+        self.routes: Collection[Route] = Collection(ROUTES)
+        """Those that are served, by GUID."""
+        self.routing = RouteIndex(self.processes, self.routes)
         self._claims = Claims()
         self._spaces: dict[str, Space] = {}
         """By namespace."""
@@ -126,6 +153,8 @@ class Index:
             if (gone := self.processes.remove(workload.uid)) is not None:
                 for sharing in (self.shared_guids, self.shared_app_guids):
                     sharing.left(gone)
+                self.routing.remove_process(gone)
+                remove_sidecars(self.sidecars, gone)
         for workload in winners:
             self._serve(workload)
 
@@ -143,12 +172,14 @@ class Index:
     def _serve(self, workload: Workload) -> None:
         """Show the workload's process, merged as of now."""
         process = merge(workload, self._metadata.get(workload.key), self._spaces.get(workload.namespace))
-        is_new = self.processes.get(workload.uid) is None
+        former = self.processes.get(workload.uid)
         self.processes.put(process)
-        if is_new:
+        put_sidecars(self.sidecars, former, process)
+        if former is None:
             # One that changes keeps its namespace and GUIDs: what changes those goes first, and comes back as another.
             for sharing in (self.shared_guids, self.shared_app_guids):
                 sharing.entered(process)
+        self.routing.put_process(process)
 
 
 def _mentioned(process: Process) -> str:

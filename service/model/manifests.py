@@ -38,6 +38,7 @@ class ResourceRequirements(msgspec.Struct, gc=False):
 
 class ContainerPort(msgspec.Struct, gc=False):
     containerPort: int
+    name: str | None = None
     hostPort: int | None = None
 
 
@@ -49,11 +50,19 @@ class NamedContainer(msgspec.Struct, gc=False):
     name: str = ""
 
 
-class Container(NamedContainer, gc=False):
+class CommandedContainer(NamedContainer, gc=False):
     command: list[str] | None = None
     args: list[str] | None = None
-    ports: list[ContainerPort] | None = None
     resources: ResourceRequirements | None = None
+
+
+class InitContainer(CommandedContainer, gc=False):
+    restartPolicy: str | None = None
+    """`Always`: it goes on running beside the others."""
+
+
+class Container(CommandedContainer, gc=False):
+    ports: list[ContainerPort] | None = None
     livenessProbe: Probe | None = None
     readinessProbe: Probe | None = None
     startupProbe: Probe | None = None
@@ -78,8 +87,12 @@ class PodTemplateMeta(msgspec.Struct, gc=False):
     labels: dict[str, str] | None = None
 
 
+class TemplateSpec(PodSpec, gc=False):
+    initContainers: list[InitContainer] | None = None
+
+
 class PodTemplate(msgspec.Struct, gc=False):
-    spec: PodSpec
+    spec: TemplateSpec
     metadata: PodTemplateMeta | None = None
 
 

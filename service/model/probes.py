@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from service.model.process import HealthCheck
+from service.model.process import LARGEST_INTEGER, HealthCheck
 
 TYPES = ("port", "process", "http")
 DEFAULT_INTERVAL, DEFAULT_INVOCATION_TIMEOUT = 10, 1
@@ -64,7 +64,7 @@ def visible_check(probe: Probe | None, startup: Probe | None) -> HealthCheck:
     endpoint = (lasting.httpGet.path or "/") if lasting.httpGet is not None else None
     timeout = None
     if startup is not None and startup.periodSeconds is not None and startup.failureThreshold is not None:
-        timeout = startup.periodSeconds * startup.failureThreshold
+        timeout = min(startup.periodSeconds * startup.failureThreshold, LARGEST_INTEGER)
     return _shared_check(kind, timeout, lasting.timeoutSeconds, lasting.periodSeconds, endpoint)
 
 
@@ -185,7 +185,7 @@ def _path(probe: Mapping[str, Any]) -> str | None:
 
 def _allowed_s(startup: Mapping[str, Any]) -> int:
     """How long a startup probe gives an app to start, in seconds."""
-    return int(startup.get("periodSeconds", 0) * startup.get("failureThreshold", 0))
+    return min(int(startup.get("periodSeconds", 0) * startup.get("failureThreshold", 0)), LARGEST_INTEGER)
 
 
 def _type(probe: Mapping[str, Any]) -> str:

@@ -15,6 +15,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 SECOND = 1_000_000
 """One second in the unit of every time in the model."""
+LARGEST_INTEGER = (1 << 31) - 1
+"""Of what clients read as a whole number: some keep 32 bits, and refuse a whole list for one that does not fit."""
 
 
 def microseconds(moment: datetime) -> int:
@@ -39,6 +41,15 @@ class HealthCheck(msgspec.Struct, frozen=True, gc=False):
     invocation_timeout: int | None = None
     interval: int | None = None
     endpoint: str | None = None
+
+
+class SidecarContainer(msgspec.Struct, frozen=True, gc=False):
+    """A container that runs beside the app's in each of its Pods."""
+
+    name: str
+    command: str
+    memory_in_mb: int
+    """The limit; 0: there is none."""
 
 
 class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -77,6 +88,12 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether a label says its type; none does for one that has the default."""
     pods_labelled: bool = True
     """Whether its Pods carry the app GUID, without which nothing is known of them."""
+    pod_labels: tuple[str, ...] = ()
+    """All labels of its Pods by keys in order, each key before its value: a dictionary would be twice as large."""
+    named_ports: tuple[tuple[str, int], ...] = ()
+    """The ports of its containers that have a name."""
+    sidecars: tuple[SidecarContainer, ...] = ()
+    """What runs beside the app, in the order of its Pod template."""
     replica_failure: str | None = None
     """Why Kubernetes cannot make its Pods; None: it can."""
     rollout: int = 0

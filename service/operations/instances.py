@@ -93,13 +93,13 @@ class Instances:
         return found[process.workload.uid], freshness
 
     async def stats(self, caller: Caller, address: Address) -> tuple[Meaning[Process], Stats, Freshness]:
-        """The same with usage, for which the metrics API is asked once at most."""
+        """The same with usage, as the metrics API last sampled it (service.cluster.usage)."""
         meaning, found, freshness = await self.get(caller, address)
         process = meaning.item
         usage: Mapping[tuple[str, str], Usage] | None = {}
         if any(instance.pod is not None for instance in found):
             try:
-                usage = await self._usage.of_app(process.workload.namespace, process.workload.app_guid)
+                usage = await self._usage.of_namespace(process.workload.namespace)
             except UsageUnavailable:
                 usage = None
         return meaning, Stats(process, found, usage), freshness

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from service.access import Access, Caller, Verb
 from service.cache import BoundedCache
@@ -91,18 +91,28 @@ class Reads(Generic[Item]):
         return await self._select(request, visible), freshness
 
     async def page_of(
-        self, caller: Caller, parent: Step, request: ListRequest, *, pods: bool = False
+        self,
+        caller: Caller,
+        parent: Step,
+        request: ListRequest,
+        *,
+        parents: "Reads[Any] | None" = None,
+        known_as: str = "",
+        pods: bool = False,
     ) -> tuple[Selection[Item], Set[str], Freshness]:
         """A page of what the parent has, and the namespaces the parent is in, as far as the caller sees them.
 
-        Raises ResourceNotFound where the caller sees nothing of the parent, ServiceUnavailable.
+        The items of `parents` that have the parent's value of the facet `known_as` show that it is there; None: those
+        of this collection do; empty: the facet is the step's. Raises ResourceNotFound where the caller sees nothing of
+        the parent, ServiceUnavailable.
         """
+        known, facet = parents or self, known_as or parent.facet
 
         def concerned() -> Set[str]:
-            return self._namespaces(self._collection.having(parent.facet, parent.value))
+            return known._namespaces(known._collection.having(facet, parent.value))
 
         def asked() -> Set[str]:
-            return concerned() or {self._stand_in(parent.value)}
+            return concerned() or {known._stand_in(parent.value)}
 
         visible, freshness = await self._prepare(caller, "list", asked, pods=pods)
         namespaces = concerned() if visible is None else concerned() & visible

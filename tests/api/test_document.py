@@ -23,6 +23,7 @@ from tests.support.api import Api, Reply, running
 from tests.support.apps import MakeApp
 from tests.support.contract import Contract, Kind
 from tests.support.kube import Kube, deployment, eventually, guid_of
+from tests.support.routing import route_of, route_to
 from tests.support.sockets import connected, head
 
 CONTRACT = Contract()
@@ -150,6 +151,9 @@ def everything(app: str, guid: str | None = None) -> list[Request]:
         ("GET", "/v3/openapi.json", None),
         ("GET", "/v3/processes", None),
         ("GET", f"/v3/apps/{app}/processes", None),
+        ("GET", "/v3/routes", None),
+        ("GET", f"/v3/apps/{app}/routes", None),
+        ("GET", f"/v3/routes/{route_of(app)}", None),
         ("GET", f"{at_both_addresses(app, guid)[0]}/process_instances", None),
     ]
     for path in at_both_addresses(app, guid):
@@ -177,6 +181,7 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app, seen = await make_app("web", replicas=1, ports=[{"containerPort": 8080}]), set[tuple[str, Kind]]()
+    await route_to(kube, space, app)
     asker = Asker(api, seen)
     await successes(asker, app)
     await refused_callers(asker, app, kube)
@@ -210,7 +215,8 @@ def embeddable(app: str) -> list[tuple[str, str]]:
 async def successes(asker: Asker, app: str) -> None:
     async def running_somewhere() -> bool:
         (reply,) = await asker.ask(("GET", f"{at_both_addresses(app)[0]}/stats", None))
-        return [each["state"] for each in reply.json["resources"]] == ["RUNNING"]
+        (routed,) = await asker.ask(("GET", f"/v3/routes/{route_of(app)}", None))
+        return [each["state"] for each in reply.json["resources"]] == ["RUNNING"] and routed.status == 200
 
     await eventually(running_somewhere, 20)
     for reply in await asker.ask(*everything(app)):

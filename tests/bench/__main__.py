@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import local_stack
-from tests.bench import cluster, hostile, instances, measuring, scale, visibility, writes
+from tests.bench import cluster, cpu, hostile, instances, measuring, scale, visibility, writes
 from tests.bench.load import CONNECTIONS, LoadFailed
 from tests.bench.programs import ProgramFailed
 from tests.bench.report import Row, conditions, table
@@ -26,6 +26,11 @@ Part = Callable[[Path, int], list[Row]]
 def _cluster(directory: Path, seconds: int) -> list[Row]:
     with local_stack(directory, nodes=instances.NODES, metrics=True) as stack:
         return asyncio.run(_collect(cluster.measure(stack, seconds)))
+
+
+def _cpu(directory: Path, seconds: int) -> list[Row]:
+    with local_stack(directory, nodes=1) as stack:
+        return asyncio.run(_collect(cpu.measure(stack, seconds)))
 
 
 def _writes(directory: Path, seconds: int) -> list[Row]:
@@ -52,6 +57,7 @@ def _measuring(_directory: Path, _seconds: int) -> list[Row]:
 
 
 PARTS: dict[str, Part] = {
+    "cpu": _cpu,
     "cluster": _cluster,
     "writes": _writes,
     "hostile": _hostile,

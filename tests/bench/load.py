@@ -40,6 +40,8 @@ class Sample:
     per_s: float
     p50_ms: float
     p99_ms: float
+    requests: int
+    """How many there were in all."""
 
 
 _Name = TypeVar("_Name", bound=Hashable)
@@ -93,7 +95,7 @@ async def wrk(target: Target, seconds: int, connections: int = CONNECTIONS) -> S
     if not requests or refused or broken:
         what = f"{target.method} {target.base}{target.paths[0]}" + (" and others" if len(target.paths) > 1 else "")
         raise LoadFailed(f"{what}: of {requests} requests {refused} were refused, {broken} broke off")
-    return Sample(requests / duration_us * 1e6, p50_us / 1000, p99_us / 1000)
+    return Sample(requests / duration_us * 1e6, p50_us / 1000, p99_us / 1000, requests)
 
 
 def _script(target: Target) -> str:
@@ -120,6 +122,7 @@ async def in_turns(
             statistics.median(s.per_s for s in taken),
             statistics.median(s.p50_ms for s in taken),
             statistics.median(s.p99_ms for s in taken),
+            sum(s.requests for s in taken),
         )
         for name, taken in samples.items()
     }

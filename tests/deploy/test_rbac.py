@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from deploy.local.stack import Stack
+from service.cluster.optional_watch import REFUSALS
 from service.health import INSTANCE_WATCHES
 from service.http.keys import HEALTH
 from service.settings import Settings
@@ -23,6 +24,7 @@ ROLES = of_kind(list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_tex
 RULES: list[dict[str, Any]] = ROLES["processes"]["rules"]
 
 WATCHED = ["deployments", "namespaces", "pods", "replicasets"]
+OPTIONAL = ["ingresses", "httproutes", "services"]
 REVIEWED = ["tokenreviews", "subjectaccessreviews"]
 USAGE = "pods of metrics.k8s.io"
 
@@ -62,7 +64,7 @@ async def is_ready(api: Api) -> bool:
 
 def test_every_rule_is_tried() -> None:
     rules = {(group, resource) for rule in RULES for group in rule["apiGroups"] for resource in rule["resources"]}
-    assert {resource for group, resource in rules if group != "metrics.k8s.io"} == {*WATCHED, *REVIEWED}
+    assert {resource for group, resource in rules if group != "metrics.k8s.io"} == {*WATCHED, *OPTIONAL, *REVIEWED}
     assert ("metrics.k8s.io", "pods") in rules
 
 
@@ -80,8 +82,12 @@ async def test_without_a_watch_it_is_not_ready_and_says_so(without: Without, res
 
         async def others_are_synced() -> bool:
             watches = health.report()["watches"]
-            return watches[resource]["failure"] == "HTTP 403" and all(
-                watch["synced"] for name, watch in watches.items() if name != resource
+            # The rows of Postgres come on their own.
+            synced = health.report()["metadata"]["synced"]
+            return (
+                synced
+                and watches[resource]["failure"] == "HTTP 403"
+                and all(watch["synced"] for name, watch in watches.items() if name != resource)
             )
 
         await eventually(others_are_synced)
@@ -93,6 +99,22 @@ async def test_without_a_watch_it_is_not_ready_and_says_so(without: Without, res
             assert_cf_error(reply, 503, 200002, "CF-StatsUnavailable")
         else:
             assert_cf_error(await api.get("/v3/processes"), 503, 10015, "CF-ServiceUnavailable")
+
+
+@pytest.mark.parametrize("resource", OPTIONAL)
+async def test_without_an_optional_watch_it_is_ready_and_says_what_is_left_out(without: Without, resource: str) -> None:
+    async with without(resource) as api:
+        await eventually(lambda: is_ready(api))
+
+        async def known() -> bool:
+            watch = api.application[HEALTH].report()["optional_watches"][resource]
+            return watch["failure"] == REFUSALS[403] and "routes" in watch["left_out"]
+
+        await eventually(known)
+        for path in ("/v3/processes", "/v3/routes"):
+            reply = await api.get(path)
+            assert reply.status == 200
+            assert "Warning" not in reply.headers
 
 
 async def test_without_usage_statistics_say_so(without: Without, kube: Kube, space: str) -> None:

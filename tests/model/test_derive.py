@@ -13,10 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.model.containers import LONGEST_COMMAND
 from service.model.derive import Unparsable, derive_space, derive_workload, merge
 from service.model.labels import PRESETS, Keys
 from service.model.manifests import Deployment
-from service.model.process import SECOND, HealthCheck, Metadata, Process, Space, Workload, microseconds, timestamp
+from service.model.process import (
+    SECOND,
+    HealthCheck,
+    Metadata,
+    Process,
+    SidecarContainer,
+    Space,
+    Workload,
+    microseconds,
+    timestamp,
+)
 from tests.model.builders import CREATED_AT, decode, deployment, deployment_dict, metadata, namespace, workload
 
 KEYS = Keys()
@@ -417,8 +428,55 @@ def test_every_field_is_of_the_app_container() -> None:
     }
     assert derived(containers=[A, app]) == derived(containers=[app, A])
     found = derived(containers=[{"name": "sidecar", "resources": {"limits": {"memory": "nonsense"}}}, app])
+    assert found.sidecars == (SidecarContainer("sidecar", "", 0),)
     assert (found.command, found.memory_in_mb, found.disk_in_mb, found.user) == ("app", 1, 2, "7")
     assert (found.health_check.endpoint, found.readiness_health_check.endpoint) == ("/live", "/ready")
+
+
+def test_sidecars_are_the_other_containers_and_the_init_containers_that_go_on() -> None:
+    found = derived(
+        containers=[
+            {"name": "proxy", "command": ["/bin/sh", "-c", "envoy"], "resources": {"limits": {"memory": "1500k"}}},
+            {"name": "application", "command": ["app"]},
+            {"name": "logs", "args": ["--to", "a b"]},
+        ],
+        pod={
+            "initContainers": [
+                {"name": "migrate", "command": ["once"]},
+                {"name": "mesh", "restartPolicy": "Always", "image": "registry.test/mesh:1"},
+            ]
+        },
+    )
+    assert found.sidecars == (
+        SidecarContainer("mesh", "", 0),
+        SidecarContainer("proxy", "envoy", 2),
+        SidecarContainer("logs", "--to 'a b'", 0),
+    )
+
+
+def test_without_sidecars_all_share_one_empty_tuple() -> None:
+    assert derived().sidecars is derived(labels={**APP, "cloudfoundry.org/process-type": "worker"}).sidecars
+
+
+def test_a_sidecars_command_is_kept_as_far_as_it_is_shown() -> None:
+    (sidecar,) = derived(containers=[{"name": "application"}, {"name": "b", "args": ["x" * 5000]}]).sidecars
+    assert sidecar.command == "x" * LONGEST_COMMAND
+
+
+def test_equal_sidecars_are_one_object() -> None:
+    beside = [{"name": "application"}, {"name": "proxy", "args": ["a"]}]
+    one, other = (derived(labels={**APP, "cloudfoundry.org/process-type": kind}, containers=beside) for kind in "ab")
+    assert one.sidecars[0] is other.sidecars[0]
+
+
+def test_numbers_fit_what_clients_keep() -> None:
+    found = derived(
+        container={
+            "resources": {"limits": {"memory": "4Pi", "ephemeral-storage": "8Ei"}},
+            "startupProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 2**31 - 1, "failureThreshold": 2**31 - 1},
+        }
+    )
+    assert found.memory_in_mb == found.disk_in_mb == found.health_check.timeout == 2**31 - 1
 
 
 def test_no_containers_is_unparsable() -> None:

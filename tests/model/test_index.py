@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from service.model.index import Index
-from service.model.process import Key, Metadata, Process, Space, Workload
+from service.model.process import Key, Metadata, Process, SidecarContainer, Space, Workload
 from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters, Slice
 from service.model.selectors import Operator, Range, Requirement
 from service.model.views import Visible
@@ -37,6 +37,8 @@ LABEL_KEYS = ["tier", "team"]
 LABEL_VALUES = ["", "x", "y"]
 UNKNOWN = "unknown"
 TIMES = st.integers(0, 6)
+PROXY = SidecarContainer("proxy", "envoy", 64)
+SIDECARS = [(), (), (PROXY,), (SidecarContainer("proxy", "envoy -v", 64),), (SidecarContainer("logs", "", 0), PROXY)]
 
 
 @dataclass
@@ -255,6 +257,7 @@ changes = st.fixed_dictionaries(
         "created_at": TIMES,
         "changed_at": TIMES,
         "instances": st.integers(0, 3),
+        "sidecars": st.sampled_from(SIDECARS),
         "deleting": st.booleans(),
     },
 )
@@ -269,6 +272,7 @@ workloads = st.builds(
     created_at=TIMES,
     changed_at=TIMES,
     deleting=st.sampled_from([False, False, False, True]),
+    sidecars=st.sampled_from(SIDECARS),
 )
 labels = st.dictionaries(st.sampled_from(LABEL_KEYS), st.sampled_from(LABEL_VALUES))
 rows = st.builds(
@@ -391,6 +395,16 @@ class IndexMachine(RuleBasedStateMachine):
         assert set(processes.namespaces()) == {one.workload.namespace for one in seen}
 
     @invariant()
+    def has_the_sidecars_of_what_is_served_and_no_others(self) -> None:
+        expected = [(self.index.processes.get(one.workload.uid), one) for one in self.world.processes()]
+        for facet in ("app_guids", "process_guids"):
+            wanted = {(process, each) for process, one in expected for each in one.workload.sidecars}
+            values = APPS if facet == "app_guids" else GUIDS
+            found = [each for value in values for each in self.index.sidecars.having(facet, value)]
+            assert {(sidecar.process, sidecar.container) for sidecar in found} == wanted
+            assert len(found) == len(wanted) == len(self.index.sidecars)
+
+    @invariant()
     def nothing_in_one_namespace_changes_what_is_served_of_another(self) -> None:
         self.alone += 1
         namespace = NAMESPACES[self.alone % len(NAMESPACES)]
@@ -431,7 +445,7 @@ class IndexMachine(RuleBasedStateMachine):
     def keeps_no_empty_set(self) -> None:
         for owner in owners(self.index):
             for name, held in vars(owner).items():
-                assert not list(empties(held)), name
+                assert name == "_facets" or not list(empties(held)), name
 
     def teardown(self) -> None:
         for uid in list(self.world.workloads):
@@ -452,6 +466,9 @@ def owners(index: Index) -> list[object]:
     return [
         index,
         processes,
+        index.sidecars,
+        *index.sidecars._views.values(),
+        *index.sidecars._facets.values(),
         index._claims,
         processes._labels,
         processes._labels._labelled,

@@ -29,7 +29,12 @@ _NAMESPACES: dict[str, str] = {}
 
 def guid_of(app_guid: str, process_type: str) -> str:
     """The GUID of a process that `deployment` has made, and that nobody has named; one of nobody's where it has not."""
-    return process_guid(_NAMESPACES.get(app_guid, "nowhere"), app_guid, process_type)
+    return process_guid(namespace_of(app_guid), app_guid, process_type)
+
+
+def namespace_of(app_guid: str) -> str:
+    """Where the manifest of an app was last made for."""
+    return _NAMESPACES.get(app_guid, "nowhere")
 
 
 def deployment(

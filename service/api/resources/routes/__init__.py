@@ -1,0 +1,1 @@
+"""Routes: where apps are reached from outside."""

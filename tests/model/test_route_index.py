@@ -1,0 +1,299 @@
+"""The join of rules, Services and processes: whatever comes in whichever order, it is what a plain model says."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.model.index import Index
+from service.model.process import Space, Workload
+from service.model.route_index import MOST_DESTINATIONS
+from service.model.routes import HTTP1, Backend, Destination, Origin, Port, Route, Rule, Service
+from tests.model.builders import exhaust, workload
+
+NAMESPACES, NAMES = ("a", "b"), ("one", "two", "three")
+PAIRS = [(key, value) for key in ("k", "l", "m") for value in ("1", "2")]
+
+
+def flat(labels: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(part for pair in sorted(dict(labels).items()) for part in pair)
+
+
+workloads = st.builds(
+    lambda number, namespace, labels, port, space: workload(
+        f"{namespace}-{number}",
+        namespace=namespace,
+        app_guid=f"app-{number // 2}",
+        type=("web", "worker")[number % 2],
+        guid=f"guid-{number}",
+        pod_labels=flat(labels),
+        named_ports=(("http", port),) if port else (),
+        space_guid=space,
+    ),
+    st.integers(0, 5),
+    st.sampled_from(NAMESPACES),
+    st.lists(st.sampled_from(PAIRS), max_size=3),
+    st.sampled_from([0, 8080, 9090]),
+    st.sampled_from([None, "own"]),
+)
+services = st.builds(
+    lambda generation, namespace, name, selector, target, number: Service(
+        f"{namespace}-{name}-{generation}",
+        namespace,
+        name,
+        tuple(sorted(dict(selector).items())),
+        (Port(number, "http", target, HTTP1),),
+    ),
+    st.integers(0, 1),
+    st.sampled_from(NAMESPACES),
+    st.sampled_from(NAMES),
+    st.lists(st.sampled_from(PAIRS), max_size=2),
+    st.sampled_from([80, "http", "other"]),
+    st.sampled_from([80, 81]),
+)
+backends = st.builds(Backend, st.sampled_from(NAMES), st.sampled_from([80, 81, "http", None]))
+
+
+@st.composite
+def origins(draw: st.DrawFn) -> tuple[Origin, list[Rule]]:
+    """An object in a state, with its rules."""
+    namespace, kind = draw(st.sampled_from(NAMESPACES)), draw(st.sampled_from(["Ingress", "HTTPRoute"]))
+    name, generation = draw(st.sampled_from(NAMES)), draw(st.integers(0, 1))
+    origin = Origin(f"{namespace}-{kind}-{name}-{generation}", kind, namespace, name, 0, draw(st.integers(0, 2)))
+    behind = draw(
+        st.dictionaries(
+            st.tuples(st.sampled_from(["", "x.test"]), st.sampled_from(["", "/p"])),
+            st.lists(backends, min_size=1, max_size=2, unique=True),
+            max_size=3,
+        )
+    )
+    return origin, [Rule(origin, host, path, tuple(each)) for (host, path), each in behind.items()]
+
+
+changes = st.lists(
+    st.one_of(
+        st.tuples(st.just("put process"), workloads),
+        st.tuples(st.just("remove process"), workloads),
+        st.tuples(st.just("put service"), services),
+        st.tuples(st.just("remove service"), services),
+        st.tuples(st.just("put rules"), origins()),
+        st.tuples(st.just("remove rules"), origins()),
+        st.tuples(st.just("put space"), st.sampled_from(NAMESPACES)),
+        st.tuples(st.just("settle"), st.integers(0, 20)),
+        st.tuples(st.just("list"), st.sets(st.integers(0, 9))),
+    ),
+    max_size=40,
+)
+
+
+class Model:
+    """The same as the index, by comparing each with each."""
+
+    def __init__(self) -> None:
+        self.index = Index()
+        self.services: dict[tuple[str, str], Service] = {}
+        self.rules: dict[tuple[str, str, str], tuple[Origin, list[Rule]]] = {}
+        self.settling: Any = iter(())
+
+    def apply(self, what: str, change: Any) -> None:
+        getattr(self, what.replace(" ", "_"))(change)
+
+    def put_process(self, change: Workload) -> None:
+        self.index.put_workload(change)
+
+    def remove_process(self, change: Workload) -> None:
+        self.index.remove_workload(change.uid)
+
+    def put_service(self, change: Service) -> None:
+        self.services[change.namespace, change.name] = change
+        self.index.routing.put_service(change)
+
+    def remove_service(self, change: Service) -> None:
+        key = change.namespace, change.name
+        if key in self.services and self.services[key].uid == change.uid:
+            del self.services[key]
+        self.index.routing.remove_service(change.uid)
+
+    def put_rules(self, change: tuple[Origin, list[Rule]]) -> None:
+        self.rules[change[0].key] = change
+        exhaust(self.index.routing.put_rules(*change))
+
+    def remove_rules(self, change: tuple[Origin, list[Rule]]) -> None:
+        key = change[0].key
+        if key in self.rules and self.rules[key][0].uid == change[0].uid:
+            del self.rules[key]
+        exhaust(self.index.routing.remove_origin(change[0].uid))
+
+    def put_space(self, change: str) -> None:
+        exhaust(self.index.put_space(Space(change, f"space-{change}", f"org-{change}")))
+
+    def settle(self, steps: int) -> None:
+        """A few steps of it, with changes before the next ones."""
+        for _ in range(steps):
+            if next(self.settling, self) is self:
+                self.settling = self.index.routing.settle()
+
+    def list(self, kept: set[int]) -> None:
+        """A list that has only some of the Services and of the Ingresses."""
+        there = {each.uid for number, each in enumerate(self.services.values()) if number in kept}
+        self.services = {key: each for key, each in self.services.items() if each.uid in there}
+        exhaust(self.index.routing.retain_services(there))
+        uids = {each[0].uid for number, each in enumerate(self.rules.values()) if number in kept}
+        self.rules = {key: each for key, each in self.rules.items() if each[0].uid in uids or each[0].kind != "Ingress"}
+        exhaust(self.index.routing.retain_origins("Ingress", uids))
+
+    def expected(self) -> dict[str, Route]:
+        found = {}
+        for _, rules in self.rules.values():
+            for rule in rules:
+                route = self.route(rule)
+                if route is not None:
+                    found[route.guid] = route
+        return found
+
+    def route(self, rule: Rule) -> Route | None:
+        destinations: dict[Destination, Any] = {}
+        for backend in rule.backends:
+            service = self.services.get((rule.origin.namespace, backend.service))
+            port = None if service is None else service.port(backend.port)
+            if service is None or port is None:
+                continue
+            for process in sorted(
+                self.index.processes.of_namespace(rule.origin.namespace),
+                key=lambda each: (each.workload.app_guid, each.workload.type),
+            ):
+                labels = process.workload.pod_labels
+                pairs = set(zip(labels[::2], labels[1::2], strict=True))
+                if service.selector and set(service.selector) <= pairs:
+                    names = dict(process.workload.named_ports)
+                    number = names.get(port.target) if isinstance(port.target, str) else port.target
+                    one = Destination(
+                        process.workload.app_guid, process.workload.type, number, backend.weight, port.protocol
+                    )
+                    destinations.setdefault(one, process)
+        if not destinations:
+            return None
+        first = next(iter(destinations.values()))
+        return Route(rule.guid(), rule, tuple(destinations), first.space_guid, first.organization_guid)
+
+
+def shown(index: Index) -> dict[str, Route]:
+    routes = index.routes
+    return {guid: route for guid in routes.values("guids") if (route := routes.get(guid)) is not None}
+
+
+@given(changes)
+@settings(max_examples=600, deadline=None)
+def test_routes_are_what_a_plain_comparison_finds(done: list[tuple[str, Any]]) -> None:
+    model = Model()
+    for what, change in done:
+        model.apply(what, change)
+    exhaust(model.settling)
+    exhaust(model.index.routing.settle())
+    assert shown(model.index) == model.expected()
+
+
+@given(changes)
+@settings(max_examples=100, deadline=None)
+def test_nothing_is_kept_of_what_is_gone(done: list[tuple[str, Any]]) -> None:
+    model = Model()
+    for what, change in done:
+        model.apply(what, change)
+    exhaust(model.settling)
+    routing = model.index.routing
+    exhaust(routing.retain_services(set()))
+    for kind in ("Ingress", "HTTPRoute"):
+        exhaust(routing.retain_origins(kind, set()))
+    exhaust(routing.settle())
+    for each in (routing._places, routing._rules, routing._origins, routing._uids, routing._stale_rules):
+        assert not each
+    assert not routing._services.uids()
+    assert len(model.index.routes) == 0
+
+
+# How much it takes. Steps are what others wait for; all of them together must not grow with the square.
+
+
+def populated(count: int) -> Index:
+    """As many Deployments in one namespace, each an app of its own."""
+    index = Index()
+    for n in range(count):
+        index.put_workload(workload(f"uid-{n}", pod_labels=("app", f"app-{n}", "tier", "front"), namespace="a"))
+    return index
+
+
+def selecting(n: int, *pairs: tuple[str, str]) -> Service:
+    return Service(f"s-{n}", "a", f"s-{n}", pairs or (("app", f"app-{n}"),), (Port(80, "", 8080, HTTP1),))
+
+
+def one_ingress(rules: int, behind: Any = lambda n: f"s-{n}") -> tuple[Origin, list[Rule]]:
+    origin = Origin("i", "Ingress", "a", "i", 0, 0)
+    return origin, [Rule(origin, f"h{n}.test", "", (Backend(behind(n), 80),)) for n in range(rules)]
+
+
+def timed(steps: Iterable[None]) -> tuple[float, float]:
+    """Seconds of all steps, and of the longest: of our own, for other programs run beside the tests."""
+    longest = total = 0.0
+    work = iter(steps)
+    while True:
+        began = time.thread_time()
+        done = next(work, work) is work
+        took = time.thread_time() - began
+        longest, total = max(longest, took), total + took
+        if done:
+            return total, longest
+
+
+def cost(count: int) -> tuple[float, float]:
+    """Of a namespace with as many Deployments, Services and rules of one Ingress, from nothing to all routes."""
+    index = populated(count)
+    told = timed(index.routing.put_rules(*one_ingress(count)))
+    began = time.thread_time()
+    for n in range(count):
+        index.routing.put_service(selecting(n))
+    services_took = time.thread_time() - began
+    settled = timed(index.routing.settle())
+    assert len(index.routes) == count
+    return told[0] + services_took + settled[0], max(told[1], settled[1])
+
+
+def test_many_rules_take_short_steps_and_no_time_that_grows_with_the_square() -> None:
+    small, _ = min(cost(500) for _ in range(3))
+    large, longest = min((cost(5_000) for _ in range(2)), key=lambda each: each[1])
+    assert longest < 0.02
+    assert large < 30 * small, (small, large)
+
+
+def test_services_that_select_everything_take_short_steps_and_show_a_bounded_part() -> None:
+    index = populated(5_000)
+    exhaust(index.routing.put_rules(*one_ingress(300)))
+    for n in range(300):
+        index.routing.put_service(selecting(n, ("tier", "front")))
+    _, longest = timed(index.routing.settle())
+    assert longest < 0.02
+    routes = list(shown(index).values())
+    assert len(routes) == 300
+    assert {len(route.destinations) for route in routes} == {MOST_DESTINATIONS}
+    expected = sorted(f"app-uid-{n}" for n in range(5_000))[:MOST_DESTINATIONS]
+    assert [each.app_guid for each in routes[0].destinations] == expected
+
+
+def test_a_scale_makes_nothing_stale() -> None:
+    index = populated(10)
+    exhaust(index.routing.put_rules(*one_ingress(10)))
+    for n in range(10):
+        index.routing.put_service(selecting(n))
+    exhaust(index.routing.settle())
+    told: list[None] = []
+    index.routing.on_stale = lambda: told.append(None)
+    version = index.routes.version
+    scaled = workload("uid-3", pod_labels=("app", "app-3", "tier", "front"), namespace="a", instances=7)
+    index.put_workload(scaled)
+    assert not told
+    index.put_workload(msgspec.structs.replace(scaled, pod_labels=("app", "app-4")))
+    assert told
+    exhaust(index.routing.settle())
+    assert index.routes.version > version
