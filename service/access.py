@@ -54,12 +54,14 @@ class Access(Protocol):
     needs_token: bool
     """False: everybody is let in, whether or not they show a token."""
 
-    async def authenticate(self, token: str | None) -> Caller:
-        """The caller whose bearer token this is.
+    async def identify(self, token: str | None) -> Caller:
+        """The caller whose bearer token this is, whether or not they may use the API.
 
-        Raises NotAuthenticated (there is none), InvalidAuthToken, NotAuthorized (may not use the API at all),
-        ServiceUnavailable.
+        Raises NotAuthenticated (there is none), InvalidAuthToken, ServiceUnavailable.
         """
+
+    async def authenticate(self, token: str | None) -> Caller:
+        """The same of those who may use the API. Raises NotAuthorized too (they may not)."""
 
     def knows(self, token: str) -> bool:
         """Whether this token was accepted lately, without asking anybody. A guessed one never was."""
@@ -81,6 +83,9 @@ class Unrestricted:
     """Everyone may read everything, and change nothing. Settings allow it on loopback only."""
 
     needs_token = False
+
+    async def identify(self, token: str | None) -> Caller:
+        return ANYONE
 
     async def authenticate(self, token: str | None) -> Caller:
         return ANYONE

@@ -11,11 +11,13 @@ from aiohttp import web
 from service import garbage
 from service.access import Access, Unrestricted
 from service.api.document import Document
-from service.api.keys import DOCUMENT, INSTANCES, PAGES, WRITES
+from service.api.keys import APP_WRITES, DOCUMENT, INSTANCES, LISTS, PAGES, WRITES
+from service.api.not_here import NOT_HERE
 from service.api.pages import Pages
 from service.api.readable import READS
+from service.api.resources.apps.resource import READABLE as APPS
 from service.api.resources.processes.resource import READABLE as PROCESSES
-from service.api.routes import READABLE, served_of
+from service.api.routes import READABLE, lists_of, served_of
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
 from service.cluster.usage import UsageReader
@@ -34,12 +36,15 @@ from service.memory import Memory
 from service.metrics import catalogue
 from service.metrics.registry import Metrics
 from service.model.process import Process
+from service.operations.app_writes import AppWrites
 from service.operations.instances import Instances
+from service.operations.one_store import OneStore
 from service.operations.outcomes import Outcomes
 from service.operations.overview import Overview
 from service.operations.problems import Problems
 from service.operations.pruning import Pruning
 from service.operations.reads import Reads
+from service.operations.two_stores import TwoStores
 from service.operations.writes import Writes
 from service.settings import Settings
 from service.store.database import Pool
@@ -71,6 +76,7 @@ def build(settings: Settings) -> web.Application:
     app[PAGES] = Pages()
     served = served_of(settings.served)
     app[DOCUMENT] = Document(served, settings.uids)
+    app[LISTS] = lists_of(served)
     if settings.rate_limit_requests:
         limits = app[RATE_LIMITS] = RateLimits(
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
@@ -79,6 +85,9 @@ def build(settings: Settings) -> web.Application:
     add_dashboard(app)
     catalogue.measure_streams(metrics, app[STREAMS])
     add_routes(app, (operation for resource in served for operation in resource.operations))
+    if settings.served == "all":
+        # After what is served: a path may be there for one method, and its others be done elsewhere.
+        add_routes(app, NOT_HERE)
     app.cleanup_ctx.append(_parts)
     return app
 
@@ -166,22 +175,47 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     app[INSTANCES] = instances
     app[OVERVIEW] = Overview(processes, memory.pods)
     app[PROBLEMS] = Problems(memory.index, access, memory.deployments)
-    app[WRITES] = Writes(
-        access=access,
-        reads=processes,
-        instances=instances,
-        workloads=workloads,
-        records=records,
-        pods=memory.pod_feed,
-        outcomes=Outcomes(memory.index, records, memory.deployments, barrier),
-        health=health,
-    )
+    _provide_writes(app, access, memory, workloads, barrier, records)
     return Pruning(
         index=memory.index,
         deployments=memory.deployments,
         orphans=Orphans(stores.pool),
         health=health,
         days=settings.orphaned_metadata_days,
+    )
+
+
+def _provide_writes(
+    app: web.Application,
+    access: Access,
+    memory: Memory,
+    workloads: Workloads,
+    barrier: ReadBarrier,
+    records: Records,
+) -> None:
+    """Give the handlers what changes something."""
+    outcomes = Outcomes(memory.index, records, memory.deployments, barrier)
+    one_store = OneStore(workloads, records, outcomes)
+    app[WRITES] = Writes(
+        access=access,
+        reads=PROCESSES.reads(app),
+        instances=app[INSTANCES],
+        workloads=workloads,
+        records=records,
+        pods=memory.pod_feed,
+        one_store=one_store,
+        two_stores=TwoStores(workloads, records, outcomes, one_store),
+        autoscalers=memory.autoscalers,
+        health=app[HEALTH],
+    )
+    app[APP_WRITES] = AppWrites(
+        access=access,
+        reads=APPS.reads(app),
+        apps=memory.index.apps,
+        workloads=workloads,
+        one_store=one_store,
+        records=records,
+        barrier=barrier,
     )
 
 

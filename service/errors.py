@@ -5,7 +5,8 @@ it never holds another exception's text, a token or a value read from a store. W
 travels as `__cause__` and ends in the log.
 """
 
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, Self
 
 
 class CloudFoundryError(Exception):
@@ -20,6 +21,12 @@ class CloudFoundryError(Exception):
         self.detail = self.default_detail if detail is None else detail
         self.retry_after_s = retry_after_s
         super().__init__(self.detail)
+
+    def saying_more(self, words: str) -> Self:
+        """The same error, with a sentence more."""
+        longer = copy(self)
+        longer.detail = f"{self.detail.rstrip('.')}. {words}"
+        return longer
 
     def body(self) -> dict[str, Any]:
         """`{"errors": [{"detail", "title", "code"}]}`."""

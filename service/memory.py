@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from service.cluster.autoscaler_feed import AUTOSCALERS, AutoscalerFeed
 from service.cluster.client import Client
 from service.cluster.feeds import (
     DEPLOYMENTS,
@@ -15,11 +16,13 @@ from service.cluster.feeds import (
     ReplicaSetFeed,
 )
 from service.cluster.optional_watch import OptionalKind, OptionalWatch
-from service.cluster.route_feeds import Skips, route_feeds
+from service.cluster.route_feeds import route_feeds
+from service.cluster.skips import SkippingFeed, Skips
 from service.cluster.watch import Consumer, Reflector
 from service.cluster.watch_state import WatchState
 from service.freshness import RowIntake
 from service.health import POD_WATCH, REPLICA_SET_WATCH, Health
+from service.model.autoscalers import Autoscalers
 from service.model.index import Index
 from service.model.instances import Numbering
 from service.model.pod_index import PodIndex
@@ -36,6 +39,7 @@ class Memory:
     index: Index
     pods: PodIndex
     numbering: Numbering
+    autoscalers: Autoscalers
     deployments: DeploymentFeed
     pod_feed: PodFeed
     watches: Mapping[str, Reflector]
@@ -49,7 +53,8 @@ class Memory:
     @classmethod
     def of(cls, client: Client, settings: Settings, health: Health) -> "Memory":
         """Empty, to be filled when the watches and the mirror run."""
-        index, pods, numbering = Index(), PodIndex(), Numbering()
+        index, pods, numbering = Index(settings.default_organization), PodIndex(), Numbering()
+        autoscalers = Autoscalers()
         deployments = DeploymentFeed(index, settings.keys)
         pod_feed = PodFeed(pods, State.STOPPING if settings.instance_stopping_state else State.DOWN)
         labelled = settings.keys.app_guid
@@ -59,7 +64,9 @@ class Memory:
             (REPLICA_SET_WATCH, REPLICA_SETS, ReplicaSetFeed(pods), labelled),
             (POD_WATCH, PODS, pod_feed, labelled),
         )
-        optional = route_feeds(index.routing) if settings.served == "all" else {}
+        optional: dict[OptionalKind, SkippingFeed] = {AUTOSCALERS: AutoscalerFeed(autoscalers)}
+        if settings.served == "all":
+            optional |= route_feeds(index.routing)
         routing = Upkeep(index.routing.settle)
         index.routing.on_stale = routing.due
         intake = RowIntake(index, numbering, deployments.versions, pod_feed.versions)
@@ -67,6 +74,7 @@ class Memory:
             index=index,
             pods=pods,
             numbering=numbering,
+            autoscalers=autoscalers,
             deployments=deployments,
             pod_feed=pod_feed,
             watches=_watches(client, settings, health, followed),
@@ -96,6 +104,7 @@ class Memory:
             "conflicts": len(self.index.conflicts),
             "skipped": len(self.deployments.skipped),
             "routes": len(self.index.routes),
+            "autoscalers": len(self.autoscalers),
             **{f"skipped_{name}": len(skips) for name, skips in self.skips.items()},
         }
 

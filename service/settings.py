@@ -11,6 +11,7 @@ from typing import Any
 from environs import validate
 
 from service.model.labels import PRESETS, Keys
+from service.model.process import DEFAULT_ORGANIZATION
 
 
 def setting(default: Any, text: str, *, secret: bool = False, **checks: Any) -> Any:
@@ -110,6 +111,14 @@ class Settings:
     process_guid_label: str = setting("", "Replaces the preset's label of the process GUID.")
     space_guid_label: str = setting("", "Replaces the preset's label of the space GUID.")
     organization_guid_label: str = setting("", "Replaces the preset's label of the organization GUID.")
+    app_name_label: str = setting("", "Replaces the preset's label and annotation of the app's name.")
+    space_name_label: str = setting("", "Replaces the preset's label of the space's name.")
+    organization_name_label: str = setting("", "Replaces the preset's label of the organization's name.")
+    default_organization: str = setting(
+        DEFAULT_ORGANIZATION,
+        "The GUID of the organization of all namespaces whose labels name none.",
+        validate=validate.Length(min=1, max=63),
+    )
     user_ids: tuple[str, ...] = setting(
         ("vcap=2000",), "Names of users that processes may be given, and the uids they stand for (comma-separated)."
     )

@@ -55,6 +55,10 @@ DEFAULTS: dict[str, Any] = {
     "process_guid_label": "",
     "space_guid_label": "",
     "organization_guid_label": "",
+    "app_name_label": "",
+    "space_name_label": "",
+    "organization_name_label": "",
+    "default_organization": "default",
     "user_ids": ("vcap=2000",),
     "usage_interval_s": 15.0,
     "fds_quota": 16384,
@@ -102,6 +106,10 @@ SET: dict[str, tuple[str, Any]] = {
     "process_guid_label": ("example.org/Process_Guid", "example.org/Process_Guid"),
     "space_guid_label": ("space.guid", "space.guid"),
     "organization_guid_label": ("a-b.c/org", "a-b.c/org"),
+    "app_name_label": ("a-b.c/app-name", "a-b.c/app-name"),
+    "space_name_label": ("a-b.c/space-name", "a-b.c/space-name"),
+    "organization_name_label": ("a-b.c/org-name", "a-b.c/org-name"),
+    "default_organization": ("everything-else", "everything-else"),
     "user_ids": ("vcap=2000, root=0", ("vcap=2000", "root=0")),
     "usage_interval_s": ("30", 30.0),
     "fds_quota": ("1024", 1024),
@@ -351,6 +359,9 @@ OVERRIDES = {
     "PROCESS_GUID_LABEL": "process_guid",
     "SPACE_GUID_LABEL": "space_guid",
     "ORGANIZATION_GUID_LABEL": "organization_guid",
+    "APP_NAME_LABEL": "app_name",
+    "SPACE_NAME_LABEL": "space_name",
+    "ORGANIZATION_NAME_LABEL": "organization_name",
 }
 
 

@@ -1,6 +1,6 @@
 """What callers may send in a body, as messages for service.operations. All complaints of one body come at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -91,17 +91,26 @@ class Text(fields.Field[str]):
         return value
 
 
-class _Pairs(fields.Field[dict[str, str | None]]):
-    """Keys and values of labels or annotations; a null deletes the key."""
+class Pairs(fields.Field[dict[str, str | None]]):
+    """Keys and values of labels, annotations or the like; a null deletes the key."""
 
-    def __init__(self, check_value: Any, shown: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        check_value: Callable[[Any], None],
+        shown: Mapping[str, Any],
+        *,
+        check_key: Callable[[str], None] = check_label_key,
+        keys: str = patterns.KEY,
+    ) -> None:
+        """The checks raise Malformed. `shown` and the pattern `keys` are for the API's document."""
         shown = {
             "type": "object",
             "maxProperties": MOST_PAIRS,
-            "propertyNames": {"pattern": patterns.KEY},
+            "propertyNames": {"pattern": keys},
             "additionalProperties": {"type": ["string", "null"], **shown},
         }
         super().__init__(error_messages={"null": "must be an object"}, metadata={"json_schema": shown})
+        self._check_key = check_key
         self._check_value = check_value
 
     def _deserialize(
@@ -114,7 +123,7 @@ class _Pairs(fields.Field[dict[str, str | None]]):
         complaints = []
         for key, text in value.items():
             try:
-                check_label_key(key)
+                self._check_key(key)
             except Malformed as error:
                 complaints.append(str(error))
             try:
@@ -150,14 +159,21 @@ class BodySchema(Schema):
         return data
 
 
-def nested(schema: type[Schema], *, allow_none: bool = False) -> fields.Nested:
-    messages: dict[str, Any] = {"null": "must be an object", "type": "must be an object"}
-    return fields.Nested(schema, allow_none=allow_none, error_messages=messages)
+class NothingBody(BodySchema):
+    """Nothing, or an object that says nothing."""
+
+
+NOTHING = NothingBody()
+
+
+def nested(schema: type[Schema], *, allow_none: bool = False, required: bool = False) -> fields.Nested:
+    said: dict[str, Any] = dict.fromkeys(("null", "type", "required"), "must be an object")
+    return fields.Nested(schema, allow_none=allow_none, required=required, error_messages=said)
 
 
 class MetadataBody(BodySchema):
-    labels = _Pairs(_check_label, {"pattern": patterns.LABEL_VALUE})
-    annotations = _Pairs(_check_annotation, {"maxLength": LONGEST_ANNOTATION, "pattern": patterns.NO_NUL})
+    labels = Pairs(_check_label, {"pattern": patterns.LABEL_VALUE})
+    annotations = Pairs(_check_annotation, {"maxLength": LONGEST_ANNOTATION, "pattern": patterns.NO_NUL})
 
 
 def load(schema: Schema, document: object) -> dict[str, Any]:

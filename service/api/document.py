@@ -15,7 +15,7 @@ from marshmallow import Schema, fields
 
 from service.api import failures, patterns
 from service.api.jsonschema import SHARED, ref
-from service.api.operation import Documented, Operation
+from service.api.operation import JSON, Documented, Operation
 from service.api.version import API_VERSION
 from service.cache import BoundedCache
 from service.errors import (
@@ -32,7 +32,6 @@ from service.errors import (
 
 Object = dict[str, Any]
 
-JSON = "application/json"
 ANY_REQUEST = (InvalidRequest, UnknownError, ServiceUnavailable)
 WITH_TOKEN = (NotAuthenticated, InvalidAuthToken, NotAuthorized, RateLimitExceeded, AddressRateLimitExceeded)
 SECURITY = "kubernetes"
@@ -90,6 +89,7 @@ _READ = ("ETag", "Warning", "X-Cf-Warnings")
 _PATH_PARAMETERS: Mapping[str, Object] = {
     "guid": {"type": "string", "pattern": patterns.SEGMENT},
     "type": {"type": "string", "pattern": patterns.SEGMENT},
+    "name": {"type": "string", "pattern": patterns.SEGMENT},
     "index": {"type": "integer", "minimum": 0},
 }
 _PARAMETERS: Mapping[str, Any] = {
@@ -206,7 +206,8 @@ class _Writer:
         self._user_ids = user_ids
 
     def describe(self, operation: Operation) -> Object:
-        kinds = (*ANY_REQUEST, *operation.errors, *(WITH_TOKEN if operation.token else ()))
+        of_token = [kind for kind in WITH_TOKEN if operation.permission or kind is not NotAuthorized]
+        kinds = (*ANY_REQUEST, *operation.errors, *(of_token if operation.token else ()))
         described: Object = {
             "operationId": operation.id,
             "summary": operation.summary,
@@ -245,7 +246,7 @@ class _Writer:
             content: Object = {"schema": ref(operation.answer)}
             if operation.answer in self._examples.answers:
                 content["example"] = self._examples.answers[operation.answer]
-            success["content"] = {JSON: content}
+            success["content"] = {operation.media: content}
             if operation.method != "GET":
                 success["headers"] |= _headers("X-Cf-Warnings")
         successes = {str(operation.status): success}

@@ -55,12 +55,18 @@ _PAGE = {
 
 SHARED: Mapping[str, JSONSchema] = {
     "Link": obj({"href": {"type": "string", "format": "uri"}, "method": {"enum": ["GET", "POST"]}}),
+    "Reference": obj({"href": {"type": "string", "format": "uri"}, "method": {"const": "POST"}}, optional=["method"]),
 }
 """Schemas that any resource may refer to, by name."""
 
 
 def links(*names: str, optional: Iterable[str] = ()) -> JSONSchema:
     return obj({name: ref("Link") for name in (*names, *optional)}, optional=optional)
+
+
+def references(*names: str, optional: Iterable[str] = ()) -> JSONSchema:
+    """Links of a resource that names a method only where it is not GET."""
+    return obj({name: ref("Reference") for name in (*names, *optional)}, optional=optional)
 
 
 def page_of(name: str, included: Iterable[str] = ()) -> JSONSchema:

@@ -10,6 +10,7 @@ from service.api.jsonschema import JSONSchema
 from service.errors import CloudFoundryError
 from service.http.routing import Route
 
+JSON = "application/json"
 Errors = tuple[type[CloudFoundryError], ...]
 
 
@@ -21,6 +22,8 @@ class Operation(Route):
     tag: str
     answer: str | None
     """The name of the schema of its answer; None: it answers with nothing but a status."""
+    media: str = JSON
+    """The type of its answer."""
     status: int = 200
     """The HTTP status of success."""
     query: type[Schema] | None = None
@@ -33,6 +36,8 @@ class Operation(Route):
     """An example of each variable part of the path, by its name."""
     token: bool = True
     """Whether it is answered only to callers who show a token."""
+    permission: bool = True
+    """Whether, of those, only to callers who may use the API."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,39 +1,24 @@
 """What callers may ask in a query string: written once, for the lists and single items of any resource."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields
 
-from service.api import patterns
+from service.api import parameters
 from service.errors import BadQueryParameter, InvalidRequest
 from service.http.decoding import check_decodable
 from service.model.collection import GUIDS
 from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
 from service.model.selection import CREATED_AT, UPDATED_AT, Filters
-from service.model.selectors import (
-    MAXIMUM_REQUIREMENTS,
-    Malformed,
-    Range,
-    Requirement,
-    parse_label_selector,
-    parse_range,
-)
-from service.model.selectors import MAXIMUM_VALUES as MAXIMUM_SET
+from service.model.selectors import Operator, Range
 from service.operations.reads import ListRequest
 
-MAXIMUM_VALUES = 5000
-"""Values of one list parameter: as many as a page can hold."""
-MAXIMUM_TIMES = 100
-"""Times of one equality list."""
 LONGEST_KEPT = 512
 """Characters of a query whose parse is kept: dashboards repeat short ones, and long ones would fill the memory."""
-
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True)
@@ -59,132 +44,6 @@ class ParsedSingle:
 _NOTHING_ASKED = ParsedSingle()
 
 
-class _PlainInteger(fields.Field[int]):
-    """Decimal ASCII digits and nothing else: int() would also take `1_0`, ` 1`, `+1` and digits of other scripts."""
-
-    def __init__(self, least: int, most: int, default: int) -> None:
-        shown = {"type": "integer", "minimum": least, "maximum": most}
-        super().__init__(load_default=default, metadata={"json_schema": shown})
-        self._least, self._most = least, most
-
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
-        # The length is checked first: turning a megabyte of digits into an integer takes its time.
-        if not re.fullmatch(r"[0-9]{1,20}", value) or not self._least <= int(value) <= self._most:
-            raise ValidationError(f"must be a whole number from {self._least} to {self._most}")
-        return int(value)
-
-
-class _CommaList(fields.Field[frozenset[str]]):
-    """Values joined by commas. Each is percent-decoded once more, so that `%2C` stands for a comma within a value."""
-
-    def __init__(self) -> None:
-        shown = {
-            "type": "array",
-            "maxItems": MAXIMUM_VALUES,
-            "items": {"type": "string", "pattern": patterns.NO_COMMA},
-            "description": "Values joined by commas. A comma within one is percent-encoded twice: `%252C`.",
-        }
-        super().__init__(load_default=None, metadata={"json_schema": shown})
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> frozenset[str]:
-        parts = value.split(",")
-        if len(parts) > MAXIMUM_VALUES:
-            raise ValidationError(f"has {len(parts)} values, the most is {MAXIMUM_VALUES}")
-        return frozenset(unquote(part) for part in parts)
-
-
-class _LabelSelector(fields.Field[tuple[Requirement, ...]]):
-    def __init__(self) -> None:
-        shown = {
-            "type": "string",
-            "pattern": patterns.SELECTOR,
-            "not": {"anyOf": [{"pattern": patterns.TOO_MANY_REQUIREMENTS}, {"pattern": patterns.TOO_MANY_VALUES}]},
-            "description": (
-                "Requirements joined by commas, all of which must hold: `key`, `!key`, `key=value`, `key==value`, "
-                "`key!=value`, `key in (value,value)`, `key notin (value,value)`. At most "
-                f"{MAXIMUM_REQUIREMENTS}, and {MAXIMUM_SET} values in one set."
-            ),
-        }
-        super().__init__(load_default=(), metadata={"json_schema": shown})
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> tuple[Requirement, ...]:
-        try:
-            return parse_label_selector(value)
-        except Malformed as error:
-            raise ValidationError(str(error)) from error
-
-
-class _Times(fields.Field[tuple[Range, ...]]):
-    """One time under an operator; under `eq` (no brackets) a comma list."""
-
-    def __init__(self, operator: str, data_key: str) -> None:
-        shown: dict[str, Any] = {"type": "string", "format": "date-time", "pattern": patterns.TIMESTAMP}
-        described = "UTC, in whole seconds, each of which is a span and not a point."
-        if operator == "eq":
-            shown = {"type": "array", "minItems": 1, "maxItems": MAXIMUM_TIMES, "items": shown}
-            described = f"One of these times. {described}"
-        json_schema = {**shown, "description": described}
-        super().__init__(load_default=None, data_key=data_key, metadata={"json_schema": json_schema})
-        self._operator = operator
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> tuple[Range, ...]:
-        texts = value.split(",", MAXIMUM_TIMES) if self._operator == "eq" else [value]
-        if len(texts) > MAXIMUM_TIMES:
-            raise ValidationError(f"has more than {MAXIMUM_TIMES} values")
-        try:
-            return tuple(dict.fromkeys(parse_range(self._operator, text) for text in texts))
-        except Malformed as error:
-            raise ValidationError(str(error)) from error
-
-
-class _Include(fields.Field[tuple[str, ...]]):
-    """Names of related resources, joined by commas."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = tuple(names)
-        items = {"type": "string", "enum": list(self._names)}
-        super().__init__(load_default=(), metadata={"json_schema": {"type": "array", "items": items}})
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> tuple[str, ...]:
-        wanted = tuple(dict.fromkeys(value.split(",", len(self._names))))
-        if not set(wanted) <= set(self._names):
-            raise ValidationError(f"must be among {', '.join(self._names)}")
-        return wanted
-
-
-def _embed(name: str) -> fields.Field[Any]:
-    return fields.String(
-        load_default="",
-        validate=validate.Equal(name, error=f"must be {name}"),
-        metadata={"description": f"Shows with each its {name.replace('_', ' ')}."},
-    )
-
-
-def _order_by(orders: Iterable[str]) -> fields.Field[Any]:
-    names = list(orders)
-    return fields.String(
-        load_default="",
-        validate=validate.OneOf(
-            [sign + order for order in names for sign in ("", "+", "-")],
-            error=f"must be one of {', '.join(names)}, with '-' before it for descending",
-        ),
-        metadata={"description": "`-`: descending. A `+` is percent-encoded: `%2B`. Default: created_at."},
-    )
-
-
-def _times(name: str) -> dict[str, fields.Field[Any]]:
-    operators = {"eq": name, **{operator: f"{name}[{operator}]" for operator in ("lt", "lte", "gt", "gte")}}
-    return {f"{name}_{operator}": _Times(operator, key) for operator, key in operators.items()}
-
-
 @dataclass(frozen=True)
 class Extra:
     """What a resource can show beside its own fields."""
@@ -196,8 +55,8 @@ class Extra:
 
     def fields(self) -> dict[str, fields.Field[Any]]:
         return {
-            **({"embed": _embed(self.embed)} if self.embed else {}),
-            **({"include": _Include(self.include)} if self.include else {}),
+            **({"embed": parameters.embed(self.embed)} if self.embed else {}),
+            **({"include": parameters.Include(self.include)} if self.include else {}),
         }
 
 
@@ -207,20 +66,33 @@ NO_EXTRA = Extra()
 class ListQuery:
     """The query of one list."""
 
-    def __init__(self, name: str, *, facets: Iterable[str], orders: Iterable[str], extra: Extra = NO_EXTRA) -> None:
-        """`name` is the schema's, in the API's document; facets and orders are those of the collection it reads."""
-        self._facets = (GUIDS, *(facet for facet in facets if facet != GUIDS))
-        self._orders = tuple(orders)
+    def __init__(
+        self,
+        name: str,
+        *,
+        facets: Mapping[str, str],
+        orders: Mapping[str, str],
+        labelled: bool = True,
+        extra: Extra = NO_EXTRA,
+    ) -> None:
+        """`name` is the schema's, in the API's document.
+
+        Facets and orders are those of the collection it reads, by what callers call them. `labelled`: whether the items
+        have labels at all.
+        """
+        self._facets = {GUIDS: facets[GUIDS], **facets}
+        self._orders = orders
+        self._labelled = labelled
         self._times = tuple(order for order in (CREATED_AT, UPDATED_AT) if order in self._orders)
         self.schema: type[Schema] = Schema.from_dict(
             {
-                "page": _PlainInteger(1, MAXIMUM_PAGE, 1),
-                "per_page": _PlainInteger(1, MAXIMUM_PER_PAGE, DEFAULT_PER_PAGE),
-                "order_by": _order_by(self._orders),
-                **{facet: _CommaList() for facet in self._facets},
-                "label_selector": _LabelSelector(),
+                "page": parameters.PlainInteger(1, MAXIMUM_PAGE, 1),
+                "per_page": parameters.PlainInteger(1, MAXIMUM_PER_PAGE, DEFAULT_PER_PAGE),
+                "order_by": parameters.order_by(self._orders),
+                **{facet: parameters.CommaList() for facet in self._facets},
+                "label_selector": parameters.LabelSelector(),
                 **extra.fields(),
-                **{field: made for order in self._times for field, made in _times(f"{order}s").items()},
+                **{field: made for order in self._times for field, made in parameters.times(f"{order}s").items()},
             },
             name=name,
         )
@@ -235,12 +107,8 @@ class ListQuery:
         pairs, values = _load(query, self._loader)
         order_by = values["order_by"]
         request = ListRequest(
-            filters=Filters(
-                facets=tuple((facet, values[facet]) for facet in self._facets if values[facet] is not None),
-                labels=values["label_selector"],
-                times=tuple((order, ranges) for order in self._times for ranges in _conditions(values, f"{order}s")),
-            ),
-            order=order_by.lstrip("+-") or CREATED_AT,
+            filters=self._filters(values),
+            order=self._orders[order_by.lstrip("+-") or CREATED_AT],
             descending=order_by.startswith("-"),
             page=PageRequest(values["page"], values["per_page"]),
         )
@@ -249,6 +117,17 @@ class ListQuery:
             pairs = {**pairs, "order_by": f"+{order_by}"}
         kept = sorted((name, value) for name, value in pairs.items() if name not in ("page", "per_page"))
         return ParsedList(request, tuple(kept), bool(values.get("embed")), values.get("include", ()))
+
+    def _filters(self, values: Mapping[str, Any]) -> Filters:
+        facets = [(facet, values[name]) for name, facet in self._facets.items() if values[name] is not None]
+        labels = values["label_selector"]
+        if not self._labelled:
+            if any(each.operator in (Operator.EXISTS, Operator.IN) for each in labels):
+                # Nothing has the label.
+                facets.append((self._facets[GUIDS], frozenset()))
+            labels = ()
+        times = [(self._orders[name], each) for name in self._times for each in _conditions(values, f"{name}s")]
+        return Filters(tuple(facets), labels, tuple(times))
 
 
 class SingleQuery:

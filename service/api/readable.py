@@ -4,7 +4,7 @@ That is its list, its lists within parents, its single items, their queries, wha
 of the API's document. A resource that is only read needs nothing more.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -29,6 +29,17 @@ READS: web.AppKey[Mapping[str, Reads[Any]]] = web.AppKey("reads", dict)
 
 
 @dataclass(frozen=True)
+class Shown:
+    """How an item is shown at an address where something else of it is looked at."""
+
+    name: str
+    """Of its schema, in the API's document."""
+    present: Callable[[Any, str], dict[str, Any]]
+    """From an item and the base URL (before `/v3`)."""
+    schema: JSONSchema
+
+
+@dataclass(frozen=True)
 class At:
     """A path at which a single item is, and what the path means."""
 
@@ -40,6 +51,8 @@ class At:
     """Behind the summaries of the operations there, likewise."""
     example: Match = field(default_factory=dict)
     """An example of each variable part of the path."""
+    shown: Shown | None = None
+    """None: the item itself."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +114,16 @@ class Readable(Generic[Item]):
     at: tuple[At, ...] = ()
     """Where single items are; none: at their GUID alone."""
     parents: tuple[Parent, ...] = ()
-    includes: Mapping[str, Include[Item]] = field(default_factory=dict)
+    includes: Mapping[str, tuple[Include[Item], ...]] = field(default_factory=dict)
     """By what `include` calls them."""
+    facets: Mapping[str, str] | None = None
+    """The facets and traits of the shape that it is found by, by what clients call them; None: all, by their names."""
+    orders: Mapping[str, str] | None = None
+    """The orders and sorts of the shape, likewise; None: all orders."""
+    guid: Callable[[Item], str] | None = None
+    """What it is called in addresses; None: what the shape says."""
+    labelled: bool = True
+    """Whether it has labels: another resource that is made of the same items may have them instead."""
     embed: Embed[Item] | None = None
     listed: bool = True
     """Whether there is a list of all its items; no: only lists within parents, and single items."""
@@ -123,38 +144,52 @@ class Readable(Generic[Item]):
     def addresses(self) -> tuple[At, ...]:
         if self.at:
             return self.at
-        example = {"guid": self.shape.guid(self.example)}
+        example = {"guid": self.guid_of(self.example)}
         return (At(f"{self.path}/{{guid}}", lambda match: self.by_guid(match["guid"]), example=example),)
 
     @property
     def extra(self) -> Extra:
         return Extra(self.embed.name if self.embed else "", tuple(self.includes))
 
+    @property
+    def guid_of(self) -> Callable[[Item], str]:
+        return self.guid or self.shape.guid
+
+    @property
+    def found_by(self) -> Mapping[str, str]:
+        """Facets and traits of the shape by what clients call them."""
+        return {name: name for name in (*self.shape.facets, *self.shape.traits)} if self.facets is None else self.facets
+
     @cached_property
     def list_query(self) -> ListQuery:
         """What its list takes."""
-        return ListQuery(
-            f"{self.schema_name}ListQuery", facets=self.shape.facets, orders=self.shape.orders, extra=self.extra
-        )
+        return self._query(f"{self.schema_name}ListQuery", ())
 
     def query_of(self, parent: Parent) -> ListQuery:
         """What its list within a parent takes."""
-        facets = [facet for facet in self.shape.facets if facet not in parent.without]
-        name = f"{parent.id.removeprefix('list')}Query"
-        return ListQuery(name, facets=facets, orders=self.shape.orders, extra=self.extra)
+        return self._query(f"{parent.id.removeprefix('list')}Query", parent.without)
+
+    def _query(self, name: str, without: Container[str]) -> ListQuery:
+        facets = {name: facet for name, facet in self.found_by.items() if name not in without}
+        orders = {name: name for name in self.shape.orders} if self.orders is None else self.orders
+        return ListQuery(name, facets=facets, orders=orders, labelled=self.labelled, extra=self.extra)
 
     @property
     def row_kind(self) -> RowKind[Item]:
         return RowKind(self.plural, self.shape.key, self.present, self.embed.before if self.embed else "")
 
-    @property
-    def single_kind(self) -> RowKind[Item]:
-        present = self.present_single or self.present
+    def single_kind(self, at: At) -> RowKind[Item]:
+        present = at.shown.present if at.shown else self.present_single or self.present
         return RowKind(self.plural, self.shape.key, present, self.embed.before if self.embed else "")
+
+    @property
+    def not_found(self) -> str:
+        """What is said where there is none."""
+        return f"{self.singular.capitalize().replace('_', ' ')} not found"
 
     def by_guid(self, guid: str) -> Address:
         """The address of an item by its GUID."""
-        return (Step(GUIDS, guid, f"{self.singular.capitalize().replace('_', ' ')} not found"),)
+        return (Step(self.found_by[GUIDS], guid, self.not_found),)
 
     def reads(self, app: web.Application) -> Reads[Item]:
         return app[READS][self.plural]

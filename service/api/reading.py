@@ -38,18 +38,31 @@ def documented(readable: Readable[Item], resources: Resources) -> Documented:
         *(parent_operation(readable, resources, parent, of_embed) for parent in readable.parents),
         *(single_operation(readable, resources, at, of_embed) for at in readable.addresses),
     )
+    shown = {at.shown.name: at for at in readable.addresses if at.shown is not None}
     within = () if readable.listed else readable.parents
-    path = next((_filled(parent.path, parent.example) for parent in within), readable.path)
+    path = next((filled(parent.path, parent.example) for parent in within), readable.path)
     page = pagination(1, PageRequest(), f"{EXAMPLE_BASE}{path}", ())
     row = readable.present(readable.example, EXAMPLE_BASE)
     return Documented(
         operations=operations,
-        schemas={name: readable.schema, listed: page_of(name, (each.plural for each in readable.includes.values()))},
+        schemas={
+            name: readable.schema,
+            listed: page_of(name, _included_plurals(readable)),
+            **{name: at.shown.schema for name, at in shown.items() if at.shown is not None},
+        },
         answers={
-            name: orjson.loads(encode_row(readable.single_kind, readable.example, EXAMPLE_BASE)[0]),
+            **{
+                name: orjson.loads(encode_row(readable.single_kind(at), readable.example, EXAMPLE_BASE)[0])
+                for name, at in {name: readable.addresses[0], **shown}.items()
+            },
             listed: {**page, "resources": [row], "pagination": page},
         },
     )
+
+
+def _included_plurals(readable: Readable[Any]) -> dict[str, None]:
+    """What may come along, once each, in order."""
+    return dict.fromkeys(each.plural for includes in readable.includes.values() for each in includes)
 
 
 EXAMPLE_BASE = "https://api.example.org"
@@ -96,7 +109,7 @@ def parent_operation(readable: Readable[Item], resources: Resources, parent: Par
             pods=parsed.embed,
         )
         presenter = _Presenter(request, caller, readable, resources)
-        path = _filled(parent.path, request.match_info)
+        path = filled(parent.path, request.match_info)
         return await presenter.present_list(path, parsed, selection, freshness, warning=of_parent(namespaces))
 
     return Operation(
@@ -124,7 +137,7 @@ def single_operation(readable: Readable[Item], resources: Resources, at: At, of_
         )
         parsed = query.parse(asked)
         presenter = _Presenter(request, caller, readable, resources)
-        body, freshness = await presenter.encode_single(meaning.item, parsed, freshness)
+        body, freshness = await presenter.encode_single(at, meaning.item, parsed, freshness)
         return answer(request, body, freshness, warnings=[of_read(meaning), readable.warn(meaning.item)])
 
     return Operation(
@@ -134,7 +147,7 @@ def single_operation(readable: Readable[Item], resources: Resources, at: At, of_
         id=f"get{readable.schema_name}{at.suffix}",
         summary=f"Get {_article(readable.singular)} {readable.singular.replace('_', ' ')}{at.words}",
         tag=readable.plural,
-        answer=readable.schema_name,
+        answer=at.shown.name if at.shown else readable.schema_name,
         query=query.schema,
         errors=(BadQueryParameter, *of_embed, ResourceNotFound),
         example=at.example,
@@ -175,13 +188,15 @@ class _Presenter(Generic[Item]):
         )
         return answer(self._request, body.encoded, freshness, etag=body.etag, warnings=[warning, incomplete])
 
-    async def encode_single(self, item: Item, parsed: ParsedSingle, freshness: Freshness) -> tuple[bytes, Freshness]:
+    async def encode_single(
+        self, at: At, item: Item, parsed: ParsedSingle, freshness: Freshness
+    ) -> tuple[bytes, Freshness]:
         """One item as JSON."""
-        encoded, at = encode_row(self._readable.single_kind, item, self._base)
+        encoded, place = encode_row(self._readable.single_kind(at), item, self._base)
         if parsed.embed:
             embedded, freshness = await self._embedded([item], freshness)
             shown = b'"%b":%b,' % (self._readable.extra.embed.encode(), embedded[self._readable.shape.key(item)])
-            encoded = encoded[:at] + shown + encoded[at:]
+            encoded = encoded[:place] + shown + encoded[place:]
         if parsed.include:
             included = orjson.dumps(await self._included([item], parsed.include))
             encoded = encoded[:-1] + b',"included":' + included + b"}"
@@ -196,17 +211,19 @@ class _Presenter(Generic[Item]):
     async def _included(self, items: Sequence[Item], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         """What comes along: of each related resource the items that the caller sees, once each, by its plural."""
         found = {}
-        for name in names:
-            include = self._readable.includes[name]
+        wanted_ones = {each.plural: each for name in names for each in self._readable.includes[name]}
+        for include in wanted_ones.values():
             related = self._resources[include.plural]
             guids = frozenset(guid for item in items if (guid := include.guid(item)) is not None)
-            wanted = ListRequest(Filters(((GUIDS, guids),)), page=PageRequest(per_page=MAXIMUM_PER_PAGE))
+            wanted = ListRequest(
+                Filters(((related.found_by[GUIDS], guids),)), page=PageRequest(per_page=MAXIMUM_PER_PAGE)
+            )
             selection, _ = await related.reads(self._request.app).page(self._caller, wanted)
             found[related.plural] = [related.present(each, self._base) for each in selection.items]
         return found
 
 
-def _filled(path: str, match: Mapping[str, str]) -> str:
+def filled(path: str, match: Mapping[str, str]) -> str:
     """A path with its variable parts filled in."""
     return path.format_map({name: quote(value, safe="") for name, value in match.items()})
 

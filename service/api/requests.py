@@ -8,7 +8,7 @@ from service.access import Caller
 from service.http.callers import authenticate, shown_token
 from service.http.keys import ACCESS
 from service.model.process import microseconds
-from service.operations.writes import Actor
+from service.operations.authority import Actor
 
 
 async def caller_of(request: web.Request) -> Caller:

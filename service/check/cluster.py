@@ -5,9 +5,10 @@ import asyncio
 from service.check.labels import check_labels
 from service.check.report import Clock, Outcome, Report
 from service.cluster import inspection
+from service.cluster.autoscaler_feed import AUTOSCALERS
 from service.cluster.client import Client, NoCluster
 from service.cluster.inspection import Unanswered
-from service.cluster.permissions import PERMISSIONS, AccountPermission, Need
+from service.cluster.permissions import OPTIONAL, PERMISSIONS, AccountPermission, Need
 from service.cluster.route_feeds import ROUTE_KINDS
 from service.settings import Settings
 
@@ -41,7 +42,7 @@ async def check_cluster(settings: Settings, report: Report, wall_clock: Clock) -
         if await _check_server(client, settings, report, wall_clock):
             await _check_permissions(client, settings, report)
             await _check_metrics(client, report)
-            await _check_routes(client, report)
+            await _check_kinds(client, report)
             await check_labels(client, settings.keys, report)
     finally:
         await client.close()
@@ -93,7 +94,7 @@ async def _may(client: Client, permission: AccountPermission) -> bool | Unanswer
 
 def _report_permission(report: Report, permission: AccountPermission, answer: bool | Unanswered, who: str) -> None:
     unwanted = permission.need is Need.NEVER
-    bad = report.warn if permission.need in (Need.USAGE, Need.ROUTES, Need.NEVER) else report.miss
+    bad = report.warn if permission.need is Need.NEVER or permission.need in OPTIONAL else report.miss
     if isinstance(answer, Unanswered):
         bad("permission", f"whether we may {permission} is not known: {answer}", _review_advice(answer))
     elif answer and unwanted:
@@ -123,15 +124,15 @@ async def _check_metrics(client: Client, report: Report) -> None:
         report.warn("metrics", f"metrics.k8s.io is not served{reason}", advice)
 
 
-async def _check_routes(client: Client, report: Report) -> None:
-    """Say what routes are made of here. What may not be listed is left to the permissions."""
-    for kind in ROUTE_KINDS:
+async def _check_kinds(client: Client, report: Report) -> None:
+    """Say which optional kinds are served. What may not be listed is left to the permissions."""
+    for topic, kind in (*(("routes", kind) for kind in ROUTE_KINDS), ("scaling", AUTOSCALERS)):
         try:
             await inspection.require_kind(client, kind)
-            report.ok("routes", f"{kind.name} are served")
+            report.ok(topic, f"{kind.name} are served")
         except Unanswered as error:
             if error.status == 404:
                 advice = "install what serves them (for httproutes the Gateway API), or do without"
-                report.warn("routes", f"{kind.name} are not served: {kind.gives} are left out", advice)
+                report.warn(topic, f"{kind.name} are not served: {kind.gives} are left out", advice)
             elif error.status != 403:
-                report.warn("routes", f"whether {kind.name} are served is not known: {error}", _AWAY_ADVICE)
+                report.warn(topic, f"whether {kind.name} are served is not known: {error}", _AWAY_ADVICE)

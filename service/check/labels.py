@@ -83,10 +83,11 @@ def _report_lost(report: Report, subject: str, lost: Sequence[str], *, well: str
 def _report_spaces(survey: Survey, report: Report) -> None:
     everything = survey.index.processes.page(None, Slice(size=len(survey.index.processes)))
     unnamed = {p.workload.namespace for p in everything.items if p.space_guid == p.workload.namespace}
-    homeless = {p.workload.namespace for p in everything.items if p.organization_guid is None}
+    spaces = [(p.workload.namespace, survey.index.space(p.workload.namespace)) for p in everything.items]
+    homeless = {namespace for namespace, space in spaces if space is None or space.organization_guid is None}
     text = f"processes are in {count(len(survey.index.processes.namespaces()), 'Namespace')}"
     if unnamed:
         text += f"; the space's GUID is the Namespace's name, for want of a label, in {few(sorted(unnamed))}"
     if homeless:
-        text += f"; no organization is known, for want of a label, in {few(sorted(homeless))}"
+        text += f"; the organization is the default one, for want of a label, in {few(sorted(homeless))}"
     report.ok("spaces", text)

@@ -80,12 +80,16 @@ class ClusterAccess:
         await self._callers.close()
         await self._permissions.close()
 
-    async def authenticate(self, token: str | None) -> Caller:
+    async def identify(self, token: str | None) -> Caller:
         if token is None:
             raise NotAuthenticated
         caller = await self._callers.get(token_hash(token), lambda: self._reviewer.identify(token))
         if caller is None or caller.expires_at <= self._wall_clock():
             raise InvalidAuthToken
+        return caller
+
+    async def authenticate(self, token: str | None) -> Caller:
+        caller = await self.identify(token)
         attributes = {"nonResourceAttributes": {"path": API_PATH, "verb": "get"}}
         if not await self._allows(caller, caller.key + b"api", attributes):
             raise NotAuthorized

@@ -17,8 +17,14 @@ class Need(Enum):
     """Without it instances are shown without their usage."""
     ROUTES = auto()
     """Without it routes are left out, all or some."""
+    AUTOSCALERS = auto()
+    """Without it nobody is told that an autoscaler overrules a scale."""
     NEVER = auto()
     """The service does not use it: whoever takes over the service should not have it either."""
+
+
+OPTIONAL = frozenset((Need.USAGE, Need.ROUTES, Need.AUTOSCALERS))
+"""Without these the service works, and leaves something out."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,16 @@ PERMISSIONS = (
     AccountPermission("watch", "networking.k8s.io", "ingresses", Need.ROUTES, "an Ingress has routes"),
     AccountPermission("list", "gateway.networking.k8s.io", "httproutes", Need.ROUTES, "an HTTPRoute has routes"),
     AccountPermission("watch", "gateway.networking.k8s.io", "httproutes", Need.ROUTES, "an HTTPRoute has routes"),
+    *(
+        AccountPermission(
+            verb,
+            "autoscaling",
+            "horizontalpodautoscalers",
+            Need.AUTOSCALERS,
+            "who scales is told what overrules it",
+        )
+        for verb in ("list", "watch")
+    ),
     AccountPermission("patch", "apps", "deployments", Need.NEVER, "writes are made with the caller's own token"),
     AccountPermission("delete", "", "pods", Need.NEVER, "writes are made with the caller's own token"),
     AccountPermission("get", "", "secrets", Need.NEVER, "the service reads no Secret"),

@@ -5,16 +5,12 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from service.cluster.feeds import decode_name
 from service.cluster.optional_watch import OptionalKind
-from service.cluster.watch import Consumer
+from service.cluster.skips import SkippingFeed, Skips
 from service.model.manifests import ObjectMeta
 from service.model.route_index import RouteIndex
 from service.model.route_manifests import HTTPRoute, Ingress, ServiceObject
 from service.model.routes import Rule, derive_http_route, derive_ingress, derive_origin, derive_service
-from service.telemetry import get_logger
-
-log = get_logger(__name__)
 
 INGRESSES = OptionalKind("ingresses", "/apis/networking.k8s.io/v1/ingresses", "routes of Ingresses")
 HTTP_ROUTES = OptionalKind("httproutes", "/apis/gateway.networking.k8s.io/v1/httproutes", "routes of HTTPRoutes")
@@ -27,32 +23,6 @@ class _Object(Protocol):
 
 
 Kind = TypeVar("Kind", bound=_Object)
-
-
-class Skips:
-    """The objects of one kind that could not be understood: each is logged once, and counted."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._reasons: dict[str, str] = {}
-        """By uid."""
-
-    def __len__(self) -> int:
-        return len(self._reasons)
-
-    def add(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
-        if self._reasons.get(uid) != reason:
-            self._reasons[uid] = reason
-            meta = decode_name(raw).metadata
-            log.warning("skipped", kind=self._kind, namespace=meta.namespace, name=meta.name, reason=reason)
-
-    def discard(self, uid: str) -> None:
-        """It is understood, or gone."""
-        self._reasons.pop(uid, None)
-
-    def retain(self, uids: set[str]) -> None:
-        for uid in self._reasons.keys() - uids:
-            del self._reasons[uid]
 
 
 class RuleFeed(Generic[Kind]):
@@ -128,11 +98,7 @@ class ServiceFeed:
         """As of Ingresses."""
 
 
-class RouteFeed(Consumer, Protocol):
-    skips: Skips
-
-
-def route_feeds(index: RouteIndex) -> Mapping[OptionalKind, RouteFeed]:
+def route_feeds(index: RouteIndex) -> Mapping[OptionalKind, SkippingFeed]:
     """Where each kind leads."""
     return {
         INGRESSES: RuleFeed(index, "Ingress", Ingress, derive_ingress),

@@ -13,13 +13,14 @@ from service.cluster.answers import Answer, status_message
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
 from service.cluster.deployment_cache import DeploymentCache
 from service.cluster.versions import version_number
-from service.errors import InvalidAuthToken, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
+from service.errors import InvalidAuthToken, NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
 from service.model.changes import Change, Scale
 from service.model.derive import Unparsable, derive_workload
 from service.model.labels import Keys
 from service.model.manifests import Deployment
 from service.model.pods import Pod
 from service.model.process import Workload
+from service.model.rollback import selector_of
 from service.model.snapshots import Snapshot
 
 FIELD_MANAGER = "cf-processes"
@@ -113,6 +114,19 @@ class Workloads:
         path = _path(workload)
         answer = await self._change("PATCH", path, PATCH_QUERY, operations, content_type=JSON_PATCH, token=token)
         return None if answer.status in (409, 422) else self._changed(answer, workload)
+
+    async def replica_sets(self, token: str, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """The ReplicaSets that a Deployment's selector finds, its own among them, read with the caller's token.
+
+        Raises NotAuthorized, and as `read` does.
+        """
+        path = f"/apis/apps/v1/namespaces/{snapshot.workload.namespace}/replicasets"
+        answer = await self._callers.send("GET", path, {"labelSelector": selector_of(snapshot)}, token=token)
+        if answer.status == 403:
+            raise NotAuthorized
+        _check(answer)
+        found: list[dict[str, Any]] = orjson.loads(answer.body)["items"]
+        return found
 
     async def delete_pod(self, token: str, pod: Pod) -> bytes | None:
         """Delete this very Pod. Returns its JSON as it is then, or None where it was gone already.

@@ -24,8 +24,8 @@ from service.http.callers import authenticate
 from service.http.keys import SETTINGS
 from service.http.receiving import read_form
 from service.http.replies import base_url, page_response
+from service.operations.authority import Actor
 from service.operations.problems import Found
-from service.operations.writes import Actor
 from service.pacing import Turns
 from service.telemetry import get_logger, outline, request_id
 

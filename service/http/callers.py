@@ -10,17 +10,19 @@ MAXIMUM_TOKEN = 16_384
 """Characters."""
 
 
-async def authenticate(request: web.Request, authorization: str | None) -> Caller:
+async def authenticate(request: web.Request, authorization: str | None, *, anyone: bool = False) -> Caller:
     """The caller who sent the request. `authorization` is an Authorization header, or what stands for one.
 
-    Raises what `bearer_token` and Access.authenticate do, RateLimitExceeded and AddressRateLimitExceeded.
+    `anyone`: also one who may not use the API. Raises what `bearer_token`, Access.authenticate and for anyone
+    Access.identify do, RateLimitExceeded and AddressRateLimitExceeded.
     """
     access, limits = request.app[ACCESS], request.app.get(RATE_LIMITS)
+    accept = access.identify if anyone else access.authenticate
     if limits is None:
-        return await access.authenticate(shown_token(access, authorization))
+        return await accept(shown_token(access, authorization))
     limits.require_room(request, lambda: _is_known(access, authorization))
     try:
-        caller = await access.authenticate(shown_token(access, authorization))
+        caller = await accept(shown_token(access, authorization))
     except (NotAuthenticated, InvalidAuthToken, NotAuthorized):
         limits.count_refusal(request)
         raise

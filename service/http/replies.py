@@ -76,6 +76,7 @@ def answer(
     *,
     etag: str | None = None,
     warnings: Sequence[str | None] = (),
+    content_type: str = CONTENT_TYPE,
 ) -> web.Response:
     """200 with a body, or 304 when the caller has it already. `etag` is computed from the body unless given.
 
@@ -96,7 +97,7 @@ def answer(
     headers |= _cf_warnings([*stale, *warnings])
     if _matches(request.headers.get(hdrs.IF_NONE_MATCH), tag):
         return web.Response(status=304, headers=headers)
-    headers[hdrs.CONTENT_TYPE] = CONTENT_TYPE
+    headers[hdrs.CONTENT_TYPE] = content_type
     kind = _Large if len(body) > _LARGE else web.Response
     response = kind(body=body, headers=headers, zlib_executor_size=_COMPRESS_ELSEWHERE)
     if compress:

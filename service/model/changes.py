@@ -6,18 +6,30 @@ a limit of `1500M` that shows as 1431, or a command of several words that shows 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import UNSET, UnsetType
 
 from service.errors import UnprocessableEntity
 from service.model import edits
 from service.model.derive import process_guid
+from service.model.desired import Desired, remembered
 from service.model.edits import User
 from service.model.labels import Keys
 from service.model.probes import CheckChange
 from service.model.process import MetadataChange, Workload
-from service.model.snapshots import Patch, Snapshot
+from service.model.snapshots import NO_PATCH, Patch, Snapshot, to_desired
+
+
+class Change(Protocol):
+    """What is to change of a Deployment."""
+
+    def names(self) -> list[str]:
+        """The names of the fields that are asked for."""
+
+    def patch(self, snapshot: Snapshot) -> Patch:
+        """The patch of this version of the Deployment that does it. Raises UnprocessableEntity with every complaint."""
+
 
 NO_CHANGE = MetadataChange()
 _RESOURCES = {"memory_in_mb": "memory", "disk_in_mb": "ephemeral-storage"}
@@ -46,13 +58,18 @@ class Scale:
     def patch(self, snapshot: Snapshot) -> Patch:
         """What is to change of the Deployment. Raises UnprocessableEntity with every complaint."""
         limits = self.changed_limits(snapshot.workload)
-        spec: dict[str, Any] = {}
-        if self.instances not in (None, snapshot.workload.instances):
-            spec["replicas"] = self.instances
+        wanted = self._desired(snapshot)
+        spec, annotations = dict(wanted.spec), wanted.annotations
         if limits:
             amounts = {_RESOURCES[name]: f"{limit}Mi" for name, limit in limits.items()}
             spec |= snapshot.in_container({"resources": {"limits": amounts, "requests": amounts}})
-        return Patch(spec)
+        return Patch(spec, annotations)
+
+    def _desired(self, snapshot: Snapshot) -> Patch:
+        if self.instances is None or self.instances == snapshot.workload.instances:
+            return NO_PATCH
+        is_stopped = not snapshot.replicas and remembered(snapshot.annotations, snapshot.keys) is not None
+        return to_desired(snapshot, Desired(not is_stopped, self.instances))
 
     def changed_limits(self, workload: Workload) -> dict[str, int]:
         """The new limits in MiB, by field, that are not as they show already.
@@ -72,7 +89,7 @@ class Scale:
 
         None: it depends on how the Deployment is now, or is not Kubernetes' alone.
         """
-        if self.instances is None or self != Scale(instances=self.instances):
+        if self.instances is None or self != Scale(instances=self.instances) or not workload.started:
             return None
         of_its_own = workload.guid != process_guid(*workload.key)
         labels = {
@@ -83,7 +100,19 @@ class Scale:
         expected = {f"labels/{_escaped(key)}": value for key, value in labels.items()} | {"uid": workload.uid}
         # A test for null passes where there is nothing.
         tests = [{"op": "test", "path": f"/metadata/{path}", "value": value} for path, value in expected.items()]
-        return [*tests, {"op": "replace", "path": "/spec/replicas", "value": self.instances}]
+        stopped, zero = (
+            f"/metadata/annotations/{_escaped(key)}" for key in (keys.stopped_instances, keys.scaled_to_zero)
+        )
+        mark: dict[str, Any]
+        if self.instances == 0:
+            mark = {"op": "add", "path": zero, "value": "true"}
+        elif workload.instances == 0:
+            mark = {"op": "remove", "path": zero}
+        else:
+            mark = {"op": "test", "path": zero, "value": None}
+        # Somebody may have stopped it meanwhile: then what changes is what it will have.
+        running = {"op": "test", "path": stopped, "value": None}
+        return [*tests, running, mark, {"op": "replace", "path": "/spec/replicas", "value": self.instances}]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +148,10 @@ class Update:
         if complaints:
             raise UnprocessableEntity(", ".join(complaints))
         # To remove what is not there would be a patch of nothing.
-        annotations = {k: v for k, v in annotations.items() if v is not None or k in snapshot.annotations}
-        return Patch(snapshot.in_container(fields) if fields else {}, annotations)
+        return Patch(snapshot.in_container(fields) if fields else {}, snapshot.unlike(annotations))
 
 
-Change = Scale | Update
+ProcessChange = Scale | Update
 
 
 def _escaped(key: str) -> str:

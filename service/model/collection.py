@@ -2,17 +2,19 @@
 
 What items are sorted and found by is said once, by the Shape of the resource. A change costs O(log n); a page without
 filters costs what service.model.views says; a filter costs set algebra over the keys of the items that have the wanted
-values, then one pass or one small sort.
+values, then one pass or one small sort. What a shape calls traits and sorts takes no memory, and costs a look at each
+item that the other filters leave.
 
 What may take long is a generator of steps. It must be exhausted; between steps others may read and change all of it.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from service.model.examining import tests_of
 from service.model.facets import Facet, LabelFacets
-from service.model.selection import Filters, Selection, Slice
+from service.model.selection import NO_FILTERS, Filters, Selection, Slice
 from service.model.selectors import Operator, Range
 from service.model.views import Position, SortedView, SortKey, Visible
 
@@ -42,6 +44,10 @@ class Shape(Generic[Item]):
     """By the name that clients give them."""
     facets: Mapping[str, Callable[[Item], Sequence[str]]]
     """The values by which items are found, by the name of the facet; `guids` is always there."""
+    sorts: Mapping[str, Callable[[Item], SortKey]] = field(default_factory=dict)
+    """Orders that are seldom asked for: nothing is kept in them, and who asks has the items sorted."""
+    traits: Mapping[str, Callable[[Item], Sequence[str]]] = field(default_factory=dict)
+    """Facets that most items have the same few values of: they are not kept, and the items are looked at."""
     labels: Callable[[Item], Mapping[str, str]] = lambda _: {}
     text: Callable[[Item], str] = lambda _: ""
     """In lower case, what words are looked for in."""
@@ -95,8 +101,14 @@ class Collection(Generic[Item]):
         found.sort(key=lambda item: self._position(item, part.order), reverse=part.descending)
         return Selection(len(found), found[part.start : part.start + part.size])
 
+    def combined(self, items: Sequence[Item]) -> Sequence[Item]:
+        """What these items come to for someone who sees no others: here, themselves."""
+        return items
+
     def search(self, filters: Filters, visible: Visible, part: Slice) -> Generator[None, None, Selection[Item]]:
         """The same of those that match the filters. What enters or leaves meanwhile may or may not be in it."""
+        if filters == NO_FILTERS and part.order in self._views:
+            return self.page(visible, part)
         version = self.version
         matching = yield from self._matching(filters, visible)
         if len(matching) > SOUGHT:
@@ -117,8 +129,9 @@ class Collection(Generic[Item]):
         wanted: list[Set[str]] = []
         excluded: list[Set[str]] = []
         for name, values in filters.facets:
-            wanted.append(self._facets[name].having_any(values))
-            yield
+            if name in self._facets:
+                wanted.append(self._facets[name].having_any(values))
+                yield
         for requirement in filters.labels:
             if requirement.operator in (Operator.EXISTS, Operator.NOT_EXISTS):
                 having = self._labels.having(requirement.key)
@@ -127,13 +140,14 @@ class Collection(Generic[Item]):
             (wanted if requirement.operator in (Operator.EXISTS, Operator.IN) else excluded).append(having)
             yield
         for order, ranges in filters.times:
-            wanted.append((yield from self._within(order, ranges)))
+            if order in self._views:
+                wanted.append((yield from self._within(order, ranges)))
         matching = yield from self._visible(wanted, visible)
         if excluded:
             yield
             matching = matching.difference(*excluded)
-        if filters.words:
-            matching = yield from self._mentioning(matching, filters.words)
+        if tests := tests_of(filters, self.shape.traits, self.shape.sorts, self.shape.text):
+            matching = yield from self._passing(matching, tests)
         return matching
 
     def _within(self, order: str, ranges: tuple[Range, ...]) -> Generator[None, None, Set[str]]:
@@ -146,14 +160,12 @@ class Collection(Generic[Item]):
                 yield
         return fitting
 
-    def _mentioning(self, keys: Set[str], words: tuple[str, ...]) -> Generator[None, None, frozenset[str]]:
+    def _passing(self, keys: Set[str], tests: list[Callable[[Item], bool]]) -> Generator[None, None, frozenset[str]]:
         found = set()
         for number, key in enumerate(keys, 1):
             item = self._items.get(key)
-            if item is not None:
-                text = self.shape.text(item)
-                if all(word in text for word in words):
-                    found.add(key)
+            if item is not None and all(test(item) for test in tests):
+                found.add(key)
             if number % SOUGHT == 0:
                 yield
         return frozenset(found)
@@ -181,6 +193,9 @@ class Collection(Generic[Item]):
         start, stop = part.start, min(part.start + part.size, len(keys))
         if start >= stop:
             return []
+        if part.order in self.shape.sorts:
+            positions = yield from self._sorted(keys, part)
+            return [position[3] for position in positions[start:stop]]
         if len(keys) <= SMALL_PART or len(keys) * SMALL_PART <= len(self._items):
             items = (self._items.get(key) for key in keys)
             found = sorted(self._position(item, part.order) for item in items if item is not None)
@@ -200,6 +215,18 @@ class Collection(Generic[Item]):
                 break
         cut = cut[start:stop]
         return cut if backwards == part.descending else cut[::-1]
+
+    def _sorted(self, keys: Set[str], part: Slice) -> Generator[None, None, list[Position]]:
+        """The positions of all of the keys in an order that nothing is kept in."""
+        everything = list(keys)
+        positions: list[Position] = []
+        for first in range(0, len(everything), SOUGHT):
+            items = (self._items.get(key) for key in everything[first : first + SOUGHT])
+            positions += sorted(self._position(item, part.order) for item in items if item is not None)
+            yield
+        # Of parts that are sorted already: some comparisons an item, and no more.
+        positions.sort(reverse=part.descending)
+        return positions
 
     # Writing: each change leaves the collection whole
 
@@ -251,4 +278,5 @@ class Collection(Generic[Item]):
 
     def _position(self, item: Item, order: str) -> Position:
         shape = self.shape
-        return shape.orders[order](item), shape.guid(item), shape.namespace(item), shape.key(item)
+        sort_key = shape.orders[order] if order in shape.orders else shape.sorts[order]
+        return sort_key(item), shape.guid(item), shape.namespace(item), shape.key(item)

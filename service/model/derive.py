@@ -13,11 +13,11 @@ from uuid import UUID, uuid5
 import msgspec
 
 from service.model.containers import command_text, limit_in_mib, sidecars_beside
+from service.model.desired import desired
 from service.model.labels import Keys
 from service.model.manifests import (
     Container,
     Deployment,
-    DeploymentStatus,
     NamedContainer,
     Namespace,
     ObjectMeta,
@@ -26,7 +26,8 @@ from service.model.manifests import (
     Time,
 )
 from service.model.probes import recorded, visible_check
-from service.model.process import HealthCheck, Metadata, Process, Space, Workload, microseconds
+from service.model.process import DEFAULT_ORGANIZATION, HealthCheck, Metadata, Process, Space, Workload, microseconds
+from service.model.rollouts import LONGEST_REASON, condition, derive_rollout
 
 GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
 """Of the UUIDv5 GUIDs below. Changing it renames every process that has no GUID label."""
@@ -35,8 +36,12 @@ DEFAULT_TYPE = "web"
 ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 APPLICATION_CONTAINER = "application"
-LONGEST_REASON = 1000
-"""Characters of what Kubernetes says: it goes into a header, and an admission webhook may say anything."""
+COMMON_NAME = "app.kubernetes.io/name"
+"""The label by which Kubernetes' own tools call an app."""
+LONGEST_NAME = 250
+"""Characters of an app's name: an annotation may be of any length."""
+LONGEST_IMAGE = 1000
+"""Characters of an image's name. No registry has a longer one."""
 
 AnyContainer = TypeVar("AnyContainer", bound=NamedContainer)
 
@@ -61,7 +66,8 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
     # Interned where many processes share one value: each decoded object brings its own copy of every string.
     process_type = sys.intern(labels.get(keys.process_type) or DEFAULT_TYPE)
     created_at = microseconds(meta.creationTimestamp)
-    replicas = deployment.spec.replicas
+    replicas = 1 if deployment.spec.replicas is None else deployment.spec.replicas
+    wanted = desired(replicas, annotations, keys)
     return Workload(
         uid=meta.uid,
         namespace=sys.intern(meta.namespace),
@@ -73,16 +79,19 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         created_at=created_at,
         changed_at=max(created_at, changed_at(meta)),
         version=sys.intern(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"),
-        instances=1 if replicas is None else replicas,
+        instances=wanted.instances,
+        started=wanted.started,
         revision_guid=annotations.get(keys.revision_guid) or None,
         registry_credential_guid=annotations.get(keys.registry_credential_guid) or None,
         registry_credential_last_synced_at=_moment(annotations.get(keys.registry_credential_last_synced_at)),
         write_id=annotations.get(keys.last_write),
         type_labelled=labels.get(keys.process_type) == process_type,
-        replica_failure=_replica_failure(deployment.status),
+        replica_failure=_replica_failure(deployment),
         rollout=rollout_revision(annotations),
         paused=deployment.spec.paused is True,
         deleting=meta.deletionTimestamp is not None,
+        app_name=_app_name(meta, keys),
+        **derive_rollout(deployment, created_at, replicas)._asdict(),
         **_of_template(deployment, keys, app_guid),
     )
 
@@ -105,6 +114,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
         "disk_in_mb": disk_in_mb,
         "health_check": _one_of_its_kind(recorded(annotations.get(keys.health_check), liveness)),
         "readiness_health_check": _one_of_its_kind(recorded(annotations.get(keys.readiness_health_check), readiness)),
+        "image": sys.intern((container.image or "")[:LONGEST_IMAGE]),
         "pull_secret_guid": _pull_secret_guid(deployment.metadata.namespace, template.spec),
         "pods_labelled": labels.get(keys.app_guid) == app_guid,
         "pod_labels": _flat(labels, (app_guid, deployment.metadata.name)),
@@ -117,10 +127,26 @@ def derive_space(namespace: Namespace, keys: Keys) -> Space:
     """The space a Namespace is; an unlabelled one is called by its own name."""
     meta = namespace.metadata
     labels = meta.labels or {}
-    return Space(meta.name, labels.get(keys.space_guid) or meta.name, labels.get(keys.organization_guid) or None)
+    created_at = microseconds(meta.creationTimestamp)
+    guid, organization_guid = labels.get(keys.space_guid), labels.get(keys.organization_guid)
+    return Space(
+        namespace=meta.name,
+        guid=guid or meta.name,
+        organization_guid=organization_guid or None,
+        name=labels.get(keys.space_name) or meta.name,
+        organization_name=labels.get(keys.organization_name) or None,
+        created_at=created_at,
+        updated_at=max(created_at, changed_at(meta)),
+        labelled=bool(guid or organization_guid),
+    )
 
 
-def merge(workload: Workload, metadata: Metadata | None, space: Space | None) -> Process:
+def merge(
+    workload: Workload,
+    metadata: Metadata | None,
+    space: Space | None,
+    default_organization: str = DEFAULT_ORGANIZATION,
+) -> Process:
     """The process of a workload, its row (None: nothing stored yet) and its namespace (None: not known yet)."""
     if metadata is not None and workload.write_id is not None and workload.write_id in metadata.pending:
         # Both halves of a write count from the same moment: when Kubernetes took its half.
@@ -129,7 +155,7 @@ def merge(workload: Workload, metadata: Metadata | None, space: Space | None) ->
         workload=workload,
         stored=metadata,
         space_guid=workload.space_guid or (space.guid if space else workload.namespace),
-        organization_guid=space.organization_guid if space else None,
+        organization_guid=(space and space.organization_guid) or default_organization,
         updated_at=max(workload.changed_at, metadata.updated_at if metadata else 0),
     )
 
@@ -159,11 +185,20 @@ def app_container(containers: Sequence[AnyContainer], annotations: Mapping[str, 
     return containers[0]
 
 
-def _replica_failure(status: DeploymentStatus | None) -> str | None:
-    for condition in (status and status.conditions) or ():
-        if condition.type == "ReplicaFailure" and condition.status == "True":
-            return condition.message and condition.message[:LONGEST_REASON]
-    return None
+def _app_name(meta: ObjectMeta, keys: Keys) -> str:
+    """What a Deployment says that its app is called; empty: nothing."""
+    labels = meta.labels or {}
+    annotated = (meta.annotations or {}).get(keys.app_name, "")
+    name = labels.get(keys.app_name) or (annotated if len(annotated) <= LONGEST_NAME else "") or labels.get(COMMON_NAME)
+    # All processes of an app say it.
+    return sys.intern(name or "")
+
+
+def _replica_failure(deployment: Deployment) -> str | None:
+    failure = condition(deployment.status, "ReplicaFailure")
+    if failure is None or failure.status != "True":
+        return None
+    return failure.message and failure.message[:LONGEST_REASON]
 
 
 def changed_at(meta: ObjectMeta) -> int:

@@ -3,21 +3,26 @@
 It is fed with workloads and spaces (by the cluster's watches) and metadata (by the store's mirror), in any order; what
 they make together stands in a collection, which is what everybody reads. One Deployment is one process, unless an older
 one of its namespace claims the same (service.model.claims): those are conflicts, known and counted, and never merged.
+Whatever changes a process changes its app (service.model.app_index) and its space (service.model.spaces) at once.
 
 What may take long is an iterator of steps. It must be exhausted; between steps others may use and change the index.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 
+from service.model.app_index import AppIndex
+from service.model.apps import APP_TYPE, App, app_key
 from service.model.claims import Claims, Conflict
 from service.model.collection import GUIDS, Collection, Shape
 from service.model.derive import merge
-from service.model.process import Key, Metadata, Process, Space, Workload
+from service.model.merged import Merged
+from service.model.process import DEFAULT_ORGANIZATION, Key, Metadata, Process, Space, Workload
 from service.model.route_index import RouteIndex
 from service.model.routes import Route
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.sharing import Sharing
 from service.model.sidecars import SIDECARS, Sidecar, put_sidecars, remove_sidecars
+from service.model.spaces import OrganizationPart, SpacePart, Spaces
 
 TYPES, APP_GUIDS, SPACE_GUIDS, ORGANIZATION_GUIDS = "types", "app_guids", "space_guids", "organization_guids"
 HOSTS, PATHS = "hosts", "paths"
@@ -35,7 +40,7 @@ PROCESSES: Shape[Process] = Shape(
         TYPES: lambda process: (process.workload.type,),
         APP_GUIDS: lambda process: (process.workload.app_guid,),
         SPACE_GUIDS: lambda process: (process.space_guid,),
-        ORGANIZATION_GUIDS: lambda process: (process.organization_guid,) if process.organization_guid else (),
+        ORGANIZATION_GUIDS: lambda process: (process.organization_guid,),
     },
     labels=lambda process: process.metadata.labels,
     text=lambda process: _mentioned(process),
@@ -53,7 +58,7 @@ ROUTES: Shape[Route] = Shape(
         GUIDS: lambda route: (route.guid,),
         APP_GUIDS: lambda route: route.app_guids,
         SPACE_GUIDS: lambda route: (route.space_guid,),
-        ORGANIZATION_GUIDS: lambda route: (route.organization_guid,) if route.organization_guid else (),
+        ORGANIZATION_GUIDS: lambda route: (route.organization_guid,),
         HOSTS: lambda route: (route.host,),
         PATHS: lambda route: (route.rule.path,),
     },
@@ -61,20 +66,34 @@ ROUTES: Shape[Route] = Shape(
 
 
 class Index:
-    def __init__(self) -> None:
+    def __init__(self, default_organization: str = DEFAULT_ORGANIZATION) -> None:
+        """`default_organization` is the GUID of that of all namespaces that name none."""
         self.processes: Collection[Process] = Collection(PROCESSES)
         """What is served, by the uid of the Deployment."""
         self.shared_guids = Sharing(self.processes, GUIDS)
         self.shared_app_guids = Sharing(self.processes, APP_GUIDS)
+        self._default_organization = default_organization
+        self._apps = AppIndex()
+        self._spaces = Spaces(default_organization)
         self.sidecars: Collection[Sidecar] = Collection(SIDECARS)
         """Those of the processes that are served."""
         self.routes: Collection[Route] = Collection(ROUTES)
         """Those that are served, by GUID."""
         self.routing = RouteIndex(self.processes, self.routes)
         self._claims = Claims()
-        self._spaces: dict[str, Space] = {}
-        """By namespace."""
         self._metadata: dict[Key, Metadata] = {}
+
+    @property
+    def apps(self) -> Collection[App]:
+        return self._apps.apps
+
+    @property
+    def spaces(self) -> Merged[SpacePart]:
+        return self._spaces.spaces
+
+    @property
+    def organizations(self) -> Merged[OrganizationPart]:
+        return self._spaces.organizations
 
     @property
     def conflicts(self) -> Mapping[str, Workload]:
@@ -86,7 +105,10 @@ class Index:
         return self._claims.rival(workload)
 
     def is_claimed(self, key: Key) -> bool:
-        """Whether a Deployment claims this key, be it served or not."""
+        """Whether a Deployment claims this key, be it served or not; of an app, whether a process of it is served."""
+        namespace, app_guid, process_type = key
+        if process_type == APP_TYPE:
+            return self.apps.get(app_key(namespace, app_guid)) is not None
         return self._claims.oldest(key) is not None
 
     def find(self, key: Key) -> Process | None:
@@ -95,7 +117,11 @@ class Index:
         return None if uid is None else self.processes.get(uid)
 
     def space(self, namespace: str) -> Space | None:
-        return self._spaces.get(namespace)
+        return self._spaces.of(namespace)
+
+    def merged(self, workload: Workload, metadata: Metadata | None) -> Process:
+        """The process of a Deployment and of what is stored of it, as they are given, in the space as it is now."""
+        return merge(workload, metadata, self._spaces.of(workload.namespace), self._default_organization)
 
     def put_workload(self, workload: Workload) -> list[Conflict]:
         """Add a Deployment or replace its former state. Returns the conflicts that this brought about."""
@@ -120,13 +146,14 @@ class Index:
 
     def put_space(self, space: Space) -> Iterator[None]:
         """Add or replace a namespace, and step by step move its processes to the space it is now."""
-        if self._spaces.get(space.namespace) != space:
-            self._spaces[space.namespace] = space
+        if self._spaces.of(space.namespace) != space:
+            yield from self._spaces.put(space)
             yield from self._refresh_namespace(space.namespace)
 
     def remove_space(self, namespace: str) -> Iterator[None]:
         """Forget a namespace, step by step."""
-        if self._spaces.pop(namespace, None) is not None:
+        if self._spaces.of(namespace) is not None:
+            yield from self._spaces.remove(namespace)
             yield from self._refresh_namespace(namespace)
 
     def put_metadata(self, metadata: Metadata) -> None:
@@ -153,13 +180,18 @@ class Index:
             if (gone := self.processes.remove(workload.uid)) is not None:
                 for sharing in (self.shared_guids, self.shared_app_guids):
                     sharing.left(gone)
+                self._apps.remove(gone)
+                self._spaces.left(gone.workload)
                 self.routing.remove_process(gone)
                 remove_sidecars(self.sidecars, gone)
         for workload in winners:
             self._serve(workload)
 
     def _refresh(self, key: Key) -> None:
-        if (process := self.find(key)) is not None:
+        namespace, app_guid, process_type = key
+        if process_type == APP_TYPE:
+            self._apps.put_metadata(namespace, app_guid, self._metadata.get(key))
+        elif (process := self.find(key)) is not None:
             self._serve(process.workload)
 
     def _refresh_namespace(self, namespace: str) -> Iterator[None]:
@@ -171,18 +203,23 @@ class Index:
 
     def _serve(self, workload: Workload) -> None:
         """Show the workload's process, merged as of now."""
-        process = merge(workload, self._metadata.get(workload.key), self._spaces.get(workload.namespace))
+        process = self.merged(workload, self._metadata.get(workload.key))
         former = self.processes.get(workload.uid)
         self.processes.put(process)
         put_sidecars(self.sidecars, former, process)
+        self._apps.put(process, self._metadata.get((workload.namespace, workload.app_guid, APP_TYPE)))
         if former is None:
             # One that changes keeps its namespace and GUIDs: what changes those goes first, and comes back as another.
             for sharing in (self.shared_guids, self.shared_app_guids):
                 sharing.entered(process)
+            self._spaces.entered(workload)
+        elif former.workload.space_guid != workload.space_guid:
+            self._spaces.left(former.workload)
+            self._spaces.entered(workload)
         self.routing.put_process(process)
 
 
 def _mentioned(process: Process) -> str:
     workload = process.workload
     names = workload.app_guid, workload.guid, workload.type, workload.name, workload.namespace, process.space_guid
-    return "\n".join((*names, process.organization_guid or "")).lower()
+    return "\n".join((*names, process.organization_guid)).lower()

@@ -13,6 +13,10 @@ class Keys:
     process_guid: str = "cloudfoundry.org/process-guid"
     space_guid: str = "cloudfoundry.org/space-guid"
     organization_guid: str = "cloudfoundry.org/org-guid"
+    app_name: str = "cloudfoundry.org/app-name"
+    """A label, or an annotation for names that a label cannot have."""
+    space_name: str = "cloudfoundry.org/space-name"
+    organization_name: str = "cloudfoundry.org/org-name"
     version: str = "cloudfoundry.org/version"
     revision_guid: str = "cloudfoundry.org/revision-guid"
     registry_credential_guid: str = "cloudfoundry.org/registry-credential-guid"
@@ -27,6 +31,9 @@ class Keys:
     original_user: str = "cloudfoundry.org/original-user"
     original_health_check: str = "cloudfoundry.org/original-health-check"
     original_readiness_health_check: str = "cloudfoundry.org/original-readiness-health-check"
+    stopped_instances: str = "cloudfoundry.org/stopped-instances"
+    """What a Deployment of no replicas wants (service.model.desired)."""
+    scaled_to_zero: str = "cloudfoundry.org/scaled-to-zero"
 
 
 def _korifi(name: str) -> str:
@@ -41,6 +48,9 @@ PRESETS: Mapping[str, Keys] = {
         process_guid=_korifi("process-guid"),
         space_guid=_korifi("space-guid"),
         organization_guid=_korifi("org-guid"),
+        app_name=_korifi("app-name"),
+        space_name=_korifi("space-name"),
+        organization_name=_korifi("org-name"),
         version=_korifi("version"),
         revision_guid=_korifi("revision-guid"),
         registry_credential_guid=_korifi("registry-credential-guid"),
@@ -53,6 +63,8 @@ PRESETS: Mapping[str, Keys] = {
         original_user=_korifi("original-user"),
         original_health_check=_korifi("original-health-check"),
         original_readiness_health_check=_korifi("original-readiness-health-check"),
+        stopped_instances=_korifi("stopped-instances"),
+        scaled_to_zero=_korifi("scaled-to-zero"),
     ),
     "eirini": Keys(
         app_guid="cloudfoundry.org/app_guid",
@@ -60,6 +72,9 @@ PRESETS: Mapping[str, Keys] = {
         process_guid="cloudfoundry.org/guid",
         space_guid="cloudfoundry.org/space_guid",
         organization_guid="cloudfoundry.org/org_guid",
+        app_name="cloudfoundry.org/app_name",
+        space_name="cloudfoundry.org/space_name",
+        organization_name="cloudfoundry.org/org_name",
         version="cloudfoundry.org/version",
         revision_guid="cloudfoundry.org/revision_guid",
         registry_credential_guid="cloudfoundry.org/registry_credential_guid",
@@ -72,5 +87,7 @@ PRESETS: Mapping[str, Keys] = {
         original_user="cloudfoundry.org/original_user",
         original_health_check="cloudfoundry.org/original_health_check",
         original_readiness_health_check="cloudfoundry.org/original_readiness_health_check",
+        stopped_instances="cloudfoundry.org/stopped_instances",
+        scaled_to_zero="cloudfoundry.org/scaled_to_zero",
     ),
 }

@@ -17,6 +17,8 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 class ManagedFields(msgspec.Struct, gc=False):
     time: Time | None = None
     subresource: str | None = None
+    fieldsV1: msgspec.Raw = msgspec.Raw()
+    """Names what the manager has set. It is searched for a name, and never decoded."""
 
 
 class ObjectMeta(msgspec.Struct, gc=False):
@@ -29,6 +31,7 @@ class ObjectMeta(msgspec.Struct, gc=False):
     annotations: dict[str, str] | None = None
     managedFields: list[ManagedFields] | None = None
     deletionTimestamp: Time | None = None
+    generation: int = 0
 
 
 class ResourceRequirements(msgspec.Struct, gc=False):
@@ -62,6 +65,7 @@ class InitContainer(CommandedContainer, gc=False):
 
 
 class Container(CommandedContainer, gc=False):
+    image: str | None = None
     ports: list[ContainerPort] | None = None
     livenessProbe: Probe | None = None
     readinessProbe: Probe | None = None
@@ -96,20 +100,37 @@ class PodTemplate(msgspec.Struct, gc=False):
     metadata: PodTemplateMeta | None = None
 
 
+class RollingUpdate(msgspec.Struct, gc=False):
+    maxSurge: int | str | None = None
+    maxUnavailable: int | str | None = None
+
+
+class DeploymentStrategy(msgspec.Struct, gc=False):
+    type: str | None = None
+    rollingUpdate: RollingUpdate | None = None
+
+
 class DeploymentSpec(msgspec.Struct, gc=False):
     template: PodTemplate
     replicas: int | None = None
     paused: bool | None = None
+    strategy: DeploymentStrategy | None = None
 
 
 class DeploymentCondition(msgspec.Struct, gc=False):
     type: str
     status: str
+    reason: str | None = None
     message: str | None = None
+    lastUpdateTime: Time | None = None
 
 
 class DeploymentStatus(msgspec.Struct, gc=False):
     conditions: list[DeploymentCondition] | None = None
+    observedGeneration: int | None = None
+    replicas: int | None = None
+    updatedReplicas: int | None = None
+    availableReplicas: int | None = None
 
 
 class Deployment(msgspec.Struct, gc=False):

@@ -11,8 +11,12 @@ from typing import Any
 
 import msgspec
 
+from service.model.desired import Desired
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
+DEFAULT_ORGANIZATION = "default"
+"""The GUID of the organization of all namespaces that name none, unless a setting says another."""
 SECOND = 1_000_000
 """One second in the unit of every time in the model."""
 LARGEST_INTEGER = (1 << 31) - 1
@@ -70,6 +74,7 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     command: str
     user: str | None
     instances: int
+    """How many it is to have; if it is stopped, once it is started."""
     memory_in_mb: int
     """The limit; 0: there is none."""
     disk_in_mb: int
@@ -82,6 +87,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pull_secret_guid: str | None
     """Stands in for the credential when neither annotation nor row names one."""
     registry_credential_last_synced_at: int | None
+    started: bool = True
+    """Whether it is to run (service.model.desired)."""
     write_id: str | None = None
     """Of the last write that touched Kubernetes and Postgres both (service.model.record)."""
     type_labelled: bool = True
@@ -102,6 +109,24 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether Kubernetes is told not to roll it out."""
     deleting: bool = False
     """Whether its Deployment is on its way out."""
+    app_name: str = ""
+    """What it says that its app is called; empty: as its Deployment is."""
+    image: str = ""
+    """What its app container is made of."""
+    rolled_out: bool = True
+    """Whether its newest rollout is complete."""
+    rollout_began_at: int = 0
+    rollout_changed_at: int = 0
+    """Since when its rollout is complete, or is not."""
+    rollout_failure: str | None = None
+    """Why its rollout gets no further; None: it does, or nothing is known."""
+    max_in_flight: int = 1
+    """How many Pods a rollout may change at a time."""
+
+    @property
+    def replicas(self) -> int:
+        """How many instances are to run now."""
+        return Desired(self.started, self.instances).replicas
 
     @property
     def absence(self) -> str | None:
@@ -180,11 +205,18 @@ def _merged(known: Mapping[str, str], change: Mapping[str, str | None]) -> Mappi
 
 
 class Space(msgspec.Struct, frozen=True, gc=False):
-    """What one Namespace says of the space it is."""
+    """What one Namespace says of the space it is, or of one that its Deployments name (service.model.spaces)."""
 
     namespace: str
     guid: str
     organization_guid: str | None = None
+    """None: it names none, and belongs to the default one."""
+    name: str = ""
+    organization_name: str | None = None
+    created_at: int = 0
+    updated_at: int = 0
+    labelled: bool = False
+    """Whether a label says that it is a space, or of an organization: then it is one without any process."""
 
 
 class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
@@ -194,7 +226,7 @@ class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
     stored: Metadata | None
     """None: nothing is, as of most processes. Read `metadata`."""
     space_guid: str
-    organization_guid: str | None
+    organization_guid: str
     updated_at: int
 
     @property

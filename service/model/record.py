@@ -122,15 +122,16 @@ def _check_limits(metadata: Metadata, change: MetadataChange, pending: Mapping[s
     What is pending may be committed or not: what it would add is counted, and what it would delete is not. A change
     that only deletes is never refused.
     """
+    whose = "a process" if metadata.type else "an app"
     labels, annotations = set(metadata.labels), set(metadata.annotations)
     for entry in pending.values():
         labels.update(key for key, value in entry.change.labels.items() if value is not None)
         annotations.update(key for key, value in entry.change.annotations.items() if value is not None)
     if _sets(change.labels) and len(labels) > MAXIMUM_LABELS:
-        raise LabelLimitExceeded(f"a process can have {MAXIMUM_LABELS} labels, and this would make {len(labels)}")
+        raise LabelLimitExceeded(f"{whose} can have {MAXIMUM_LABELS} labels, and this would make {len(labels)}")
     if _sets(change.annotations) and len(annotations) > MAXIMUM_ANNOTATIONS:
         raise AnnotationLimitExceeded(
-            f"a process can have {MAXIMUM_ANNOTATIONS} annotations, and this would make {len(annotations)}"
+            f"{whose} can have {MAXIMUM_ANNOTATIONS} annotations, and this would make {len(annotations)}"
         )
 
 

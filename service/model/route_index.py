@@ -34,7 +34,7 @@ class _Target(msgspec.Struct, frozen=True, gc=False):
     type: str
     ports: tuple[tuple[str, int], ...]
     space_guid: str
-    organization_guid: str | None
+    organization_guid: str
 
 
 class _Reference:

@@ -110,7 +110,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     destinations: tuple[Destination, ...]
     """There is at least one."""
     space_guid: str
-    organization_guid: str | None
+    organization_guid: str
 
     @property
     def namespace(self) -> str:

@@ -42,6 +42,9 @@ class Range(msgspec.Struct, frozen=True):
     start: int | None = None
     end: int | None = None
 
+    def __contains__(self, moment: object) -> bool:
+        return isinstance(moment, int) and (self.start or moment) <= moment and (self.end is None or moment < self.end)
+
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"

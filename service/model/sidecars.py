@@ -47,7 +47,7 @@ def put_sidecars(sidecars: Collection[Sidecar], former: Process | None, process:
     if former is not None and former.workload.sidecars:
         _remove(sidecars, former, keep=frozenset(each.name for each in containers))
     for container in containers:
-        sidecars.put(Sidecar(_guid(process.workload.guid, container.name), process, container))
+        sidecars.put(Sidecar(sidecar_guid(process.workload.guid, container.name), process, container))
 
 
 def remove_sidecars(sidecars: Collection[Sidecar], process: Process) -> None:
@@ -66,6 +66,6 @@ def _key(process: Process, container: SidecarContainer) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _guid(process_guid: str, name: str) -> str:
+def sidecar_guid(process_guid: str, name: str) -> str:
     """The same for ever, whatever becomes of the Deployment."""
     return str(uuid5(GUID_NAMESPACE, f"sidecar/{process_guid}/{name}"))

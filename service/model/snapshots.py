@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.model.derive import app_container
+from service.model.desired import Desired
 from service.model.labels import Keys
 from service.model.manifests import Container
 from service.model.process import Workload
@@ -43,6 +44,15 @@ class Snapshot:
         chosen = app_container([Container(name=each["name"]) for each in containers], annotations)
         return next(each for each in containers if each["name"] == chosen.name)
 
+    @property
+    def replicas(self) -> int:
+        replicas: int = self.object["spec"].get("replicas", 1)
+        return replicas
+
+    def unlike(self, annotations: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Those of the annotations that the Deployment does not have so already; None: it is to have none."""
+        return {key: value for key, value in annotations.items() if value != self.annotations.get(key)}
+
     def in_container(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The patch of a Deployment's spec that sets fields of the app container; None removes one."""
         return {"template": {"spec": {"containers": [{"name": self.container["name"], **fields}]}}}
@@ -52,10 +62,18 @@ class Snapshot:
 
         A write id goes into an annotation, and marks the patch as the first half of a write.
         """
-        annotations = patch.annotations if write_id is None else {**patch.annotations, self.keys.last_write: write_id}
+        annotations = {**self._outdated(patch), **patch.annotations}
+        if write_id is not None:
+            annotations[self.keys.last_write] = write_id
         meta = self.object["metadata"]
         guard = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
         return {"metadata": {**guard, **({"annotations": annotations} if annotations else {})}, "spec": patch.spec}
+
+    def _outdated(self, patch: "Patch") -> dict[str, str | None]:
+        """What is to be taken off with any patch: annotations for no replicas, where there are some after it."""
+        replicas = patch.spec.get("replicas", self.replicas)
+        said = (self.keys.stopped_instances, self.keys.scaled_to_zero) if replicas else ()
+        return {key: None for key in said if key in self.annotations}
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,15 @@ class Patch:
 
     def __bool__(self) -> bool:
         return bool(self.spec or self.annotations)
+
+
+NO_PATCH = Patch({})
+
+
+def to_desired(snapshot: Snapshot, wanted: Desired) -> Patch:
+    """The patch that makes a Deployment want this."""
+    spec = {} if wanted.replicas == snapshot.replicas else {"replicas": wanted.replicas}
+    return Patch(spec, snapshot.unlike(wanted.annotations(snapshot.keys)))
 
 
 def replacing(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any] | None:

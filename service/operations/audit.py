@@ -1,10 +1,10 @@
-"""One line for each attempt to change something: who, what, which process, and what came of it.
+"""One line for each attempt to change something: who, what, which process or app, and what came of it.
 
-Never what was in the request: a command may hold a password.
+Never what was in the request: a command, or an environment variable, may hold a password.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,6 +20,8 @@ class Entry:
     """What is known of an attempt by the time it ends."""
 
     process: Process | None = None
+    of_app: Sequence[Process] = ()
+    """All processes of an app, where that is what is changed."""
     changes: list[str] = field(default_factory=list)
     """Names of what was to be changed."""
     pod: str | None = None
@@ -40,16 +42,18 @@ def audited(action: str, user: str) -> Iterator[Entry]:
         raise
     finally:
         workload = entry.process.workload if entry.process is not None else None
+        one = workload or next((each.workload for each in entry.of_app), None)
         log.info(
             "audit",
             user=user,
             action=action,
             outcome=outcome,
             process=workload and workload.guid,
-            app_guid=workload and workload.app_guid,
+            app_guid=one and one.app_guid,
             process_type=workload and workload.type,
-            namespace=workload and workload.namespace,
+            namespace=one and one.namespace,
             deployment=workload and workload.name,
+            deployments=[each.workload.name for each in entry.of_app] or None,
             changes=entry.changes,
             pod=entry.pod,
             duration_ms=round((time.perf_counter() - started) * 1000, 1),

@@ -150,7 +150,7 @@ class Instances:
 
     def _require_pods(self, process: Process) -> None:
         workload = process.workload
-        if not workload.pods_labelled and workload.instances:
+        if not workload.pods_labelled and workload.replicas:
             raise StatsUnavailable(
                 f"The Pods of this process cannot be known: the Pod template of Deployment {workload.name} does not "
                 "carry the label of its app GUID"

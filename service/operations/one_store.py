@@ -7,6 +7,7 @@ from service.model import record as rules
 from service.model.changes import Change
 from service.model.process import MetadataChange, Process
 from service.model.record import Record
+from service.model.snapshots import Snapshot
 from service.operations.outcomes import Outcomes, Written
 from service.operations.plans import REFUSALS, Plan, Plans
 from service.store.records import Records
@@ -18,13 +19,15 @@ class OneStore:
         self._records = records
         self._outcomes = outcomes
 
-    async def change_deployment(self, token: str, process: Process, change: Change) -> Written:
-        """Change the Deployment, unless it is as asked for already.
+    async def change_deployment(
+        self, token: str, process: Process, change: Change, read: Snapshot | None = None
+    ) -> Written:
+        """Change the Deployment, unless it is as asked for already. `read` is how it was a moment ago, if it was read.
 
         Raises Denied, WebhookFailed, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
         """
         plans = Plans(self._workloads, token, process, change)
-        done = await self._without_reading(token, process, change, plans)
+        done = await self._without_reading(token, process, change, plans.cached() if read is None else plans.of(read))
         while done is None:
             plan = await plans.read()
             if not plan.patch:
@@ -33,10 +36,10 @@ class OneStore:
                 done = await self._apply(token, plan)
         return await self._outcomes.deployment_changed(process, done)
 
-    async def _without_reading(self, token: str, process: Process, change: Change, plans: Plans) -> Changed | None:
+    async def _without_reading(self, token: str, process: Process, change: Change, plan: Plan | None) -> Changed | None:
         """Make the change in one request. None, and nothing is changed: the Deployment has to be read for it."""
         with suppress(*REFUSALS):
-            if plan := plans.cached():
+            if plan is not None:
                 return await self._apply(token, plan)
         return await self._workloads.scale_blind(token, process.workload, change)
 

@@ -9,7 +9,6 @@ from service.cluster.feeds import DeploymentFeed
 from service.cluster.workloads import Changed
 from service.freshness import ReadBarrier
 from service.model import record as rules
-from service.model.derive import merge
 from service.model.index import Index
 from service.model.process import Metadata, MetadataChange, Process, Workload
 from service.model.record import Record
@@ -43,12 +42,14 @@ class Outcomes:
     async def unchanged(self, process: Process, workload: Workload) -> Written:
         """The end of a request that changes nothing: the process as all writes before it have left it."""
         await self._barrier.catch_up()
-        return Written(self._merged(workload, (self._index.find(process.key) or process).metadata), is_change=False)
+        return Written(
+            self._index.merged(workload, (self._index.find(process.key) or process).metadata), is_change=False
+        )
 
     def row_changed(self, workload: Workload, row: Record, warnings: tuple[str, ...] = ()) -> Written:
         """The end of a change whose row is saved; `workload` is the Deployment's part of the process."""
         self._barrier.accept_row(row)
-        return Written(self._merged(workload, row.metadata), warnings=warnings)
+        return Written(self._index.merged(workload, row.metadata), warnings=warnings)
 
     async def deployment_changed(self, process: Process, done: Changed) -> Written:
         """The end of a change of the Deployment alone: save its version in the row, for other replicas to look for."""
@@ -83,7 +84,4 @@ class Outcomes:
     ) -> Written:
         log.warning("other replicas not told", reason=error.reason)
         known = self._index.find(process.key) or process
-        return Written(self._merged(done.workload, changed(known.metadata)), lagging=True, warnings=done.warnings)
-
-    def _merged(self, workload: Workload, metadata: Metadata) -> Process:
-        return merge(workload, metadata, self._index.space(workload.namespace))
+        return Written(self._index.merged(done.workload, changed(known.metadata)), lagging=True, warnings=done.warnings)

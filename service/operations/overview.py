@@ -53,7 +53,7 @@ class Space:
     """A space: what names it."""
 
     guid: str
-    organization_guid: str | None
+    organization_guid: str
     namespaces: set[str] = field(default_factory=set)
     apps: set[str] = field(default_factory=set)
     processes: int = 0

@@ -53,8 +53,10 @@ class Plans:
     def cached(self) -> Plan | None:
         """A plan for the version in the cache. None: there is none, or it is such that it has to be read anew."""
         snapshot = self._workloads.cached(self._process.workload)
-        if snapshot is None:
-            return None
+        return None if snapshot is None else self.of(snapshot)
+
+    def of(self, snapshot: Snapshot) -> Plan | None:
+        """The same for a version that is known from elsewhere."""
         with suppress(UnprocessableEntity):
             if patch := self._change.patch(snapshot):
                 return Plan(snapshot, patch, is_read=False)

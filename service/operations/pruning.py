@@ -1,7 +1,7 @@
 """Removing the rows of processes that have been gone for long, so that they do not grow for ever.
 
-A process is gone while no Deployment of its namespace claims its app and type. What cannot be understood may be such a
-Deployment: in a namespace that has one, nothing is taken for gone.
+A process is gone while no Deployment of its namespace claims its app and type, and an app while none claims the app.
+What cannot be understood may be such a Deployment: in a namespace that has one, nothing is taken for gone.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from service.cluster.feeds import DeploymentFeed
 from service.health import Health
+from service.model.apps import APP_TYPE
 from service.model.index import Index
 from service.model.process import Key
 from service.store import statements
@@ -40,7 +41,9 @@ class Survey:
 def is_present(index: Index, deployments: DeploymentFeed) -> Callable[[Key], bool]:
     """Whether a process has a Deployment, or may have one, as of now."""
     doubtful = {skipped.namespace for skipped in deployments.skipped.values()}
-    return lambda key: index.is_claimed(key) or key[0] in doubtful
+    # An app may have no Deployment but some that are no process because of older ones.
+    unserved = {(workload.namespace, workload.app_guid) for workload in index.conflicts.values()}
+    return lambda key: index.is_claimed(key) or key[0] in doubtful or (key[2] == APP_TYPE and key[:2] in unserved)
 
 
 async def chunks(rows: Orphans, days: float) -> AsyncIterator[list[StoredRow]]:

@@ -166,7 +166,7 @@ class Reads(Generic[Item]):
             seen = [item for item in seen if step.value in values(item)]
             if not seen:
                 raise ResourceNotFound(step.missing)
-        item, *others = sorted(seen, key=self._age)
+        item, *others = sorted(self._collection.combined(seen), key=self._age)
         return Meaning(item, others, [self._collection.shape.namespace(each) for each in (item, *others)])
 
     async def _prepare(
@@ -200,10 +200,7 @@ class Reads(Generic[Item]):
             self._selected_at = version
         if (kept := self._selections.get((request, visible))) is not None:
             return kept
-        if request.filters == NO_FILTERS:
-            selection = self._collection.page(visible, request.slice)
-        else:
-            selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
+        selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
         if version == self._collection.version:
             self._selections.put((request, visible), selection, request.filters.weight + len(selection.items))
         return selection

@@ -5,7 +5,7 @@ import secrets
 from service.cluster.workloads import Conflict, Denied, WebhookFailed, Workloads
 from service.errors import CloudFoundryError, ServiceUnavailable
 from service.model import record as rules
-from service.model.changes import Change
+from service.model.changes import ProcessChange
 from service.model.process import MetadataChange, Process
 from service.model.record import Record
 from service.operations.one_store import OneStore
@@ -25,7 +25,7 @@ class TwoStores:
         self._outcomes = outcomes
         self._one_store = one_store
 
-    async def change(self, token: str, process: Process, change: Change) -> Written:
+    async def change(self, token: str, process: Process, change: ProcessChange) -> Written:
         """Change the row, and the Deployment unless it is as asked for already.
 
         Raises Denied, WebhookFailed, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
@@ -43,7 +43,7 @@ class TwoStores:
             await pending.discard()
             raise
 
-    async def _change(self, token: str, process: Process, change: Change, pending: "_Pending") -> Written:
+    async def _change(self, token: str, process: Process, change: ProcessChange, pending: "_Pending") -> Written:
         plans = Plans(self._workloads, token, process, change)
         cached = plans.cached()
         while True:

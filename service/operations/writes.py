@@ -7,23 +7,25 @@ A write finds its process, makes sure of who may change it, and carries the chan
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import orjson
 
-from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
+from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Permission
 from service.cluster.feeds import PodFeed
 from service.cluster.versions import version_number
 from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
-from service.errors import CloudFoundryError, NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
+from service.errors import NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
 from service.health import Health
-from service.model.changes import Change
+from service.model.autoscalers import Autoscalers
+from service.model.changes import ProcessChange, Scale
 from service.model.process import Process
 from service.operations import ambiguity
 from service.operations.audit import Entry, audited
+from service.operations.authority import Actor, Authority
 from service.operations.instances import Instances
 from service.operations.one_store import OneStore
-from service.operations.outcomes import Outcomes, Written
+from service.operations.outcomes import Written
 from service.operations.reads import Address, Meaning, Reads
 from service.operations.two_stores import TwoStores
 from service.store.database import DatabaseUnavailable
@@ -36,14 +38,6 @@ WRITE_S = 60.0
 """Time for all that one write does."""
 
 
-@dataclass(frozen=True)
-class Actor:
-    """Who writes, and the token they do it with."""
-
-    caller: Caller
-    token: str | None = field(repr=False)
-
-
 class Writes:
     def __init__(
         self,
@@ -54,18 +48,21 @@ class Writes:
         workloads: Workloads,
         records: Records,
         pods: PodFeed,
-        outcomes: Outcomes,
+        one_store: OneStore,
+        two_stores: TwoStores,
+        autoscalers: Autoscalers,
         health: Health,
     ) -> None:
-        self._access = access
+        self._authority = Authority(access)
         self._reads = reads
         self._instances = instances
         self._workloads = workloads
         self._records = records
         self._pods = pods
         self._health = health
-        self._one_store = OneStore(workloads, records, outcomes)
-        self._two_stores = TwoStores(workloads, records, outcomes, self._one_store)
+        self._one_store = one_store
+        self._two_stores = two_stores
+        self._autoscalers = autoscalers
 
     @asynccontextmanager
     async def begin(self, actor: Actor, address: Address, action: str) -> AsyncIterator["Write"]:
@@ -87,7 +84,7 @@ class Writes:
                 raise
             except UnprocessableEntity:
                 # Who may not write is told so, and nothing else.
-                await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
+                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
                 raise
             except TimeoutError as error:
                 raise ServiceUnavailable("The change took too long; it may have been made") from error
@@ -102,13 +99,13 @@ class Writes:
             found, _ = await self._instances.of_one(process, freshness)
             pod = found[at].pod if at < len(found) else None
             if pod is None or actor.token is None:
-                await self.authorize(actor, process, DELETE_PODS, "" if pod is None else pod.name)
+                await self._authority.authorize(actor, process, DELETE_PODS, "" if pod is None else pod.name)
                 return
             entry.pod = pod.name
             try:
                 deleted = await self._workloads.delete_pod(actor.token, pod)
             except Denied as error:
-                raise await self.refusal(actor, process, DELETE_PODS, pod.name, error) from error
+                raise await self._authority.refusal(actor, process, DELETE_PODS, pod.name, error) from error
             except WebhookFailed as error:
                 raise Refused(error) from error
             if deleted is None:
@@ -120,24 +117,35 @@ class Writes:
             except DatabaseUnavailable as error:
                 log.warning("other replicas not told", reason=error.reason)
 
-    async def apply(self, actor: Actor, process: Process, change: Change) -> Written:
+    async def apply(self, actor: Actor, process: Process, change: ProcessChange) -> Written:
         """Make the change, all or nothing. Raises as `begin` does."""
         if actor.token is None:
             raise NotAuthorized
         try:
             if change.metadata:
                 # Kubernetes would refuse its half, but then the other would have been prepared already.
-                await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
+                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
                 return await self._two_stores.change(actor.token, process, change)
             written = await self._one_store.change_deployment(actor.token, process, change)
             if not written.is_change:
                 # Kubernetes was not asked to change anything, and so not whether the caller may.
-                await self.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
+                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
             return written
         except Denied as error:
-            raise await self.refusal(actor, process, PATCH_DEPLOYMENTS, process.workload.name, error) from error
+            raise await self._authority.refusal(
+                actor, process, PATCH_DEPLOYMENTS, process.workload.name, error
+            ) from error
         except WebhookFailed as error:
             raise Refused(error) from error
+
+    def overruled(self, process: Process) -> str | None:
+        """What to warn of who has set the number of instances of a process: what else sets it. None: nothing does."""
+        workload = process.workload
+        autoscaler = self._autoscalers.of(workload.namespace, workload.name)
+        # Kubernetes lets an autoscaler rest as long as there are no replicas.
+        if autoscaler is None or not workload.replicas:
+            return None
+        return f"{autoscaler} sets the number of instances of this process too, and may soon change it"
 
     async def _require_one(self, actor: Actor, meaning: Meaning[Process], permission: Permission) -> None:
         """Raises UnprocessableEntity where an address means several processes, to whoever may change any of them."""
@@ -147,22 +155,9 @@ class Writes:
             workload = process.workload
             # Of Pods it is not known yet which.
             name = "" if permission == DELETE_PODS else workload.name
-            if await self._access.may_change(actor.caller, permission, workload.namespace, name):
+            if await self._authority.may(actor, process, permission, name):
                 raise UnprocessableEntity(reason)
         raise NotAuthorized
-
-    async def authorize(self, actor: Actor, process: Process, permission: Permission, name: str) -> None:
-        """Raises NotAuthorized unless the caller may do this to the object of this name that runs the process."""
-        if not await self._access.may_change(actor.caller, permission, process.workload.namespace, name):
-            raise NotAuthorized
-
-    async def refusal(
-        self, actor: Actor, process: Process, permission: Permission, name: str, denied: Denied
-    ) -> CloudFoundryError:
-        """What a 403 of Kubernetes means: NotAuthorized, or Refused where the caller may do such things."""
-        if await self._access.may_change(actor.caller, permission, process.workload.namespace, name):
-            return Refused(denied)
-        return NotAuthorized()
 
 
 @dataclass(frozen=True)
@@ -174,10 +169,13 @@ class Write:
     _process: Process
     _entry: Entry
 
-    async def apply(self, change: Change) -> Written:
+    async def apply(self, change: ProcessChange) -> Written:
         """Make the change, all or nothing."""
         self._entry.changes.extend(change.names())
-        return await self._writes.apply(self._actor, self._process, change)
+        written = await self._writes.apply(self._actor, self._process, change)
+        is_set = isinstance(change, Scale) and change.instances is not None
+        warning = self._writes.overruled(written.process) if is_set else None
+        return written if warning is None else replace(written, warnings=(*written.warnings, warning))
 
 
 def _index(text: str, process: Process) -> int:

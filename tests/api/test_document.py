@@ -1,6 +1,7 @@
 """GET /v3/openapi.json: that it is valid, complete and true."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,23 +11,28 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.api import reading
-from service.api.document import JSON
-from service.api.resources import root
+from service.api.operation import JSON
+from service.api.resources import absent, features, root, whoami
+from service.api.resources.absent import LISTS, RELATIONSHIPS, Absent
+from service.api.resources.apps import actions, environment, manifest, rollouts
 from service.api.resources.instances import resource as instances
+from service.api.resources.parents import APP, ORGANIZATION, SPACE
 from service.api.resources.processes import resource as processes
 from service.api.routes import OPERATIONS
 from service.health import Health
 from service.http.keys import HEALTH
+from service.model.sidecars import sidecar_guid
 from service.settings import Settings
 from tests.support.admission import refusing
 from tests.support.api import Api, Reply, running
 from tests.support.apps import MakeApp
 from tests.support.contract import Contract, Kind
-from tests.support.kube import Kube, deployment, eventually, guid_of
+from tests.support.kube import KEYS, Kube, add_container, deployment, eventually, guid_of, namespace_of
 from tests.support.routing import route_of, route_to
 from tests.support.sockets import connected, head
 
 CONTRACT = Contract()
+ABSENT = (*LISTS, *RELATIONSHIPS)
 Seen = set[tuple[str, Kind]]
 Request = tuple[str, str, object]
 """Method, path, body."""
@@ -52,7 +58,7 @@ def test_says_which_requests_need_a_token() -> None:
     (scheme,) = CONTRACT.document["security"]
     assert CONTRACT.document["components"]["securitySchemes"][next(iter(scheme))]["scheme"] == "bearer"
     open_to_all = {operation["operationId"] for operation in operations() if operation.get("security") == []}
-    assert open_to_all == {"getRoot", "getDocument"}
+    assert open_to_all == {"getRoot", "getV3", "getInfo", "getDocument"}
 
 
 def test_every_answer_carries_the_headers_of_every_answer() -> None:
@@ -91,7 +97,7 @@ def test_every_body_and_every_success_with_one_has_an_example() -> None:
         media += [
             response["content"][JSON]
             for response in map(CONTRACT.resolved, operation["responses"].values())
-            if "content" in response and operation["operationId"] != "getDocument"
+            if JSON in response.get("content", {}) and operation["operationId"] != "getDocument"
         ]
         assert all(each.get("example") or each.get("examples") for each in media)
 
@@ -144,17 +150,71 @@ def at_both_addresses(app: str, guid: str | None = None) -> list[str]:
     return [f"/v3/processes/{guid or guid_of(app, 'web')}", f"/v3/apps/{app}/processes/web"]
 
 
+def parent_of(absent: Absent, app: str) -> str:
+    """The GUID of what the app itself is, or belongs to."""
+    space = namespace_of(app)
+    return {APP: app, SPACE: space, ORGANIZATION: f"org-of-{space}"}.get(absent.of or APP, app)
+
+
+PLURALS = ("organizations", "spaces", "apps", "droplets", "deployments")
+OF_APP = ("droplets", "droplets/current", "relationships/current_droplet", "manifest")
+
+
+async def looks(asker: Asker, app: str) -> list[Request]:
+    """Everything that can be looked at beside processes, of one app, as it is there."""
+    (shown,) = (await asker.api.get(f"/v3/apps?guids={app}&include=space,org")).json["resources"]
+    included = (await asker.api.get(f"/v3/apps/{app}?include=space,org")).json["included"]
+    (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
+    guids = {
+        "organizations": included["organizations"][0]["guid"],
+        "spaces": included["spaces"][0]["guid"],
+        "apps": app,
+        "droplets": shown["relationships"]["current_droplet"]["data"]["guid"],
+        "deployments": rollout,
+    }
+    return looks_at(app, guids)
+
+
+def looks_at(app: str, guids: Mapping[str, str]) -> list[Request]:
+    lists = [f"/v3/{plural}" for plural in PLURALS]
+    singles = [f"/v3/{plural}/{guids[plural]}" for plural in PLURALS]
+    of_app = [f"/v3/apps/{app}/{below}" for below in OF_APP]
+    return [("GET", path, None) for path in (*lists, *singles, *of_app)]
+
+
+async def look_around(asker: Asker, app: str, kube: Kube) -> None:
+    """All that a look may end in, but for what makes any request fail."""
+    requests = await looks(asker, app)
+    for headers in ({}, {"If-None-Match": "*"}, {"Host": "no host"}):
+        await asker.ask(*requests, headers=headers)
+    stranger = await kube.token_of_new_user()
+    for token in (None, "nonsense", stranger):
+        await asker.at(asker.api.as_user(token)).ask(*requests)
+    for nobody in ("no-such-guid", "%zz"):
+        await asker.ask(*looks_at(nobody, defaultdict(lambda nobody=nobody: nobody)))  # type: ignore[misc]
+    await asker.ask(*((method, f"{path}?page=0", body) for method, path, body in requests))
+
+
 def everything(app: str, guid: str | None = None) -> list[Request]:
     """Each operation once, in an order in which all succeed."""
     requests: list[Request] = [
         ("GET", "/", None),
+        ("GET", "/v3", None),
+        ("GET", "/v3/info", None),
         ("GET", "/v3/openapi.json", None),
+        ("GET", "/whoami", None),
         ("GET", "/v3/processes", None),
         ("GET", f"/v3/apps/{app}/processes", None),
         ("GET", "/v3/routes", None),
         ("GET", f"/v3/apps/{app}/routes", None),
         ("GET", f"/v3/routes/{route_of(app)}", None),
         ("GET", f"{at_both_addresses(app, guid)[0]}/process_instances", None),
+        ("GET", f"{at_both_addresses(app, guid)[0]}/sidecars", None),
+        ("GET", f"/v3/apps/{app}/sidecars", None),
+        ("GET", f"/v3/sidecars/{sidecar_guid(guid or guid_of(app, 'web'), 'proxy')}", None),
+        ("GET", f"/v3/apps/{app}/features", None),
+        ("GET", f"/v3/apps/{app}/features/ssh", None),
+        *(("GET", absent.path.replace("{guid}", guid or parent_of(absent, app)), None) for absent in ABSENT),
     ]
     for path in at_both_addresses(app, guid):
         requests += [
@@ -164,6 +224,51 @@ def everything(app: str, guid: str | None = None) -> list[Request]:
             ("POST", f"{path}/actions/scale", {"instances": 2}),
             ("DELETE", f"{path}/instances/0", None),
         ]
+    return requests
+
+
+def acts(app: str, rollout: str) -> list[Request]:
+    """Everything that changes an app, and the look at what only those see who may change it."""
+    of_app = f"/v3/apps/{app}"
+    return [
+        ("GET", f"{of_app}/environment_variables", None),
+        ("GET", f"{of_app}/env", None),
+        ("PATCH", of_app, {"metadata": {"labels": {"a": "b"}}}),
+        ("PATCH", f"{of_app}/environment_variables", {"var": {"A": "b"}}),
+        *(("POST", f"{of_app}/actions/{action}", None) for action in ("stop", "start", "restart")),
+        ("POST", "/v3/deployments", {"relationships": {"app": {"data": {"guid": app}}}}),
+        ("POST", f"/v3/deployments/{rollout}/actions/cancel", None),
+    ]
+
+
+async def act(asker: Asker, app: str, kube: Kube, space: str) -> list[Request]:
+    """All that acting may end in, but for what makes any request fail. Returns what it was done with."""
+    *requests, _ = acts(app, "")
+    for reply in await asker.ask(*requests):
+        assert reply.status < 300, reply
+    nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "at-all"}}}}}
+    await kube.patch(space, f"web-{app}", nowhere)
+
+    async def cancelled() -> bool:
+        (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
+        (reply,) = await asker.ask(acts(app, rollout)[-1])
+        return reply.status == 200
+
+    await eventually(cancelled)
+    (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
+    requests = acts(app, rollout)
+    await asker.ask(*requests, headers={"Host": "no host"})
+    viewer = await kube.token_of_new_user(cluster_roles=("processes-reader",))
+    stranger = await kube.token_of_new_user()
+    for token in (None, "nonsense", stranger, viewer):
+        await asker.at(asker.api.as_user(token)).ask(*requests)
+    for nobody in ("no-such-guid", "%zz"):
+        await asker.ask(*acts(nobody, nobody))
+    for bad in (b"{", b'{"nonsense": 1}'):
+        await asker.ask(*((method, path, bad) for method, path, _ in only(requests, "PATCH", "POST")))
+    for kind, most in (("labels", 50), ("annotations", 200)):
+        body = {"metadata": {kind: {f"key-{n}": "x" for n in range(most + 1)}}}
+        await asker.ask(("PATCH", f"/v3/apps/{app}", body))
     return requests
 
 
@@ -181,6 +286,8 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app, seen = await make_app("web", replicas=1, ports=[{"containerPort": 8080}]), set[tuple[str, Kind]]()
+    await kube.patch_json(space, f"web-{app}", [add_container("proxy")])
+    await kube.label_namespace(space, {KEYS.organization_guid: f"org-of-{space}"})
     await route_to(kube, space, app)
     asker = Asker(api, seen)
     await successes(asker, app)
@@ -188,23 +295,26 @@ async def test_every_answer_it_allows_is_given_and_is_as_it_says(
     await refused_requests(asker, app)
     await unknown_pods(asker, kube, space)
     await one_with_too_many_of(asker, app)
+    await look_around(asker, app, kube)
+    acting = await act(asker, app, kube, space)
+    every = [*everything(app), *await looks(asker, app), *acting]
     # NB: a kubelet that may not delete would leave a Pod going for ever, whose deletion nobody refuses any more.
     other = f"!request.userInfo.username.startsWith('{SERVICE_ACCOUNTS}')"
     async with refusing(kube, space, PODS, {"expression": other, "reason": "Forbidden"}):
         await refused_by_kubernetes(asker, app)
     with broken(monkeypatch):
-        await asker.ask(*everything(app))
+        await asker.ask(*every)
     with loading_pods(monkeypatch, api.application[HEALTH]):
         await asker.ask(*((method, f"{path}?embed=process_instances", None) for method, path in embeddable(app)))
     async with running(replace(settings, max_concurrent_requests=0), token=operator_token) as served:
-        await asker.at(served).ask(*everything(app))
+        await asker.at(served).ask(*every)
     async with running(replace(settings, max_body_bytes=10), token=operator_token) as served:
-        await asker.at(served).ask(*only(everything(app), "PATCH", "POST"))
+        await asker.at(served).ask(*only(every, "PATCH", "POST"))
     async with running(replace(settings, body_timeout_s=0.1), token=operator_token) as served:
-        await unfinished(asker.at(served), app)
+        await unfinished(asker.at(served), only(every, "PATCH", "POST"))
     for token in (operator_token, "nonsense"):
         async with running(replace(settings, rate_limit_requests=1), token=token) as served:
-            await asker.at(served).ask(("GET", "/v3/processes", None), *everything(app))
+            await asker.at(served).ask(("GET", "/v3/processes", None), *every)
     assert seen == CONTRACT.documented()
 
 
@@ -237,17 +347,18 @@ async def refused_requests(asker: Asker, app: str) -> None:
     for nobody in ("no-such-guid", "%zz"):
         await asker.ask(*everything(nobody, nobody))
     await asker.ask(*only(everything(app), "GET", "PATCH", "POST"), headers={"Host": "no host"})
-    await asker.ask(*((method, f"{path}?page=0", body) for method, path, body in everything(app)))
+    for query in ("page=0", "page=%zz"):
+        await asker.ask(*((method, f"{path}?{query}", body) for method, path, body in everything(app)))
     writes = only(everything(app), "PATCH", "POST")
     for bad in (b"{", b'{"nonsense": 1}'):
         await asker.ask(*((method, path, bad) for method, path, _ in writes))
 
 
-async def unfinished(asker: Asker, app: str) -> None:
+async def unfinished(asker: Asker, requests: list[Request]) -> None:
     """Bodies that never come."""
     async with AsyncExitStack() as stack:
         begun = []
-        for method, path, _ in only(everything(app), "PATCH", "POST"):
+        for method, path, _ in requests:
             client = await stack.enter_async_context(connected(asker.api))
             await client.send(head(method, path, asker.api.token, Content_Length="2"))
             begun.append((method, path, client))
@@ -292,8 +403,11 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        for module in (reading, instances, processes):
-            for name in ("caller_of", "actor_of"):
+        for module in (
+            *(reading, instances, manifest, processes, actions, environment, rollouts),
+            *(absent, features, whoami),
+        ):
+            for name in ("caller_of", "actor_of", "authenticate"):
                 patched.setattr(module, name, fail, raising=False)
         patched.setattr(root, "base_url", fail_at_once)
         yield

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.api.document import JSON
+from service.api.operation import JSON
 from service.api.queries import SingleQuery
 from service.api.resources.instances.resource import INSTANCES_QUERY
 from service.api.resources.processes.bodies import parse_scale, parse_update

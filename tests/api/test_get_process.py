@@ -122,6 +122,32 @@ async def test_etag_answers_not_modified(api: Api, make_app: MakeApp, path_to: P
     await eventually(unchanged)
 
 
+async def test_numbers_are_integers_of_32_bits_whatever_the_deployment_says(
+    api: Api, make_app: MakeApp, path_to: PathTo
+) -> None:
+    largest = 2**31 - 1
+    probe = {"tcpSocket": {"port": 80}, "periodSeconds": largest}
+    enormous = await make_app(
+        "web",
+        resources={"limits": {"memory": "8Ei", "ephemeral-storage": "4Pi"}},
+        startupProbe={**probe, "failureThreshold": largest},
+        readinessProbe=probe,
+    )
+    for app in (enormous, await make_app("web")):
+        process = (await api.get(path_to(app, "web"))).json
+        for name in ("instances", "memory_in_mb", "disk_in_mb"):
+            assert type(process[name]) is int
+            assert 0 <= process[name] <= largest
+        for check in ("health_check", "readiness_health_check"):
+            assert all(value <= largest for value in _numbers(process[check]["data"]))
+        for name in ("memory_in_mb", "disk_in_mb"):
+            assert (await api.post(f"{path_to(app, 'web')}/actions/scale", {name: process[name]})).status == 202
+
+
+def _numbers(data: dict[str, int | str | None]) -> list[int]:
+    return [value for value in data.values() if isinstance(value, int)]
+
+
 async def test_unknown_process_is_not_found(api: Api) -> None:
     reply = await api.get(f"/v3/processes/{uuid4()}")
     assert_cf_error(reply, 404, 10010, "CF-ResourceNotFound", "Process not found")

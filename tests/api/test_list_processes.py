@@ -74,6 +74,16 @@ async def test_hrefs_are_absolute_sorted_and_keep_what_was_asked(api: Api, make_
     }
 
 
+@pytest.mark.parametrize(("sent", "carried"), [("created_at", "%2Bcreated_at"), ("-updated_at", "-updated_at")])
+async def test_an_order_carries_its_sign_in_hrefs_also_where_none_was_sent(
+    api: Api, make_app: MakeApp, list_path: ListPath, sent: str, carried: str
+) -> None:
+    path = list_path(await make_app("web", "worker"))
+    pagination = (await api.get(f"{path}&order_by={sent}&per_page=1")).json["pagination"]
+    for name in ("first", "last", "next"):
+        assert f"order_by={carried}&" in pagination[name]["href"]
+
+
 async def test_narrows_by_every_filter(api: Api, kube: Kube, make_app: MakeApp, settings: Settings) -> None:
     org, space_guid = str(uuid4()), str(uuid4())
     labels = {"cloudfoundry.org/org-guid": org, "cloudfoundry.org/space-guid": space_guid}

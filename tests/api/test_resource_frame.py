@@ -85,7 +85,7 @@ BOXES = Readable(
             without=("shelf_guids",),
         ),
     ),
-    includes={"shelf": Include("shelves", lambda box: box.on)},
+    includes={"shelf": (Include("shelves", lambda box: box.on),)},
 )
 SHELVES = Readable(
     collection=nowhere,

@@ -32,6 +32,13 @@ async def workloads(stack: Stack) -> AsyncIterator[Workloads]:
     await client.close()
 
 
+async def created(kube: Kube, space: str, *labels: Any, **options: Any) -> dict[str, Any]:
+    """A Deployment that runs, with an annotation, as each has one soon after it was made."""
+    return await kube.create(
+        deployment("one", space, "app", *labels, replicas=1, annotations={"any": "one"}, **options)
+    )
+
+
 def known(found: dict[str, Any]) -> Workload:
     return derive_workload(msgspec.json.decode(orjson.dumps(found), type=Deployment), KEYS)
 
@@ -44,7 +51,7 @@ def known(found: dict[str, Any]) -> Workload:
 async def test_scales_whatever_the_labels_that_make_it_the_process(
     workloads: Workloads, kube: Kube, operator_token: str, space: str, process_type: str | None, labels: dict[str, str]
 ) -> None:
-    found = await kube.create(deployment("one", space, "app", process_type, labels=labels))
+    found = await created(kube, space, process_type, labels=labels)
     done = await workloads.scale_blind(operator_token, known(found), THREE)
     assert done is not None
     after = await kube.get(space, "one")
@@ -66,16 +73,16 @@ async def test_scales_whatever_the_labels_that_make_it_the_process(
 async def test_leaves_alone_what_has_become_another_process(
     workloads: Workloads, kube: Kube, operator_token: str, space: str, changed: dict[str, str | None]
 ) -> None:
-    found = await kube.create(deployment("one", space, "app"))
+    found = await created(kube, space)
     await kube.patch(space, "one", {"metadata": {"labels": changed}})
     assert await workloads.scale_blind(operator_token, known(found), THREE) is None
-    assert (await kube.get(space, "one"))["spec"]["replicas"] == 0
+    assert (await kube.get(space, "one"))["spec"]["replicas"] == 1
 
 
 async def test_leaves_alone_what_has_been_made_anew(
     workloads: Workloads, kube: Kube, operator_token: str, space: str
 ) -> None:
-    found = await kube.create(deployment("one", space, "app"))
+    found = await created(kube, space)
     before = msgspec.structs.replace(known(found), uid="another")
     assert await workloads.scale_blind(operator_token, before, THREE) is None
     await kube.delete(space, "one")
@@ -83,10 +90,38 @@ async def test_leaves_alone_what_has_been_made_anew(
         await workloads.scale_blind(operator_token, known(found), THREE)
 
 
+STOPPED = {"metadata": {"annotations": {KEYS.stopped_instances: "2"}}, "spec": {"replicas": 0}}
+
+
+@pytest.mark.parametrize("instances", [0, 3])
+async def test_leaves_alone_what_has_been_stopped_meanwhile(
+    workloads: Workloads, kube: Kube, operator_token: str, space: str, instances: int
+) -> None:
+    found = await created(kube, space)
+    before = await kube.patch(space, "one", STOPPED)
+    assert await workloads.scale_blind(operator_token, known(found), Scale(instances=instances)) is None
+    after = await kube.get(space, "one")
+    assert (after["spec"], after["metadata"]["annotations"][KEYS.stopped_instances]) == (before["spec"], "2")
+    assert await workloads.scale_blind(operator_token, known(after), Scale(instances=instances)) is None
+
+
+async def test_to_zero_and_back_leaves_it_started(
+    workloads: Workloads, kube: Kube, operator_token: str, space: str
+) -> None:
+    process = known(await created(kube, space))
+    for instances, marks in ((0, 1), (2, 0), (0, 1), (0, 1)):
+        done = await workloads.scale_blind(operator_token, process, Scale(instances=instances))
+        assert done is not None
+        process = done.workload
+        assert (process.started, process.instances, process.replicas) == (True, instances, instances)
+        after = await kube.get(space, "one")
+        assert [key in after["metadata"]["annotations"] for key in KEYS.__dict__.values()].count(True) == marks
+
+
 async def test_leaves_to_others_to_say_why_it_is_refused(
     workloads: Workloads, kube: Kube, operator_token: str, space: str
 ) -> None:
-    found = await kube.create(deployment("one", space, "app"))
+    found = await created(kube, space)
     assert await workloads.scale_blind(operator_token, known(found), Scale(instances=-1)) is None
 
 
@@ -103,5 +138,5 @@ async def test_leaves_to_others_to_say_why_it_is_refused(
 async def test_more_than_instances_takes_a_look(
     workloads: Workloads, kube: Kube, operator_token: str, space: str, scale: Scale
 ) -> None:
-    found = await kube.create(deployment("one", space, "app"))
+    found = await created(kube, space)
     assert await workloads.scale_blind(operator_token, known(found), scale) is None

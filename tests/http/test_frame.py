@@ -12,7 +12,7 @@ from tests.support.apps import MakeApp
 from tests.support.kube import guid_of
 
 
-@pytest.mark.parametrize("path", ["/nope", "/v3", "/v3/apps", "/v3/processes/", "/v3/apps/a/processes/web/nope", "//"])
+@pytest.mark.parametrize("path", ["/nope", "/v3/nope", "/v3/processes/", "/v3/apps/a/processes/web/nope", "//"])
 async def test_unknown_path_is_an_unknown_request_without_asking_for_a_token(api: Api, path: str) -> None:
     reply = await api.as_user(None).get(path)
     assert_cf_error(reply, 404, 10000, "CF-NotFound", "Unknown request")
@@ -123,6 +123,12 @@ async def test_root_tells_clients_where_the_api_is_without_a_token(api: Api) -> 
     assert body["links"]["self"]["href"] == api.url
     assert body["links"]["cloud_controller_v3"]["href"] == f"{api.url}/v3"
     assert re.fullmatch(r"3\.\d+\.\d+", body["links"]["cloud_controller_v3"]["meta"]["version"])
+
+
+async def test_the_link_to_logs_says_where_they_are_read_and_leads_no_client_anywhere(api: Api) -> None:
+    link = (await api.as_user(None).get("/")).json["links"]["log_cache"]["href"]
+    # Clients send tokens to the addresses that are linked here: nobody may be able to serve this one.
+    assert re.fullmatch(r"use-kubectl-logs://[a-z-]+", link)
 
 
 async def test_too_many_requests_at_once_are_turned_away_for_later(settings: Settings, operator_token: str) -> None:

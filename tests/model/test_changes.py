@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -85,6 +85,7 @@ def test_scaling_instances_touches_nothing_else() -> None:
     manifest = deployment_dict()
     changed = after(manifest, Scale(instances=0))
     assert changed["spec"].pop("replicas") == 0
+    assert changed["metadata"]["annotations"].pop(KEYS.scaled_to_zero) == "true"
     manifest["spec"].pop("replicas")
     assert changed == manifest
     assert Scale(instances=0).patch(snapshot_of(deployment_dict())).spec == {"replicas": 0}
@@ -236,6 +237,14 @@ def test_a_user_as_it_shows_is_left_where_it_is_written(container: dict[str, Any
 
 # All of it
 
+
+class Wants(NamedTuple):
+    """What a Deployment says of its instances, by whoever's hand."""
+
+    replicas: int
+    annotations: Mapping[str, str]
+
+
 commands: st.SearchStrategy[Any] = st.just(UNSET) | st.none() | st.just("run")
 users: st.SearchStrategy[Any] = (
     st.sampled_from([UNSET, None])
@@ -248,8 +257,11 @@ check_changes: st.SearchStrategy[Any] = st.sampled_from([UNSET, None]) | st.buil
 updates = st.builds(Update, command=commands, user=users, health_check=check_changes)
 scales = st.builds(Scale, instances=st.none() | st.integers(0, 3), memory_in_mb=st.none() | st.integers(1, 3))
 manifests = st.builds(
-    lambda container, pod: deployment_dict(
-        container={"ports": [{"containerPort": 80}], **container}, pod=pod, annotations={"note": "kept"}
+    lambda container, pod, wants: deployment_dict(
+        container={"ports": [{"containerPort": 80}], **container},
+        pod=pod,
+        annotations={"note": "kept", **wants.annotations},
+        replicas=wants.replicas,
     ),
     st.fixed_dictionaries(
         {},
@@ -261,6 +273,11 @@ manifests = st.builds(
         },
     ),
     st.sampled_from([{}, {"securityContext": {"runAsUser": 2}}]),
+    st.builds(
+        Wants,
+        st.integers(0, 2),
+        st.dictionaries(st.sampled_from([KEYS.stopped_instances, KEYS.scaled_to_zero]), st.sampled_from(["2", "true"])),
+    ),
 )
 
 
@@ -283,6 +300,8 @@ def test_a_patch_holds_for_one_version_only_and_names_no_neighbour(
         KEYS.original_command,
         KEYS.original_user,
         KEYS.original_health_check,
+        KEYS.stopped_instances,
+        KEYS.scaled_to_zero,
     }
     changed = after(manifest, change, "write-1")
     assert changed["metadata"]["annotations"]["note"] == "kept"

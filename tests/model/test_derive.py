@@ -180,7 +180,7 @@ def test_space_is_else_the_namespace_s() -> None:
 
 def test_space_of_a_namespace_not_yet_known_is_its_name() -> None:
     process = merged()
-    assert (process.space_guid, process.organization_guid) == ("space-a", None)
+    assert (process.space_guid, process.organization_guid) == ("space-a", "default")
 
 
 def test_organization_is_the_namespace_s_also_under_an_own_space() -> None:
@@ -189,17 +189,24 @@ def test_organization_is_the_namespace_s_also_under_an_own_space() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "space"),
+    ("labels", "facts"),
     [
-        (None, Space("n", "n", None)),
-        ({}, Space("n", "n", None)),
-        ({"cloudfoundry.org/space-guid": "s"}, Space("n", "s", None)),
-        ({"cloudfoundry.org/org-guid": "o"}, Space("n", "n", "o")),
-        ({"cloudfoundry.org/space-guid": "", "cloudfoundry.org/org-guid": ""}, Space("n", "n", None)),
+        (None, {}),
+        ({}, {}),
+        ({"space-guid": "s"}, {"guid": "s", "labelled": True}),
+        ({"org-guid": "o"}, {"organization_guid": "o", "labelled": True}),
+        ({"space-guid": "", "org-guid": "", "space-name": "", "org-name": ""}, {}),
+        ({"space-name": "shop"}, {"name": "shop"}),
+        ({"org-name": "retail"}, {"organization_name": "retail"}),
     ],
 )
-def test_a_namespace_is_a_space_called_by_its_label_or_name(labels: Mapping[str, str] | None, space: Space) -> None:
-    assert derive_space(namespace("n", labels), KEYS) == space
+def test_a_namespace_says_which_space_it_is_and_of_which_organization(
+    labels: Mapping[str, str] | None, facts: Mapping[str, Any]
+) -> None:
+    written = None if labels is None else {f"cloudfoundry.org/{key}": value for key, value in labels.items()}
+    plain: dict[str, Any] = {"namespace": "n", "guid": "n", "name": "n"}
+    times = {"created_at": CREATED_AT, "updated_at": CREATED_AT}
+    assert derive_space(namespace("n", written), KEYS) == Space(**{**plain, **times, **facts})
 
 
 # Times

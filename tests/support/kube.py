@@ -68,6 +68,12 @@ def deployment(
     }
 
 
+def add_container(name: str, **fields: Any) -> dict[str, Any]:
+    """The JSON patch that puts another container into a Deployment's Pods."""
+    container = {"name": name, "image": f"registry.test/{name}:1", **fields}
+    return {"op": "add", "path": "/spec/template/spec/containers/-", "value": container}
+
+
 class Kube:
     """Requests to the real kube-apiserver with the admin's credentials."""
 
@@ -122,6 +128,10 @@ class Kube:
         meta = {"name": name, "labels": dict(labels or {})}
         await self.request("POST", "/api/v1/namespaces", {"metadata": meta})
         return name
+
+    async def label_namespace(self, name: str, labels: Mapping[str, str]) -> None:
+        patch = {"metadata": {"labels": dict(labels)}}
+        await self.request("PATCH", f"/api/v1/namespaces/{name}", patch, kind="application/merge-patch+json")
 
     async def delete_namespace(self, name: str) -> None:
         await self.request("DELETE", f"/api/v1/namespaces/{name}")

@@ -1,12 +1,13 @@
 """What clients ask first: where the API is, and what it says of itself."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from service.api.jsonschema import BOOLEAN, TEXT, obj, or_null
-from service.api.keys import DOCUMENT
+from service.api.jsonschema import BOOLEAN, TEXT, integer, obj, or_null
+from service.api.keys import DOCUMENT, LISTS
 from service.api.operation import Documented, Operation
 from service.api.version import API_VERSION
 from service.freshness import Freshness
@@ -21,6 +22,35 @@ async def get_root(request: web.Request) -> web.Response:
 async def get_document(request: web.Request) -> web.Response:
     """GET /v3/openapi.json"""
     return answer(request, request.app[DOCUMENT].encode(base_url(request)), Freshness())
+
+
+async def get_v3(request: web.Request) -> web.Response:
+    """GET /v3"""
+    plurals = request.app[LISTS]
+    return answer(request, orjson.dumps(present_v3(base_url(request), plurals)), Freshness())
+
+
+async def get_info(request: web.Request) -> web.Response:
+    """GET /v3/info"""
+    return answer(request, orjson.dumps(present_info(base_url(request))), Freshness())
+
+
+def present_v3(base: str, plurals: Iterable[str]) -> dict[str, Any]:
+    """Where the lists are: of what is served, and no link is null."""
+    return {"links": {"self": {"href": f"{base}/v3"}, **{each: {"href": f"{base}/v3/{each}"} for each in plurals}}}
+
+
+def present_info(base: str) -> dict[str, Any]:
+    """What people and clients are told of the platform."""
+    return {
+        "build": "",
+        "cli_version": {"minimum": OLDEST_CLI, "recommended": TRIED_CLI},
+        "custom": {},
+        "description": "Cloud Foundry's API over the Deployments of a Kubernetes cluster",
+        "name": "cf-processes",
+        "version": 0,
+        "links": {"self": {"href": f"{base}/v3/info"}, "support": {"href": f"{base}/v3/openapi.json"}},
+    }
 
 
 def present_root(base: str) -> dict[str, Any]:
@@ -38,7 +68,8 @@ def present_root(base: str) -> dict[str, Any]:
             "credhub": None,
             "routing": None,
             "logging": None,
-            "log_cache": None,
+            # Null has the cf CLI print a riddle. A scheme that it does not know it quotes, and sends nothing anywhere.
+            "log_cache": {"href": "use-kubectl-logs://logs-are-not-served-here"},
             "log_stream": None,
             "app_ssh": None,
         },
@@ -46,9 +77,24 @@ def present_root(base: str) -> dict[str, Any]:
     }
 
 
+OLDEST_CLI, TRIED_CLI = "8.0.0", "8.18.4"
+"""Versions of the cf CLI: the first that takes credentials from a kubeconfig, and one that was tried with this API."""
+_HREF = obj({"href": {"type": "string", "format": "uri"}})
+
 RESOURCE = Documented(
     operations=(
         Operation("GET", "/", get_root, id="getRoot", summary="Find the API", tag="root", answer="Root", token=False),
+        Operation("GET", "/v3", get_v3, id="getV3", summary="Find the lists", tag="root", answer="Lists", token=False),
+        Operation(
+            "GET",
+            "/v3/info",
+            get_info,
+            id="getInfo",
+            summary="Get what the platform says of itself",
+            tag="root",
+            answer="Info",
+            token=False,
+        ),
         Operation(
             "GET",
             "/v3/openapi.json",
@@ -75,10 +121,26 @@ RESOURCE = Documented(
                 "cf_on_k8s": BOOLEAN,
             }
         ),
+        "Lists": obj({"links": {**obj({"self": _HREF}), "additionalProperties": _HREF}}),
+        "Info": obj(
+            {
+                "build": TEXT,
+                "cli_version": obj({"minimum": TEXT, "recommended": TEXT}),
+                "custom": {"type": "object", "additionalProperties": True},
+                "description": TEXT,
+                "name": TEXT,
+                "version": integer(0),
+                "links": obj({"self": _HREF, "support": _HREF}),
+            }
+        ),
         "Document": {
             **obj({"openapi": TEXT, "info": {"type": "object"}, "paths": {"type": "object"}}),
             "additionalProperties": True,
         },
     },
-    answers={"Root": present_root("https://api.example.org")},
+    answers={
+        "Root": present_root("https://api.example.org"),
+        "Lists": present_v3("https://api.example.org", ["processes"]),
+        "Info": present_info("https://api.example.org"),
+    },
 )

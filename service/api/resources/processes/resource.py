@@ -18,6 +18,7 @@ from service.api.resources.processes.schema import (
     PROCESS,
     SPACE_GUID,
 )
+from service.api.warnings import of_writes
 from service.errors import (
     AnnotationLimitExceeded,
     BodyTooLarge,
@@ -28,7 +29,7 @@ from service.errors import (
     UnprocessableEntity,
 )
 from service.http.keys import SETTINGS
-from service.http.replies import LAGGING, base_url, written
+from service.http.replies import base_url, written
 from service.model.index import APP_GUIDS, ORGANIZATION_GUIDS, PROCESSES, SPACE_GUIDS
 from service.operations.outcomes import Written
 from service.operations.processes import of_app
@@ -78,7 +79,7 @@ async def scale(request: web.Request) -> web.Response:
 
 def _present_written(base: str, result: Written, status: int) -> web.Response:
     body = orjson.dumps(present_single(result.process, base))
-    return written(body, status, warnings=[LAGGING if result.lagging else None, *result.warnings])
+    return written(body, status, warnings=of_writes([result]))
 
 
 _WRITE_ERRORS: Errors = (MessageParseError, ResourceNotFound, RequestTimeout, BodyTooLarge, UnprocessableEntity)

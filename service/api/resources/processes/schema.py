@@ -64,6 +64,7 @@ PROCESS: JSONSchema = obj(
 )
 
 SPACE_GUID = "2f35885d-0c9d-4423-83ad-fd05066f8576"
+ORGANIZATION_GUID = "a7c9e3b2-2f0a-4f0e-9c39-0d6f3c1f7a55"
 CREATED = 1_794_000_000 * SECOND
 
 _METADATA = Metadata(
@@ -96,7 +97,16 @@ _WORKLOAD = Workload(
     registry_credential_guid=None,
     pull_secret_guid=None,
     registry_credential_last_synced_at=None,
+    rollout=1,
+    app_name="shop",
+    image="registry.example.org/shop:1.4",
+    rollout_began_at=CREATED,
+    rollout_changed_at=CREATED + 20 * SECOND,
 )
 EXAMPLE = Process(
-    workload=_WORKLOAD, stored=_METADATA, space_guid=SPACE_GUID, organization_guid=None, updated_at=CREATED + SECOND
+    workload=_WORKLOAD,
+    stored=_METADATA,
+    space_guid=SPACE_GUID,
+    organization_guid=ORGANIZATION_GUID,
+    updated_at=CREATED + SECOND,
 )

@@ -15,7 +15,7 @@ from service.api.jsonschema import (
     or_null,
 )
 from service.api.resources.processes.addresses import APP_GUID
-from service.api.resources.processes.schema import CREATED, SPACE_GUID
+from service.api.resources.processes.schema import CREATED, ORGANIZATION_GUID, SPACE_GUID
 from service.model.routes import HTTP1, HTTP2, Backend, Destination, Origin, Route, Rule
 
 DESTINATION = obj(
@@ -47,4 +47,4 @@ ROUTE: JSONSchema = obj(
 
 _ORIGIN = Origin("0d7b6f1a-51f3-4b0b-8a55-3d0d5a6e9f10", "Ingress", "storefront", "shop", CREATED, CREATED)
 _RULE = Rule(_ORIGIN, "shop.example.com", "/cart", (Backend("shop", "http"),))
-EXAMPLE = Route(_RULE.guid(), _RULE, (Destination(APP_GUID, "web", 8080, None, HTTP1),), SPACE_GUID, None)
+EXAMPLE = Route(_RULE.guid(), _RULE, (Destination(APP_GUID, "web", 8080, None, HTTP1),), SPACE_GUID, ORGANIZATION_GUID)

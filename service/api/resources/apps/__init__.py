@@ -1,0 +1,1 @@
+"""Apps, and what else is derived of them: droplets, deployments and manifests."""

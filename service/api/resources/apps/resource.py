@@ -1,0 +1,83 @@
+"""The apps."""
+
+from typing import Any
+
+from service.api.jsonschema import GUID, METADATA, RELATIONSHIP, TEXT, TIME, obj, references
+from service.api.links import action, to
+from service.api.readable import Include, Readable
+from service.api.resources.apps.example import EXAMPLE
+from service.model.apps import (
+    APPS,
+    LIFECYCLE,
+    LIFECYCLE_TYPE,
+    NAME,
+    NAMES,
+    ORGANIZATION_GUIDS,
+    SPACE_GUIDS,
+    STACKS,
+    STATE,
+    App,
+)
+from service.model.collection import GUIDS
+from service.model.process import timestamp
+from service.model.selection import CREATED_AT, UPDATED_AT
+
+
+def present(app: App, base: str) -> dict[str, Any]:
+    def below(*path: str) -> dict[str, str]:
+        return to(base, "apps", app.guid, *path)
+
+    return {
+        "guid": app.guid,
+        "created_at": timestamp(app.created_at),
+        "updated_at": timestamp(app.updated_at),
+        "name": app.name,
+        "state": app.state,
+        "lifecycle": {"type": LIFECYCLE, "data": {}},
+        "relationships": {
+            "space": {"data": {"guid": app.lead.space_guid}},
+            "current_droplet": {"data": {"guid": app.droplet_guid}},
+        },
+        "metadata": {"labels": app.metadata.labels, "annotations": app.metadata.annotations},
+        "links": {
+            "self": below(),
+            "space": to(base, "spaces", app.lead.space_guid),
+            "processes": below("processes"),
+            "current_droplet": below("droplets", "current"),
+            "environment_variables": below("environment_variables"),
+            "sidecars": below("sidecars"),
+            "routes": below("routes"),
+            "start": action(base, "apps", app.guid, "actions", "start"),
+            "stop": action(base, "apps", app.guid, "actions", "stop"),
+        },
+    }
+
+
+SCHEMA = obj(
+    {
+        "guid": GUID,
+        "created_at": TIME,
+        "updated_at": TIME,
+        "name": TEXT,
+        "state": {"enum": ["STARTED", "STOPPED"]},
+        "lifecycle": obj({"type": {"const": LIFECYCLE}, "data": obj({})}),
+        "relationships": obj({"space": RELATIONSHIP, "current_droplet": RELATIONSHIP}),
+        "metadata": METADATA,
+        "links": references(*present(EXAMPLE, "")["links"]),
+    }
+)
+_SPACE: Include[App] = Include("spaces", lambda app: app.lead.space_guid)
+_ORGANIZATION: Include[App] = Include("organizations", lambda app: app.lead.organization_guid)
+
+READABLE = Readable(
+    plural="apps",
+    singular="app",
+    shape=APPS,
+    collection=lambda index: index.apps,
+    present=present,
+    schema=SCHEMA,
+    example=EXAMPLE,
+    facets={name: name for name in (GUIDS, NAMES, ORGANIZATION_GUIDS, SPACE_GUIDS, STACKS, LIFECYCLE_TYPE)},
+    orders={name: name for name in (CREATED_AT, UPDATED_AT, NAME, STATE)},
+    includes={"space": (_SPACE,), "org": (_ORGANIZATION,), "space.organization": (_SPACE, _ORGANIZATION)},
+)

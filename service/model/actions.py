@@ -1,0 +1,61 @@
+"""What start, stop and restart of an app change of each of its Deployments."""
+
+from dataclasses import dataclass
+
+from service.errors import UnprocessableEntity
+from service.model.desired import Desired, remembered
+from service.model.snapshots import NO_PATCH, Patch, Snapshot, to_desired
+
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""The annotation of a Pod template by which `kubectl rollout restart` rolls it out anew."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """As many instances as there were; 1 where that is not known."""
+
+    def names(self) -> list[str]:
+        return ["state"]
+
+    def patch(self, snapshot: Snapshot) -> Patch:
+        if snapshot.workload.started:
+            return NO_PATCH
+        kept = remembered(snapshot.annotations, snapshot.keys)
+        return to_desired(snapshot, Desired(True, 1 if kept is None else kept))
+
+
+@dataclass(frozen=True)
+class Stop:
+    """No instances, and a note of how many there were."""
+
+    app_started: bool
+    """Whether anything of the app is to run. If so, a process that has no replicas, and no note of why, is one of 0
+    instances, and is to have no more once the app is started again."""
+
+    def names(self) -> list[str]:
+        return ["state"]
+
+    def patch(self, snapshot: Snapshot) -> Patch:
+        workload = snapshot.workload
+        is_noted = remembered(snapshot.annotations, snapshot.keys) is not None
+        if not workload.started and (is_noted or not self.app_started):
+            return NO_PATCH
+        return to_desired(snapshot, Desired(False, workload.instances))
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A rolling restart, as `kubectl rollout restart` makes one."""
+
+    at: str
+    """A time; another one than that of the last restart."""
+
+    def names(self) -> list[str]:
+        return ["restart"]
+
+    def patch(self, snapshot: Snapshot) -> Patch:
+        if snapshot.workload.paused:
+            raise UnprocessableEntity(
+                f"Deployment {snapshot.workload.name} is paused, and cannot be restarted until it is resumed"
+            )
+        return Patch({"template": {"metadata": {"annotations": {RESTARTED_AT: self.at}}}})

@@ -1,0 +1,129 @@
+"""The apps that there are, kept in step with processes: whoever changes a process says so here in the same moment.
+
+Adding, changing or removing one process of an app costs the same however many processes the app has: anybody may give
+thousands of Deployments one app GUID.
+"""
+
+from sortedcontainers import SortedList
+
+from service.model.apps import APPS, SHOWN, App, app_key, is_started, lead_of, make_app
+from service.model.collection import Collection
+from service.model.derive import DEFAULT_TYPE
+from service.model.process import Metadata, Process
+
+Age = tuple[int, str]
+
+
+class AppIndex:
+    def __init__(self) -> None:
+        self.apps: Collection[App] = Collection(APPS)
+        self._crowds: dict[str, _Crowd] = {}
+        """The processes of apps that have more than SHOWN, by the key of the app."""
+
+    def put(self, process: Process, stored: Metadata | None) -> None:
+        """A process was added or changed; it was in the same app before, if it was known. `stored` is of the app."""
+        workload = process.workload
+        key = app_key(workload.namespace, workload.app_guid)
+        former = self.apps.get(key)
+        if (crowd := self._crowds.get(key)) is not None:
+            crowd.put(process)
+        else:
+            others = former.processes if former is not None else ()
+            processes = (*(each for each in others if each.workload.uid != workload.uid), process)
+            processes = tuple(sorted(processes, key=_age)) if len(processes) > 1 else processes
+            if len(processes) <= SHOWN:
+                self._serve(former, former.key if former is not None else key, processes, stored)
+                return
+            crowd = self._crowds[key] = _Crowd(processes)
+        self._serve_crowd(former, key, crowd, stored)
+
+    def remove(self, process: Process) -> None:
+        """A process was removed."""
+        workload = process.workload
+        key = app_key(workload.namespace, workload.app_guid)
+        former = self.apps.get(key)
+        if former is None:
+            return
+        if (crowd := self._crowds.get(key)) is not None:
+            crowd.remove(workload.uid)
+            if len(crowd) > SHOWN:
+                self._serve_crowd(former, key, crowd, former.stored)
+                return
+            del self._crowds[key]
+            processes = crowd.oldest()
+        else:
+            processes = tuple(each for each in former.processes if each.workload.uid != workload.uid)
+        if processes:
+            self._serve(former, former.key, processes, former.stored)
+        else:
+            self.apps.remove(key)
+
+    def put_metadata(self, namespace: str, app_guid: str, stored: Metadata | None) -> None:
+        """What is stored of an app has changed; whether or not there is such an app."""
+        former = self.apps.get(app_key(namespace, app_guid))
+        if former is not None:
+            self.apps.put(
+                make_app(
+                    former,
+                    key=former.key,
+                    processes=former.processes,
+                    lead=former.lead,
+                    stored=stored,
+                    is_started=former.is_started,
+                )
+            )
+
+    def _serve(self, former: App | None, key: str, processes: tuple[Process, ...], stored: Metadata | None) -> None:
+        started = any(is_started(each.workload) for each in processes)
+        self.apps.put(
+            make_app(former, key=key, processes=processes, lead=lead_of(processes), stored=stored, is_started=started)
+        )
+
+    def _serve_crowd(self, former: App | None, key: str, crowd: "_Crowd", stored: Metadata | None) -> None:
+        processes = crowd.oldest()
+        lead = crowd.web or processes[0]
+        self.apps.put(
+            make_app(former, key=key, processes=processes, lead=lead, stored=stored, is_started=bool(crowd.started))
+        )
+
+
+class _Crowd:
+    """The processes of an app that has many."""
+
+    def __init__(self, processes: tuple[Process, ...]) -> None:
+        self._processes: dict[str, Process] = {}
+        """By uid."""
+        self._ages: SortedList[Age] = SortedList()
+        self.started = 0
+        """How many are."""
+        self.web: Process | None = None
+        for process in processes:
+            self.put(process)
+
+    def __len__(self) -> int:
+        return len(self._processes)
+
+    def oldest(self) -> tuple[Process, ...]:
+        """SHOWN of them, or all."""
+        return tuple(self._processes[uid] for _, uid in self._ages.islice(0, SHOWN))
+
+    def put(self, process: Process) -> None:
+        uid = process.workload.uid
+        if uid in self._processes:
+            self.remove(uid)
+        self._processes[uid] = process
+        self._ages.add(_age(process))
+        self.started += is_started(process.workload)
+        if process.workload.type == DEFAULT_TYPE:
+            self.web = process
+
+    def remove(self, uid: str) -> None:
+        process = self._processes.pop(uid)
+        self._ages.remove(_age(process))
+        self.started -= is_started(process.workload)
+        if self.web is process:
+            self.web = None
+
+
+def _age(process: Process) -> Age:
+    return process.workload.created_at, process.workload.uid

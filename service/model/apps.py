@@ -1,0 +1,191 @@
+"""Apps: the processes of one app GUID in one namespace; with what each runs now, and how its newest rollout fares."""
+
+from collections.abc import Sequence
+from uuid import uuid5
+
+import msgspec
+
+from service.model.collection import GUIDS, Shape
+from service.model.derive import DEFAULT_TYPE, GUID_NAMESPACE
+from service.model.process import Metadata, Process, Workload
+from service.model.selection import CREATED_AT, UPDATED_AT
+
+APP_TYPE = ""
+"""The type in the key of the row that Postgres keeps of an app itself: no process has it."""
+SHOWN = 100
+"""Processes of an app that are shown with it: the oldest."""
+
+NAMES, SPACE_GUIDS, ORGANIZATION_GUIDS = "names", "space_guids", "organization_guids"
+DROPLET_GUIDS, ROLLOUT_GUIDS = "droplet_guids", "rollout_guids"
+LIFECYCLE_TYPE, STACKS, DROPLET_STATES = "lifecycle_type", "stacks", "droplet_states"
+ROLLOUT_STATES, STATUS_VALUES, STATUS_REASONS = "rollout_states", "status_values", "status_reasons"
+NAME, STATE, ROLLOUT_BEGAN_AT, ROLLOUT_CHANGED_AT = "name", "state", "rollout_began_at", "rollout_changed_at"
+
+LIFECYCLE = "docker"
+STAGED = "STAGED"
+"""The state of what a Deployment runs: there is nothing to be built."""
+
+
+class App(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
+    """An app. Compared by identity: another object is another state."""
+
+    key: str
+    """Its namespace and its GUID."""
+    processes: tuple[Process, ...]
+    """The oldest first; no more than SHOWN."""
+    lead: Process
+    """The one of type `web`, else the oldest: it says what the app is called, and what it is made of."""
+    stored: Metadata | None
+    """None: nothing is."""
+    is_started: bool
+    droplet_guid: str
+    rollout_guid: str
+
+    @property
+    def guid(self) -> str:
+        return self.lead.workload.app_guid
+
+    @property
+    def namespace(self) -> str:
+        return self.lead.workload.namespace
+
+    @property
+    def name(self) -> str:
+        return self.lead.workload.app_name or self.lead.workload.name
+
+    @property
+    def created_at(self) -> int:
+        return self.processes[0].workload.created_at
+
+    @property
+    def updated_at(self) -> int:
+        changed_at = self.lead.workload.changed_at
+        return max(changed_at, self.stored.updated_at) if self.stored else changed_at
+
+    @property
+    def state(self) -> str:
+        return "STARTED" if self.is_started else "STOPPED"
+
+    @property
+    def metadata(self) -> Metadata:
+        return self.stored or Metadata(namespace=self.namespace, app_guid=self.guid, type=APP_TYPE)
+
+    @property
+    def rollout_state(self) -> str:
+        return "DEPLOYED" if self.lead.workload.rolled_out else "DEPLOYING"
+
+    @property
+    def status_value(self) -> str:
+        return "FINALIZED" if self.lead.workload.rolled_out else "ACTIVE"
+
+    @property
+    def status_reason(self) -> str:
+        paused = self.lead.workload.paused and not self.lead.workload.rolled_out
+        return "PAUSED" if paused else self.rollout_state
+
+
+def app_key(namespace: str, app_guid: str) -> str:
+    return f"{namespace}/{app_guid}"
+
+
+def droplet_guid(namespace: str, app_guid: str, image: str) -> str:
+    return str(uuid5(GUID_NAMESPACE, f"droplet/{namespace}/{app_guid}/{image}"))
+
+
+def rollout_guid(uid: str, revision: int) -> str:
+    """Of the rollout by which the Deployment of this uid has come to this revision."""
+    return str(uuid5(GUID_NAMESPACE, f"rollout/{uid}/{revision}"))
+
+
+def is_started(workload: Workload) -> bool:
+    """Whether a process is to run (service.model.desired). An app is, if any of its processes is."""
+    return workload.started
+
+
+def lead_of(processes: Sequence[Process]) -> Process:
+    """Of those of one app, the oldest first."""
+    return next((each for each in processes if each.workload.type == DEFAULT_TYPE), processes[0])
+
+
+def make_app(
+    former: App | None,
+    *,
+    key: str,
+    processes: tuple[Process, ...],
+    lead: Process,
+    stored: Metadata | None,
+    is_started: bool,
+) -> App:
+    """`former` is what the app was until now: what has not changed is taken from there."""
+    workload = lead.workload
+    if former is not None and former.lead.workload.image == workload.image:
+        droplet = former.droplet_guid
+    else:
+        droplet = droplet_guid(workload.namespace, workload.app_guid, workload.image)
+    if former is not None and _rollout(former.lead) == _rollout(lead):
+        rollout = former.rollout_guid
+    else:
+        rollout = rollout_guid(*_rollout(lead))
+    return App(
+        key=key,
+        processes=processes,
+        lead=lead,
+        stored=stored,
+        is_started=is_started,
+        droplet_guid=droplet,
+        rollout_guid=rollout,
+    )
+
+
+def made_of(processes: Sequence[Process], stored: Metadata | None) -> App:
+    """The app of these processes, the oldest first, and what is stored of it."""
+    lead = lead_of(processes)
+    return make_app(
+        None,
+        key=app_key(lead.workload.namespace, lead.workload.app_guid),
+        processes=tuple(processes),
+        lead=lead,
+        stored=stored,
+        is_started=any(is_started(each.workload) for each in processes),
+    )
+
+
+def with_revision(app: App, revision: int) -> App:
+    """The app as it is while this revision of its lead's Deployment is rolled out."""
+    workload = msgspec.structs.replace(app.lead.workload, rollout=revision, rolled_out=False)
+    lead = msgspec.structs.replace(app.lead, workload=workload)
+    return made_of([lead if each is app.lead else each for each in app.processes], app.stored)
+
+
+def _rollout(process: Process) -> tuple[str, int]:
+    return process.workload.uid, process.workload.rollout
+
+
+APPS: Shape[App] = Shape(
+    key=lambda app: app.key,
+    guid=lambda app: app.guid,
+    namespace=lambda app: app.namespace,
+    orders={CREATED_AT: lambda app: app.created_at, UPDATED_AT: lambda app: app.updated_at, NAME: lambda app: app.name},
+    sorts={
+        STATE: lambda app: app.state,
+        ROLLOUT_BEGAN_AT: lambda app: app.lead.workload.rollout_began_at,
+        ROLLOUT_CHANGED_AT: lambda app: app.lead.workload.rollout_changed_at,
+    },
+    facets={
+        GUIDS: lambda app: (app.guid,),
+        NAMES: lambda app: (app.name,),
+        SPACE_GUIDS: lambda app: (app.lead.space_guid,),
+        ORGANIZATION_GUIDS: lambda app: (app.lead.organization_guid,),
+        DROPLET_GUIDS: lambda app: (app.droplet_guid,),
+        ROLLOUT_GUIDS: lambda app: (app.rollout_guid,),
+    },
+    traits={
+        STACKS: lambda _: (),
+        LIFECYCLE_TYPE: lambda _: (LIFECYCLE,),
+        DROPLET_STATES: lambda _: (STAGED,),
+        ROLLOUT_STATES: lambda app: (app.rollout_state,),
+        STATUS_VALUES: lambda app: (app.status_value,),
+        STATUS_REASONS: lambda app: (app.status_reason,),
+    },
+    labels=lambda app: app.metadata.labels,
+)

@@ -1,0 +1,91 @@
+"""Going back from a rollout that is under way to what was rolled out before it, as `kubectl rollout undo` does."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import UnprocessableEntity
+from service.model.derive import rollout_revision
+from service.model.snapshots import Patch, Snapshot
+
+POD_TEMPLATE_HASH = "pod-template-hash"
+"""The label that Kubernetes adds to the template of a ReplicaSet."""
+
+
+ROLLED_OUT = "NewReplicaSetAvailable"
+"""The reason of the condition Progressing once a revision has been rolled out. It stays so however that is scaled."""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """The Pod template of the revision before, put in place of the one that is being rolled out."""
+
+    revision: int
+    """The rollout that is to be undone."""
+    template: Mapping[str, Any]
+
+    def names(self) -> list[str]:
+        return ["rollback"]
+
+    def patch(self, snapshot: Snapshot) -> Patch:
+        """Raises UnprocessableEntity where there is another rollout by now, or none, or it is held up."""
+        if snapshot.workload.paused:
+            raise UnprocessableEntity(
+                f"Deployment {snapshot.workload.name} is paused, and cannot go back until it is resumed"
+            )
+        if snapshot.workload.rollout != self.revision:
+            raise UnprocessableEntity(
+                f"Deployment {snapshot.workload.name} is not being rolled out to revision {self.revision} any more"
+            )
+        return Patch({"template": {"$patch": "replace", **self.template}})
+
+
+def has_been_noticed(snapshot: Snapshot) -> bool:
+    """Whether Kubernetes has looked at the last change of the Deployment: else its revision may be of one before."""
+    observed: int = _status(snapshot).get("observedGeneration", 0)
+    return observed >= int(snapshot.object["metadata"].get("generation", 0))
+
+
+def is_under_way(snapshot: Snapshot) -> bool:
+    """Whether the present revision has never been wholly rolled out. One that is merely scaled has been."""
+    conditions = _status(snapshot).get("conditions") or ()
+    return not any(each["type"] == "Progressing" and each.get("reason") == ROLLED_OUT for each in conditions)
+
+
+def _status(snapshot: Snapshot) -> Mapping[str, Any]:
+    return snapshot.object.get("status") or {}
+
+
+def former_template(snapshot: Snapshot, replica_sets: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The Pod template that the Deployment had before its present revision. None: no ReplicaSet has kept it."""
+    uid, revision = snapshot.workload.uid, snapshot.workload.rollout
+    former = [each for each in replica_sets if _controller(each) == uid and 0 < _revision_of(each) < revision]
+    if not former:
+        return None
+    template = max(former, key=_revision_of)["spec"]["template"]
+    meta = template.get("metadata") or {}
+    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key != POD_TEMPLATE_HASH}
+    return {**template, "metadata": {**meta, "labels": labels}}
+
+
+def selector_of(snapshot: Snapshot) -> str:
+    """What finds the Deployment's ReplicaSets, among others: its selector, as a query has it."""
+    selector = snapshot.object["spec"].get("selector") or {}
+    matched = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    return ",".join([*matched, *(_requirement(each) for each in selector.get("matchExpressions") or ())])
+
+
+def _requirement(expression: Mapping[str, Any]) -> str:
+    key, operator = expression["key"], expression["operator"]
+    if operator in ("Exists", "DoesNotExist"):
+        return key if operator == "Exists" else f"!{key}"
+    return f"{key} {'in' if operator == 'In' else 'notin'} ({','.join(expression['values'])})"
+
+
+def _controller(replica_set: Mapping[str, Any]) -> str | None:
+    owners = replica_set["metadata"].get("ownerReferences") or ()
+    return next((each["uid"] for each in owners if each.get("controller")), None)
+
+
+def _revision_of(replica_set: Mapping[str, Any]) -> int:
+    return rollout_revision(replica_set["metadata"].get("annotations"))

@@ -1,0 +1,93 @@
+"""How far the newest rollout of a Deployment is, as `kubectl rollout status` reads it."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from service.model.manifests import Deployment, DeploymentCondition, DeploymentStatus, RollingUpdate
+from service.model.process import microseconds
+
+LONGEST_REASON = 1000
+"""Characters of what Kubernetes says: it goes into a header, and an admission webhook may say anything."""
+TEMPLATE = b'"f:template"'
+"""What managedFields call the Pod template."""
+RECREATE = "Recreate"
+
+
+class Rollout(NamedTuple):
+    """The fields of a workload (service.model.process) that tell of its rollout."""
+
+    rolled_out: bool
+    rollout_began_at: int
+    rollout_changed_at: int
+    rollout_failure: str | None
+    max_in_flight: int
+
+
+def derive_rollout(deployment: Deployment, created_at: int, replicas: int) -> Rollout:
+    """`created_at` is the Deployment's, in the model's unit; `replicas` how many it wants."""
+    progress = condition(deployment.status, "Progressing")
+    complete = _is_complete(deployment, replicas)
+    updated_at = progress.lastUpdateTime if progress is not None else None
+    progressed_at = None if updated_at is None else microseconds(updated_at)
+    began_at = _began_at(deployment, created_at, progressed_at)
+    stuck = progress is not None and progress.reason == "ProgressDeadlineExceeded" and not complete
+    return Rollout(
+        rolled_out=complete,
+        rollout_began_at=began_at,
+        rollout_changed_at=max(began_at, progressed_at or 0) if complete else began_at,
+        rollout_failure=((progress.message or progress.reason) or "")[:LONGEST_REASON] if progress and stuck else None,
+        max_in_flight=_max_in_flight(deployment, replicas),
+    )
+
+
+def condition(status: DeploymentStatus | None, kind: str) -> DeploymentCondition | None:
+    return next((each for each in (status and status.conditions) or () if each.type == kind), None)
+
+
+def _is_complete(deployment: Deployment, replicas: int) -> bool:
+    status = deployment.status or DeploymentStatus()
+    updated = status.updatedReplicas or 0
+    return (
+        (status.observedGeneration or 0) >= deployment.metadata.generation
+        and updated >= replicas
+        and (status.replicas or 0) <= updated
+        and (status.availableReplicas or 0) >= updated
+    )
+
+
+def _began_at(deployment: Deployment, created_at: int, progressed_at: int | None) -> int:
+    """When the template was last set, which is when a rollout begins.
+
+    No object says just that. Who has set the template may have set other fields later, with the same managedFields; but
+    not before the rollout that they began came to any progress.
+    """
+    moments = list(_template_set_at(deployment))
+    if not moments:
+        return created_at
+    began_at = max(moments) if progressed_at is None else min(max(moments), progressed_at)
+    return max(created_at, began_at)
+
+
+def _template_set_at(deployment: Deployment) -> Iterator[int]:
+    for managed in deployment.metadata.managedFields or ():
+        if managed.time is not None and not managed.subresource and TEMPLATE in bytes(managed.fieldsV1):
+            yield microseconds(managed.time)
+
+
+def _max_in_flight(deployment: Deployment, replicas: int) -> int:
+    strategy = deployment.spec.strategy
+    if strategy is not None and strategy.type == RECREATE:
+        return max(1, replicas)
+    update = (strategy and strategy.rollingUpdate) or RollingUpdate()
+    # Kubernetes rounds the one up and the other down.
+    return max(
+        1, -(-_hundredths(update.maxSurge, replicas) // 100) + _hundredths(update.maxUnavailable, replicas) // 100
+    )
+
+
+def _hundredths(amount: int | str | None, replicas: int) -> int:
+    """Hundreds of a number, or of a percentage of the replicas; 25 %, Kubernetes' default, where there is none."""
+    if isinstance(amount, int):
+        return amount * 100
+    digits = (amount or "25%").removesuffix("%")
+    return int(digits) * replicas if digits.isascii() and digits.isdigit() and len(digits) <= 4 else 0

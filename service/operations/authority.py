@@ -1,0 +1,54 @@
+"""Who makes a change, and whether they may."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from service.access import PATCH_DEPLOYMENTS, Access, Caller, Permission
+from service.cluster.workloads import Denied, Refused
+from service.errors import CloudFoundryError, NotAuthorized
+from service.model.process import Process
+from service.pacing import in_batches
+
+AT_A_TIME = 8
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who writes, and the token they do it with."""
+
+    caller: Caller
+    token: str | None = field(repr=False)
+
+    def require_token(self) -> str:
+        """The token. Raises NotAuthorized: without one nothing can be changed."""
+        if self.token is None:
+            raise NotAuthorized
+        return self.token
+
+
+class Authority:
+    """Asks, before a change is begun or after Kubernetes has refused it, whether the actor may do such a thing."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def may(self, actor: Actor, process: Process, permission: Permission, name: str) -> bool:
+        """Whether the actor may do this to the object of this name in the process's namespace; "": to any."""
+        return await self._access.may_change(actor.caller, permission, process.workload.namespace, name)
+
+    async def authorize(self, actor: Actor, process: Process, permission: Permission, name: str) -> None:
+        """Raises NotAuthorized unless the actor may do this to the object of this name that runs the process."""
+        if not await self.may(actor, process, permission, name):
+            raise NotAuthorized
+
+    async def authorize_all(self, actor: Actor, processes: Sequence[Process]) -> None:
+        """Raises NotAuthorized unless the actor may change the Deployment of each process."""
+        await in_batches(
+            (self.authorize(actor, each, PATCH_DEPLOYMENTS, each.workload.name) for each in processes), AT_A_TIME
+        )
+
+    async def refusal(
+        self, actor: Actor, process: Process, permission: Permission, name: str, denied: Denied
+    ) -> CloudFoundryError:
+        """What a 403 of Kubernetes means: NotAuthorized, or Refused where the actor may do such things."""
+        return Refused(denied) if await self.may(actor, process, permission, name) else NotAuthorized()

@@ -1,0 +1,113 @@
+"""Droplets, at each of their addresses, and manifests: what an app runs now."""
+
+from typing import Any
+
+import yaml
+
+from service.model.apps import droplet_guid
+from tests.support.api import Api, assert_cf_error
+from tests.support.apps import MakeApp, Users
+
+IMAGE = "registry.test/app:1"
+HIDDEN = "[PRIVATE DATA HIDDEN IN LISTS]"
+
+
+def expected(api: Api, app: str, guid: str, shown: dict[str, Any], **commands: str) -> dict[str, Any]:
+    return {
+        "guid": guid,
+        "created_at": shown["created_at"],
+        "updated_at": shown["updated_at"],
+        "state": "STAGED",
+        "error": None,
+        "lifecycle": {"type": "docker", "data": {}},
+        "checksum": None,
+        "buildpacks": [],
+        "stack": None,
+        "image": IMAGE,
+        "execution_metadata": "",
+        "process_types": commands,
+        "relationships": {"app": {"data": {"guid": app}}},
+        "metadata": {"labels": {}, "annotations": {}},
+        "links": {
+            "self": {"href": f"{api.url}/v3/droplets/{guid}"},
+            "app": {"href": f"{api.url}/v3/apps/{app}"},
+        },
+    }
+
+
+async def test_the_droplet_of_an_app_is_shown_at_each_address(api: Api, make_app: MakeApp, space: str) -> None:
+    app = await make_app("web", "worker", command=["run"])
+    guid = droplet_guid(space, app, IMAGE)
+    for path in (f"/v3/droplets/{guid}", f"/v3/apps/{app}/droplets/current"):
+        shown = (await api.get(path)).json
+        assert shown == expected(api, app, guid, shown, web="run", worker="run")
+    lists = (
+        f"/v3/apps/{app}/droplets",
+        f"/v3/droplets?app_guids={app}",
+        f"/v3/droplets?space_guids={space}&states=STAGED",
+    )
+    for path in (*lists, f"/v3/droplets?guids={guid}", f"/v3/droplets?organization_guids=default&app_guids={app}"):
+        (listed,) = (await api.get(path)).json["resources"]
+        assert listed == expected(api, app, guid, listed, web=HIDDEN, worker=HIDDEN)
+    assert await api.guids(f"/v3/apps/{app}/droplets?states=FAILED") == []
+    relationship = (await api.get(f"/v3/apps/{app}/relationships/current_droplet")).json
+    base = f"{api.url}/v3/apps/{app}"
+    assert relationship == {
+        "data": {"guid": guid},
+        "links": {
+            "self": {"href": f"{base}/relationships/current_droplet"},
+            "related": {"href": f"{base}/droplets/current"},
+        },
+    }
+
+
+async def test_who_does_not_see_the_app_sees_no_droplet_and_no_manifest(
+    api: Api, make_app: MakeApp, users: Users, space: str
+) -> None:
+    app = await make_app("web")
+    stranger, guid = api.as_user(users.stranger), droplet_guid(space, app, IMAGE)
+    for below in ("droplets", "droplets/current", "relationships/current_droplet", "manifest"):
+        hidden, absent = await stranger.get(f"/v3/apps/{app}/{below}"), await stranger.get(f"/v3/apps/none/{below}")
+        assert_cf_error(hidden, 404, 10010, "CF-ResourceNotFound", "App not found")
+        assert hidden.body == absent.body
+    hidden = await stranger.get(f"/v3/droplets/{guid}")
+    assert_cf_error(hidden, 404, 10010, "CF-ResourceNotFound", "Droplet not found")
+    assert await stranger.guids("/v3/droplets?space_guids=" + space) == []
+    assert await api.as_user(users.viewer).guids(f"/v3/droplets?space_guids={space}") == [guid]
+
+
+async def test_a_manifest_says_what_the_app_is(api: Api, make_app: MakeApp) -> None:
+    app = await make_app(
+        "web",
+        command=["/bin/sh", "-c", "exec server: --port 'é'"],
+        resources={"limits": {"memory": "512Mi", "ephemeral-storage": "1Gi"}},
+        ports=[{"containerPort": 8080}],
+        livenessProbe={"httpGet": {"path": "/healthz", "port": 8080}, "timeoutSeconds": 2, "periodSeconds": 7},
+    )
+    reply = await api.get(f"/v3/apps/{app}/manifest")
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "application/x-yaml; charset=utf-8")
+    assert yaml.safe_load(reply.body) == {
+        "applications": [
+            {
+                "name": f"web-{app}",
+                "docker": {"image": IMAGE},
+                "processes": [
+                    {
+                        "type": "web",
+                        "instances": 0,
+                        "memory": "512M",
+                        "disk_quota": "1024M",
+                        "log-rate-limit-per-second": "-1",
+                        "command": "exec server: --port 'é'",
+                        "health-check-type": "http",
+                        "health-check-http-endpoint": "/healthz",
+                        "health-check-invocation-timeout": 2,
+                        "health-check-interval": 7,
+                        "readiness-health-check-type": "process",
+                    }
+                ],
+            }
+        ]
+    }
+    etag = reply.headers["ETag"]
+    assert (await api.get(f"/v3/apps/{app}/manifest", headers={"If-None-Match": etag})).status == 304
