@@ -24,7 +24,7 @@ class Ask:
     equal: Mapping[str, Any] = field(default_factory=dict)
     """What fields must be; a text is one with `{names}`."""
     until: bool = False
-    """Whether it is asked again until `equal` holds."""
+    """Whether it is asked again until `equal` holds; only then are the fields there."""
     learns: Mapping[str, str] = field(default_factory=dict)
     """Names that are from here on what a field says."""
 
@@ -43,7 +43,8 @@ PROCESS_FIELDS = (
     *("guid", "type", "command", "instances", "memory_in_mb", "disk_in_mb", "log_rate_limit_in_bytes_per_second"),
     *("health_check.type", "readiness_health_check.type", "metadata", "relationships.app.data.guid"),
 )
-STATS_FIELDS = ("type", "index", "state", "uptime", "fds_quota", "mem_quota", "disk_quota", "isolation_segment")
+STATS_FIELDS = ("type", "index", "state", "uptime", "isolation_segment")
+RUNNING_FIELDS = (*STATS_FIELDS, "fds_quota", "mem_quota", "disk_quota", "log_rate_limit", "instance_ports", "usage")
 
 
 def _each(*fields: str, of: str = "resources[]") -> tuple[str, ...]:
@@ -93,7 +94,12 @@ SUMMARY = (
 )
 WAIT = (
     PROCESSES,
-    Ask("/v3/processes/{process}/stats", equal={"resources[0].state": "RUNNING"}, until=True),
+    Ask(
+        "/v3/processes/{process}/stats",
+        reads=_first(*RUNNING_FIELDS),
+        equal={"resources[0].state": "RUNNING"},
+        until=True,
+    ),
 )
 PACKAGES = Ask("/v3/packages?app_guids={app}&order_by=-created_at&page=1&per_page=1", equal={"resources": []})
 STOP = post("/v3/apps/{app}/actions/stop", reads=APP_FIELDS, equal={"state": "STOPPED"})
