@@ -5,6 +5,7 @@ it never holds another exception's text, a token or a value read from a store. W
 travels as `__cause__` and ends in the log.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, ClassVar, Self
 
@@ -20,6 +21,8 @@ class CloudFoundryError(Exception):
     def __init__(self, detail: str | None = None, *, retry_after_s: int | None = None) -> None:
         self.detail = self.default_detail if detail is None else detail
         self.retry_after_s = retry_after_s
+        self.stale: Sequence[str] = ()
+        """Why it may be out of date, for the caller: it says what is not there, by what was last known."""
         super().__init__(self.detail)
 
     def saying_more(self, words: str) -> Self:

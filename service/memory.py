@@ -69,7 +69,7 @@ class Memory:
             optional |= route_feeds(index.routing)
         routing = Upkeep(index.routing.settle)
         index.routing.on_stale = routing.due
-        intake = RowIntake(index, numbering, deployments.versions, pod_feed.versions)
+        intake = RowIntake(deployments.joins, numbering, deployments.versions, pod_feed.versions)
         return cls(
             index=index,
             pods=pods,

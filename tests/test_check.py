@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestServer
 
 from deploy.local.stack import Stack
 from service.check import FEW, Finding, Level, Outcome, check
-from service.cluster.permissions import PERMISSIONS, AccountPermission, Need
+from service.cluster.permissions import OPTIONAL, PERMISSIONS, AccountPermission, Need
 from service.settings import Settings
 from service.store.database import connected, migrate
 from service.store.inspection import PRIVILEGES, address
@@ -250,7 +250,7 @@ async def test_permission_that_is_missing_is_named(
 ) -> None:
     token = await account_with(kube, *(permission for permission in NEEDED if permission is not removed))
     own = replace(settings, kubeconfig=kubeconfig_of(token))
-    level = Level.WARNING if removed.need in (Need.USAGE, Need.ROUTES) else Level.MISSING
+    level = Level.WARNING if removed.need in OPTIONAL else Level.MISSING
 
     async def named() -> Found | None:
         found = await checked(own)
@@ -260,7 +260,7 @@ async def test_permission_that_is_missing_is_named(
     found: Found = await eventually(named)
     assert found.text(level, "permission").startswith(f"may not {removed}: ")
     assert "system:serviceaccount:default:" in found.advice("permission")
-    assert found.outcome is (Outcome.WELL if removed.need in (Need.USAGE, Need.ROUTES) else Outcome.MISSING)
+    assert found.outcome is (Outcome.WELL if removed.need in OPTIONAL else Outcome.MISSING)
     listing = {"list deployments.apps": "Deployments", "list namespaces": "Namespaces"}.get(str(removed))
     assert [text.split()[0] for text in found.texts(Level.MISSING, "labels")] == ([listing] if listing else [])
 

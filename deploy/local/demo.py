@@ -25,6 +25,8 @@ INVOICES = "3e8d2f10-6a7b-4c9d-8e0f-1a2b3c4d5e22"
 REPORTS = "9f4a6c2b-8d1e-4a3f-b5c7-6d7e8f9a0b33"
 COLLECTOR = "c5d7e9f1-3b2a-4d6c-a8e0-2f4b6d8c0e44"
 
+_ORGANIZATIONS = {ACME: "acme", GLOBEX: "globex"}
+
 # Namespace → (space guid, organization guid).
 _SPACES = {
     STOREFRONT: ("2f35885d-0c9d-4423-83ad-fd05066f8576", ACME),
@@ -255,7 +257,11 @@ def _list(items: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> dict[str, A
 
 def _namespaces() -> Iterator[dict[str, Any]]:
     for name, (space_guid, organization_guid) in _SPACES.items():
-        labels = {"cloudfoundry.org/space-guid": space_guid, "cloudfoundry.org/org-guid": organization_guid}
+        labels = {
+            "cloudfoundry.org/space-guid": space_guid,
+            "cloudfoundry.org/org-guid": organization_guid,
+            "cloudfoundry.org/org-name": _ORGANIZATIONS[organization_guid],
+        }
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo-users"}}
 

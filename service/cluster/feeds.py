@@ -7,8 +7,10 @@ import msgspec
 
 from service.cluster.deployment_cache import DeploymentCache
 from service.cluster.versions import Versions, version_number
+from service.model.claims import Conflict
 from service.model.derive import Unparsable, derive_space, derive_workload
 from service.model.index import Index
+from service.model.joins import Joins
 from service.model.labels import Keys
 from service.model.manifests import Deployment, Namespace, PodObject, ReplicaSetObject
 from service.model.pod_index import PodIndex
@@ -21,6 +23,10 @@ log = get_logger(__name__)
 
 DEPLOYMENTS, REPLICA_SETS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets"
 NAMESPACES, PODS = "/api/v1/namespaces", "/api/v1/pods"
+
+
+App = tuple[str, str]
+"""A namespace and the GUID of an app there."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +51,30 @@ class _Named(msgspec.Struct, gc=False):
 decode_name = msgspec.json.Decoder(_Named).decode
 
 
+def _log_conflict(conflict: Conflict) -> None:
+    log.warning(
+        "two Deployments claim one process",
+        namespace=conflict.workload.namespace,
+        deployment=conflict.workload.name,
+        served_deployment=conflict.winner.name,
+        app_guid=conflict.workload.app_guid,
+        process_type=conflict.workload.type,
+    )
+
+
 class DeploymentFeed:
     """Deployments become workloads. One that cannot be understood is skipped, logged once and counted."""
 
     def __init__(self, index: Index, keys: Keys) -> None:
-        self._index = index
         self._keys = keys
         self._decode = msgspec.json.Decoder(Deployment).decode
         self._skipped: dict[str, Skipped] = {}
+        self._absent: dict[str, tuple[App, int]] = {}
+        """Uid → the app that an answer has shown to be without it, and as of when; until the watch is there."""
+        self._restored = False
+        """Whether the last list was of another history than all before."""
+        self.joins = Joins(index, _log_conflict)
+        """Where workloads go, and from there into the index."""
         self.versions: Versions[Key] = Versions()
         """By the key of the process that was written."""
         self.cache = DeploymentCache()
@@ -67,63 +89,85 @@ class DeploymentFeed:
             self._apply(uid, version, raw)
         return ()
 
-    def accept_answer(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> None:
-        """Take in a Deployment as an answer has shown it, unless something newer is known of it.
+    def accept_answer(self, raw: bytes | msgspec.Raw, *, as_of: int = 0) -> str:
+        """Take in a Deployment as an answer has shown it, unless something newer is known of it. Returns its uid.
 
         `as_of` is the version of the whole answer, where that is later than the object's own.
         """
         meta = decode_name(raw).metadata
         version = version_number(meta.resourceVersion)
         if self.versions.accept_answer(meta.uid, max(as_of, version)):
-            self._apply(meta.uid, version, raw)
+            self._apply(meta.uid, version, raw, as_of)
+        return meta.uid
 
     def accept_workload(self, workload: Workload, version: int) -> None:
         """Take in what an answer has shown and somebody has understood already, unless something newer is known."""
         if self.versions.accept_answer(workload.uid, version):
-            self._apply_workload(workload)
+            self._skipped.pop(workload.uid, None)
+            self._show(workload, version, version)
 
-    def _apply(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> None:
+    def _show(self, workload: Workload, version: int, as_of: int) -> None:
+        # Names are unique: one made anew shows that the former of its name is gone. A list tells of that only later.
+        if self.versions.reached and not self.joins.knows(workload.uid):
+            for former in self.joins.namesakes_of(workload):
+                self.accept_absence(former, workload.key[:2], version)
+        self.joins.put_workload(workload, version, as_of=as_of)
+
+    def accept_absence(self, uid: str, app: App, as_of: int) -> None:
+        """Take a Deployment out of an app that an answer as of this version does not have it in, unless something newer
+        is known of it.
+
+        Older events that show it there are refused. One that shows it in another app is not: its labels have changed.
+        """
+        if self.versions.is_news(uid, as_of):
+            self._absent[uid] = app, as_of
+            self._skipped.pop(uid, None)
+            self.joins.remove_workload(uid)
+
+    def _apply(self, uid: str, version: int, raw: bytes | msgspec.Raw, as_of: int = 0) -> None:
         try:
             workload = derive_workload(self._decode(raw), self._keys)
         except (Unparsable, msgspec.DecodeError, OverflowError) as error:
             self._skip(uid, raw, str(error))
         else:
-            self._apply_workload(workload)
+            app, absent_as_of = self._absent.get(uid, (None, 0))
+            if app == workload.key[:2] and version <= absent_as_of:
+                return
+            self._skipped.pop(uid, None)
+            self._show(workload, version, as_of)
             self.cache.refresh(workload, version, raw)
-
-    def _apply_workload(self, workload: Workload) -> None:
-        self._skipped.pop(workload.uid, None)
-        for conflict in self._index.put_workload(workload):
-            log.warning(
-                "two Deployments claim one process",
-                namespace=conflict.workload.namespace,
-                deployment=conflict.workload.name,
-                served_deployment=conflict.winner.name,
-                app_guid=conflict.workload.app_guid,
-                process_type=conflict.workload.type,
-            )
 
     def delete(self, uid: str, version: int) -> Iterable[None]:
         # It may be older than what is known: the label was taken off and put back, and an answer has shown it with it.
         if self.versions.accept_event(uid, version, deleted=True):
             self._skipped.pop(uid, None)
-            self._index.remove_workload(uid)
+            self.joins.remove_workload(uid)
         return ()
 
     def advance(self, version: int, *, listed: bool = False) -> None:
-        if self.versions.advance(version, listed=listed):
+        restored = self.versions.advance(version, listed=listed)
+        if listed:
+            # The list tells of those that are gone only in the end: until then what it shows may be half of a change.
+            self._restored = restored
+        else:
+            self.joins.advance(self.versions.reached)
+        if restored:
             # The list is of another history: what is kept may never have been.
             self.cache.clear()
+            self._absent.clear()
+        elif self._absent:
+            self._absent = {uid: each for uid, each in self._absent.items() if each[1] > version}
 
     def retain(self, uids: set[str]) -> Iterator[None]:
         uids = uids | self.versions.ahead
         for uid in self._skipped.keys() - uids:
             del self._skipped[uid]
-        yield from self._index.retain_workloads(uids)
+        yield from self.joins.retain_workloads(uids)
+        self.joins.advance(self.versions.reached, restored=self._restored)
 
     def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
         # An old state of it must not stay in the lists.
-        self._index.remove_workload(uid)
+        self.joins.remove_workload(uid)
         name = decode_name(raw).metadata
         skipped = Skipped(name.namespace, name.name, reason)
         if self._skipped.get(uid) != skipped:

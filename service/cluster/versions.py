@@ -13,7 +13,7 @@ meanwhile. So each of the two is accepted only if it is newer than what the othe
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -77,7 +77,7 @@ class Versions(Generic[Key]):
 
     def expect(self, key: Key, version: int) -> bool:
         """Something was written at this version: expect it. Returns whether reads have to wait for it."""
-        if version <= self._reached or version <= self._satisfied.get(key, 0):
+        if self._has(key, version):
             return False
         self._expected[key] = max(version, self._expected.get(key, 0))
         return True
@@ -103,10 +103,14 @@ class Versions(Generic[Key]):
         `version` is the object's, or a later one as of which the answer was given. Older events are refused from now
         on.
         """
-        if version <= self._reached or version < max(self._ahead.get(uid, 0), self._listed.get(uid, 0)):
+        if not self.is_news(uid, version):
             return False
         self._ahead[uid] = version
         return True
+
+    def is_news(self, uid: str, version: int) -> bool:
+        """Whether an answer as of this version is newer than all that is known of the object."""
+        return version > self._reached and version >= max(self._ahead.get(uid, 0), self._listed.get(uid, 0))
 
     def satisfy(self, key: Key, version: int) -> None:
         """An answer that was asked for when this version was expected has come. Later versions stay expected."""
@@ -122,14 +126,24 @@ class Versions(Generic[Key]):
         """The uids of objects that answers have shown at versions that the watch has not reached."""
         return self._ahead.keys()
 
-    async def wait(self, keys: Collection[Key], timeout_s: float) -> list[Key]:
-        """Wait until nothing is expected of any of the keys. Returns those of which something still is in the end."""
+    async def wait(self, versions: Mapping[Key, int], timeout_s: float) -> list[Key]:
+        """Wait until of each key this version has come. Returns those of which it has not in the end.
+
+        It ends as well where nothing is expected of a key any more: its history is another.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while any(key in self._expected for key in keys):
+                while self.missing(versions):
                     self._changed.clear()
                     await self._changed.wait()
-        return [key for key in keys if key in self._expected]
+        return self.missing(versions)
+
+    def missing(self, versions: Mapping[Key, int]) -> list[Key]:
+        """Those keys of which this version is expected, or an earlier one."""
+        return [key for key, each in versions.items() if key in self._expected and not self._has(key, each)]
+
+    def _has(self, key: Key, version: int) -> bool:
+        return version <= max(self._reached, self._satisfied.get(key, 0))
 
 
 def _beyond(version: int, known: dict[Key, int]) -> dict[Key, int]:

@@ -54,12 +54,12 @@ async def terminate(request: web.Request, user: User) -> web.StreamResponse:
     """POST /ui/processes/{guid}/instances/{index}/terminate"""
     process = await _process(request, user)
     try:
-        await request.app[WRITES].terminate(user.actor, by_guid(process.guid), request.match_info["index"])
+        told = await request.app[WRITES].terminate(user.actor, by_guid(process.guid), request.match_info["index"])
     except InvalidAuthToken:
         raise
     except CloudFoundryError as error:
         return await _confirm_terminate(request, user, process, error)
-    return see(f"{_page_of(process)}?done=terminated")
+    return see(f"{_page_of(process)}?done={'terminated' if told else 'terminated-lagging'}")
 
 
 async def _process(request: web.Request, user: User) -> Process:

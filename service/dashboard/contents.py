@@ -14,7 +14,7 @@ from service.dashboard.query import ListAddress
 from service.dashboard.shapes import CELLS, Strip, rows, strip
 from service.errors import StatsUnavailable
 from service.http.keys import SETTINGS
-from service.http.replies import STATS_UNAVAILABLE, warnings_of
+from service.http.replies import STATS_UNAVAILABLE
 from service.model.instances import Instance
 from service.model.process import Process
 from service.operations import ambiguity
@@ -48,7 +48,7 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
     except StatsUnavailable:
         # The rest of the list is there, and this comes in a moment.
         found = None
-    warnings = warnings_of(freshness)
+    warnings = freshness.warnings()
     shown, pace = [], Pace()
     for process in selection.items:
         shown.append((process, None if found is None else _strip(process, found[process.workload.uid])))
@@ -81,8 +81,8 @@ async def process_content(app: web.Application, caller: Caller, guid: str) -> Co
     except StatsUnavailable as error:
         meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid))
         stats, complaint = Stats(meaning.item, (), {}), error.detail
-        known = not stats.process.workload.instances
-    process, warnings = stats.process, warnings_of(freshness)
+        known = not stats.process.workload.replicas
+    process, warnings = stats.process, freshness.warnings()
     context = {
         "process": process,
         "strip": _strip(process, stats.instances, MANY_CELLS) if known else None,
@@ -102,11 +102,11 @@ async def process_state(app: web.Application, caller: Caller, guid: str) -> tupl
     meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid), pods=True)
     found, freshness = await app[INSTANCES].of_one(meaning.item, freshness)
     pods = tuple(instance.pod for instance in found)
-    return meaning.item, len(meaning.others), pods, bool(warnings_of(freshness))
+    return meaning.item, len(meaning.others), pods, bool(freshness.warnings())
 
 
 def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip | None:
     """None: what runs cannot be known."""
-    if process.workload.instances and not process.workload.pods_labelled:
+    if process.workload.replicas and not process.workload.pods_labelled:
         return None
-    return strip(found, process.workload.instances, cells)
+    return strip(found, process.workload.replicas, cells)

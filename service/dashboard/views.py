@@ -15,7 +15,6 @@ from service.dashboard.frame import User, page, render, see
 from service.dashboard.keys import OVERVIEW
 from service.dashboard.query import parse_address, tidied
 from service.errors import BadQueryParameter, ResourceNotFound
-from service.http.replies import warnings_of
 from service.http.routing import Handler
 from service.model.process import Process
 from service.operations.overview import App, Space, Sums
@@ -117,7 +116,7 @@ async def _summed(
         "numbers": address.numbers(len(found)),
         "total": len(found),
         name: found[page_request.offset : page_request.offset + page_request.per_page],
-        "warnings": warnings_of(freshness),
+        "warnings": freshness.warnings(),
     }
     return await render(request, f"{name}.html", context, user=user)
 

@@ -60,6 +60,11 @@ def written(body: bytes, status: int, *, warnings: Sequence[str | None] = ()) ->
     return web.Response(status=status, body=body, headers=headers)
 
 
+def nothing(*, warnings: Sequence[str | None] = ()) -> web.Response:
+    """204: it is done, and there is nothing to show."""
+    return web.Response(status=204, headers=_cf_warnings(warnings))
+
+
 class _Large(web.Response):
     """A reply whose head is sent by itself: aiohttp joins the two, and each client that is slow would hold a copy."""
 
@@ -91,10 +96,7 @@ def answer(
         hdrs.VARY: "Accept-Encoding, Authorization",
         hdrs.CACHE_CONTROL: "private, no-cache",
     }
-    stale = warnings_of(freshness)
-    if stale:
-        headers[hdrs.WARNING] = ", ".join(f'110 - "{text}"' for text in stale)
-    headers |= _cf_warnings([*stale, *warnings])
+    headers |= _marks(freshness.warnings(), warnings)
     if _matches(request.headers.get(hdrs.IF_NONE_MATCH), tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = content_type
@@ -119,6 +121,14 @@ def _is_worth_compressing(request: web.Request, body: bytes) -> bool:
     return len(body) >= WORTH_COMPRESSING and _ACCEPTS_GZIP.search(accepted) is not None
 
 
+def _marks(stale: Sequence[str], warnings: Sequence[str | None] = ()) -> dict[str, str]:
+    """The headers that say why an answer may be out of date, and what else there is to warn of."""
+    headers = _cf_warnings([*stale, *warnings])
+    if stale:
+        headers[hdrs.WARNING] = ", ".join(f'110 - "{text}"' for text in stale)
+    return headers
+
+
 def _cf_warnings(warnings: Iterable[str | None]) -> dict[str, str]:
     header = ""
     for text in warnings:
@@ -135,21 +145,9 @@ def _matches(if_none_match: str | None, tag: str) -> bool:
     return not given.isdisjoint(("*", f'"{tag}"', f'"{tag}-gzip"'))
 
 
-def warnings_of(freshness: Freshness) -> list[str]:
-    """What callers are told of an answer that may be out of date; nothing while all is in step."""
-    warnings = []
-    if freshness.cluster_age_s:
-        warnings.append(
-            f"Kubernetes cannot be reached: processes are shown as of {freshness.cluster_age_s:.0f} seconds ago"
-        )
-    if not freshness.metadata_current:
-        warnings.append("The metadata store cannot be reached: metadata is shown as last known")
-    return warnings
-
-
 def error_response(error: CloudFoundryError) -> web.Response:
     """The error envelope."""
-    headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE}
+    headers = {hdrs.CONTENT_TYPE: CONTENT_TYPE, **_marks(error.stale)}
     if error.retry_after_s is not None:
         headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
     if error.status == 401:

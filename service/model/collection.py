@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from service.model.examining import tests_of
 from service.model.facets import Facet, LabelFacets
+from service.model.process import Key
 from service.model.selection import NO_FILTERS, Filters, Selection, Slice
 from service.model.selectors import Operator, Range
 from service.model.views import Position, SortedView, SortKey, Visible
@@ -44,6 +45,8 @@ class Shape(Generic[Item]):
     """By the name that clients give them."""
     facets: Mapping[str, Callable[[Item], Sequence[str]]]
     """The values by which items are found, by the name of the facet; `guids` is always there."""
+    made_of: Callable[[Item], Sequence[Key]] | None = None
+    """The processes that an item shows; None: any may be."""
     sorts: Mapping[str, Callable[[Item], SortKey]] = field(default_factory=dict)
     """Orders that are seldom asked for: nothing is kept in them, and who asks has the items sorted."""
     traits: Mapping[str, Callable[[Item], Sequence[str]]] = field(default_factory=dict)

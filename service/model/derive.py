@@ -190,8 +190,8 @@ def _app_name(meta: ObjectMeta, keys: Keys) -> str:
     labels = meta.labels or {}
     annotated = (meta.annotations or {}).get(keys.app_name, "")
     name = labels.get(keys.app_name) or (annotated if len(annotated) <= LONGEST_NAME else "") or labels.get(COMMON_NAME)
-    # All processes of an app say it.
-    return sys.intern(name or "")
+    # All processes of an app say it; where it is the Deployment's own, it is held once.
+    return sys.intern(name) if name and name != meta.name else ""
 
 
 def _replica_failure(deployment: Deployment) -> str | None:

@@ -42,6 +42,7 @@ PROCESSES: Shape[Process] = Shape(
         SPACE_GUIDS: lambda process: (process.space_guid,),
         ORGANIZATION_GUIDS: lambda process: (process.organization_guid,),
     },
+    made_of=lambda process: (process.key,),
     labels=lambda process: process.metadata.labels,
     text=lambda process: _mentioned(process),
 )
@@ -115,6 +116,23 @@ class Index:
         """The process of that namespace, app and type."""
         uid = self._claims.oldest(key)
         return None if uid is None else self.processes.get(uid)
+
+    def workload(self, uid: str) -> Workload | None:
+        """A Deployment, served or not."""
+        return self._claims.get(uid)
+
+    def workloads_of(self, namespace: str, app_guid: str) -> list[Workload]:
+        """The Deployments of an app in a namespace, served or not."""
+        served = (process.workload for process in self.processes.having(APP_GUIDS, app_guid))
+        return [
+            each
+            for each in (*served, *self.conflicts.values())
+            if (each.namespace, each.app_guid) == (namespace, app_guid)
+        ]
+
+    def metadata(self, key: Key) -> Metadata | None:
+        """What is stored of a process, whether or not there is one; None: nothing."""
+        return self._metadata.get(key)
 
     def space(self, namespace: str) -> Space | None:
         return self._spaces.of(namespace)

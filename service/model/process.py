@@ -113,11 +113,9 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What it says that its app is called; empty: as its Deployment is."""
     image: str = ""
     """What its app container is made of."""
-    rolled_out: bool = True
-    """Whether its newest rollout is complete."""
     rollout_began_at: int = 0
-    rollout_changed_at: int = 0
-    """Since when its rollout is complete, or is not."""
+    rollout_took_s: int | None = 0
+    """Until its newest rollout was complete; None: it is under way."""
     rollout_failure: str | None = None
     """Why its rollout gets no further; None: it does, or nothing is known."""
     max_in_flight: int = 1
@@ -134,6 +132,16 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         if self.paused and not self.rollout:
             return "The Deployment is paused, and has not been rolled out yet"
         return self.replica_failure
+
+    @property
+    def rolled_out(self) -> bool:
+        """Whether its newest rollout is complete."""
+        return self.rollout_took_s is not None
+
+    @property
+    def rollout_changed_at(self) -> int:
+        """Since when its rollout is complete, or is not."""
+        return self.rollout_began_at + (self.rollout_took_s or 0) * SECOND
 
     @property
     def key(self) -> Key:

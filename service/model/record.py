@@ -18,6 +18,9 @@ many writers there are.
 A change of metadata alone goes into the row directly. While others are between their prepare and their fold it takes
 the three steps too, with a patch of nothing but the annotation, so as to be ordered among them.
 
+Readers hear of the two stores in any order. Which state of one may be shown with which of the other, so that nobody
+sees half, is said in service.model.holds.
+
 One gap remains. If a process dies after its commit, and somebody removes the annotation by hand before the next write
 (`kubectl replace` with a manifest of their own, `kubectl rollout undo`), the metadata half of that one write is lost.
 The same request made again repairs it.
@@ -38,6 +41,8 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One row. Its versions are resourceVersions: a replica that has not reached one does not know that change yet."""
 
     metadata: Metadata
+    folded_version: int = 0
+    """The Deployment's when a pending change was last folded: with an earlier one the row would show half of it."""
     deployment_version: int = 0
     """The Deployment's, as the last write through this API left it."""
     pod_version: int = 0
@@ -74,6 +79,7 @@ def folded(record: Record, write_id: str | None, version: int, now: int) -> Reco
     return msgspec.structs.replace(
         record,
         metadata=msgspec.structs.replace(metadata, updated_at=_later(metadata, now)),
+        folded_version=max(record.folded_version, version),
         deployment_version=max(record.deployment_version, version),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from service.model.manifests import Deployment, DeploymentCondition, DeploymentStatus, RollingUpdate
-from service.model.process import microseconds
+from service.model.process import SECOND, microseconds
 
 LONGEST_REASON = 1000
 """Characters of what Kubernetes says: it goes into a header, and an admission webhook may say anything."""
@@ -16,9 +16,8 @@ RECREATE = "Recreate"
 class Rollout(NamedTuple):
     """The fields of a workload (service.model.process) that tell of its rollout."""
 
-    rolled_out: bool
     rollout_began_at: int
-    rollout_changed_at: int
+    rollout_took_s: int | None
     rollout_failure: str | None
     max_in_flight: int
 
@@ -32,9 +31,9 @@ def derive_rollout(deployment: Deployment, created_at: int, replicas: int) -> Ro
     began_at = _began_at(deployment, created_at, progressed_at)
     stuck = progress is not None and progress.reason == "ProgressDeadlineExceeded" and not complete
     return Rollout(
-        rolled_out=complete,
         rollout_began_at=began_at,
-        rollout_changed_at=max(began_at, progressed_at or 0) if complete else began_at,
+        # Kubernetes' times are whole seconds: their difference is a small number, which takes no memory.
+        rollout_took_s=max(0, (progressed_at or 0) - began_at) // SECOND if complete else None,
         rollout_failure=((progress.message or progress.reason) or "")[:LONGEST_REASON] if progress and stuck else None,
         max_in_flight=_max_in_flight(deployment, replicas),
     )

@@ -11,7 +11,6 @@ namespaces that have rules: elsewhere they cost nothing.
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Set
 from heapq import nsmallest
-from typing import TypeVar
 
 import msgspec
 
@@ -20,8 +19,6 @@ from service.model.pod_labels import PodLabels, Selectors
 from service.model.process import Process
 from service.model.routes import Backend, Destination, Origin, Route, Rule, Service
 from service.model.services import Services
-
-Key = TypeVar("Key")
 
 MOST_DESTINATIONS = 100
 """Processes that one route, and one Service, is shown to lead to; the first by app GUID and type."""
@@ -159,13 +156,14 @@ class RouteIndex:
 
     def settle(self) -> Iterator[None]:
         """Make good all that is stale, step by step. What becomes stale meanwhile is made good too."""
+        # NB: the last of each first. Taking the first one of a dictionary again and again takes quadratic time.
         while self._new_places or self._stale_references or self._stale_rules:
             if self._new_places:
-                yield from self._fill(_pop(self._new_places))
+                yield from self._fill(self._new_places.popitem()[0])
             elif self._stale_references:
-                yield from self._refresh_reference(*_pop(self._stale_references))
+                yield from self._refresh_reference(*self._stale_references.popitem()[0])
             else:
-                self._refresh_rule(_pop(self._stale_rules))
+                self._refresh_rule(self._stale_rules.popitem()[0])
                 yield
 
     def _put_rule(self, guid: str, rule: Rule) -> None:
@@ -289,9 +287,3 @@ def _target(process: Process) -> _Target:
     return _Target(
         workload.app_guid, workload.type, workload.named_ports, process.space_guid, process.organization_guid
     )
-
-
-def _pop(stale: dict[Key, None]) -> Key:
-    key = next(iter(stale))
-    del stale[key]
-    return key

@@ -40,7 +40,7 @@ class Service(msgspec.Struct, frozen=True, gc=False):
     def port(self, wanted: int | str | None) -> Port | None:
         """The port of this number or name."""
         for port in self.ports:
-            if wanted in (port.number, port.name or None):
+            if wanted and wanted in (port.number, port.name):
                 return port
         return None
 

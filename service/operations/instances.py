@@ -10,7 +10,7 @@ from service.access import Caller
 from service.cluster.usage import UsageReader, UsageUnavailable
 from service.cluster.versions import Versions
 from service.errors import StatsUnavailable
-from service.freshness import Freshness, ReadBarrier
+from service.freshness import Freshness, ReadBarrier, only
 from service.health import Health
 from service.model.index import Index
 from service.model.instances import (
@@ -213,7 +213,7 @@ class Instances:
             try:
                 await self._decide(unsettled, decide)
                 if behind:
-                    await self._barrier.catch_up(pods=True)
+                    await self._barrier.catch_up(only(*behind), pods=True)
                     await self._decide({key: unsettled[key] for key in behind}, decide)
             except DatabaseUnavailable as error:
                 log.warning("instances not agreed upon", processes=len(unsettled), reason=error.reason)

@@ -31,7 +31,7 @@ class OneStore:
         while done is None:
             plan = await plans.read()
             if not plan.patch:
-                return await self._outcomes.unchanged(process, plan.snapshot.workload)
+                return await self._outcomes.unchanged(process, plan.snapshot)
             with suppress(Conflict):
                 done = await self._apply(token, plan)
         return await self._outcomes.deployment_changed(process, done)
@@ -46,15 +46,19 @@ class OneStore:
     async def _apply(self, token: str, plan: Plan) -> Changed:
         return await self._workloads.patch(token, plan.snapshot, plan.snapshot.guarded(plan.patch, None))
 
-    async def change_row(self, process: Process, plan: Plan, change: MetadataChange) -> Written | None:
+    async def change_row(self, process: Process, plan: Plan, change: MetadataChange, recorded: int) -> Written | None:
         """Change the row. The plan has the Deployment as it was just read, of which nothing is to be changed.
 
-        None, and nothing is changed: writes of both stores are under way, and this one has to be ordered among them.
-        Raises LabelLimitExceeded, AnnotationLimitExceeded, DatabaseUnavailable.
+        `recorded` is a version that the row had before that. None, and nothing is changed: writes of both stores are
+        under way, and this one has to be ordered among them. Raises PlanOutdated, LabelLimitExceeded,
+        AnnotationLimitExceeded, DatabaseUnavailable.
         """
         snapshot = plan.snapshot
 
         def decide(row: Record, now: int) -> Record:
+            # After a restore of etcd, versions that the row has may never come: one read must be enough.
+            if row.deployment_version > max(snapshot.version, recorded):
+                raise PlanOutdated(row.deployment_version)
             row = rules.reconciled(row, snapshot.workload.write_id, snapshot.version, now)
             if row.metadata.pending:
                 raise _UnderWay
@@ -65,6 +69,15 @@ class OneStore:
         except _UnderWay:
             return None
         return self._outcomes.row_changed(snapshot.workload, row)
+
+
+class PlanOutdated(Exception):
+    """The Deployment has been changed since it was read, and the row knows of that."""
+
+    def __init__(self, recorded: int) -> None:
+        super().__init__()
+        self.recorded = recorded
+        """The version that the row has."""
 
 
 class _UnderWay(Exception):

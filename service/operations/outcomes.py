@@ -1,17 +1,17 @@
 """The end of a write: other replicas are told of it, and the caller is shown the process as it has become."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.workloads import Changed
-from service.freshness import ReadBarrier
+from service.freshness import ReadBarrier, only
 from service.model import record as rules
 from service.model.index import Index
 from service.model.process import Metadata, MetadataChange, Process, Workload
 from service.model.record import Record
+from service.model.snapshots import Snapshot
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records
 from service.telemetry import get_logger
@@ -39,16 +39,20 @@ class Outcomes:
         self._deployments = deployments
         self._barrier = barrier
 
-    async def unchanged(self, process: Process, workload: Workload) -> Written:
-        """The end of a request that changes nothing: the process as all writes before it have left it."""
-        await self._barrier.catch_up()
-        return Written(
-            self._index.merged(workload, (self._index.find(process.key) or process).metadata), is_change=False
-        )
+    def accept_row(self, row: Record) -> None:
+        """Take in a row that a write has saved, on its way or at its end."""
+        self._barrier.accept_row(row)
+
+    async def unchanged(self, process: Process, snapshot: Snapshot) -> Written:
+        """The end of a request that changes nothing, as it was found when the Deployment was read: the process as all
+        writes before it have left it.
+        """
+        self._deployments.accept_workload(snapshot.workload, snapshot.version)
+        return Written(await self._caught_up(process, snapshot.workload), is_change=False)
 
     def row_changed(self, workload: Workload, row: Record, warnings: tuple[str, ...] = ()) -> Written:
         """The end of a change whose row is saved; `workload` is the Deployment's part of the process."""
-        self._barrier.accept_row(row)
+        self.accept_row(row)
         return Written(self._index.merged(workload, row.metadata), warnings=warnings)
 
     async def deployment_changed(self, process: Process, done: Changed) -> Written:
@@ -57,31 +61,43 @@ class Outcomes:
         try:
             row = await self._records.note(process.key, deployment_version=done.version)
         except DatabaseUnavailable as error:
-            return self._untold(process, done, lambda metadata: metadata, error)
+            known = self._index.find(process.key) or process
+            return self._untold(done, known.metadata, error)
+        if row.folded_version > done.version:
+            # The row has half of a write that came after ours: the process is shown as both have left it.
+            self.accept_row(row)
+            return Written(await self._caught_up(process, done.workload), warnings=done.warnings)
         return self.row_changed(done.workload, row, done.warnings)
 
-    async def both_changed(self, process: Process, done: Changed, change: MetadataChange) -> Written:
-        """The end of a change that Kubernetes has committed: fold the row's half, and save the Deployment's version."""
+    async def both_changed(self, process: Process, done: Changed, prepared: Record, change: MetadataChange) -> Written:
+        """The end of a change that Kubernetes has committed: fold the row's half, and save the Deployment's version.
+
+        `prepared` is the row with which it was prepared. Nobody has changed it until the commit.
+        """
         self._deployments.accept_workload(done.workload, done.version)
+        left = prepared.metadata.changed(change)
 
         def fold(row: Record, now: int) -> Record:
-            row = rules.reconciled(row, done.workload.write_id, done.version, now)
-            return msgspec.structs.replace(row, deployment_version=max(row.deployment_version, done.version))
+            nonlocal left
+            after = rules.reconciled(row, done.workload.write_id, done.version, now)
+            if done.workload.write_id in row.metadata.pending:
+                # Else whoever came next has folded it, and the row may have a change of theirs by now.
+                left = after.metadata
+            return msgspec.structs.replace(after, deployment_version=max(row.deployment_version, done.version))
 
         try:
             row = await self._records.change(process.key, fold)
         except DatabaseUnavailable as error:
             # It is prepared and committed, and so it shows. The next writer folds it.
-            return self._untold(process, done, lambda metadata: metadata.changed(change), error)
-        return self.row_changed(done.workload, row, done.warnings)
+            return self._untold(done, left, error)
+        self.accept_row(row)
+        return Written(self._index.merged(done.workload, left), warnings=done.warnings)
 
-    def _untold(
-        self,
-        process: Process,
-        done: Changed,
-        changed: Callable[[Metadata], Metadata],
-        error: DatabaseUnavailable,
-    ) -> Written:
+    async def _caught_up(self, process: Process, workload: Workload) -> Process:
+        """The process as it is known to all."""
+        await self._barrier.catch_up(only(process.key))
+        return self._index.find(process.key) or self._index.merged(workload, process.metadata)
+
+    def _untold(self, done: Changed, metadata: Metadata, error: DatabaseUnavailable) -> Written:
         log.warning("other replicas not told", reason=error.reason)
-        known = self._index.find(process.key) or process
-        return Written(self._index.merged(done.workload, changed(known.metadata)), lagging=True, warnings=done.warnings)
+        return Written(self._index.merged(done.workload, metadata), lagging=True, warnings=done.warnings)

@@ -125,4 +125,4 @@ class Overview:
     def _tally(self, process: Process) -> Tally:
         workload = process.workload
         states = [pod.state for pod in self._pods.of(workload.namespace, workload.uid)]
-        return Tally(workload.instances, states.count(State.RUNNING), states.count(State.CRASHED))
+        return Tally(workload.replicas, states.count(State.RUNNING), states.count(State.CRASHED))

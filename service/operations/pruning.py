@@ -43,7 +43,13 @@ def is_present(index: Index, deployments: DeploymentFeed) -> Callable[[Key], boo
     doubtful = {skipped.namespace for skipped in deployments.skipped.values()}
     # An app may have no Deployment but some that are no process because of older ones.
     unserved = {(workload.namespace, workload.app_guid) for workload in index.conflicts.values()}
-    return lambda key: index.is_claimed(key) or key[0] in doubtful or (key[2] == APP_TYPE and key[:2] in unserved)
+
+    def is_there(key: Key) -> bool:
+        if index.is_claimed(key) or deployments.joins.holds(key) or key[0] in doubtful:
+            return True
+        return key[2] == APP_TYPE and key[:2] in unserved
+
+    return is_there
 
 
 async def chunks(rows: Orphans, days: float) -> AsyncIterator[list[StoredRow]]:

@@ -2,7 +2,8 @@
 
 First it is asked who may see what. Then the read waits until memory holds all that was written before it came. Then it
 is asked again who may see what, by now from memory, and at once, with nothing to wait for in between, the items are
-looked up. So a read sees each write wholly or not at all, and nothing that the caller may not see.
+looked up. So a read sees all writes that ended before it came, and nothing that the caller may not see. That it sees
+each of them wholly or not at all is not a matter of time: service.model.joins lets no half into memory.
 """
 
 from collections.abc import Awaitable, Callable, Sequence, Set
@@ -14,9 +15,11 @@ from typing import Any, Generic, TypeVar
 from service.access import Access, Caller, Verb
 from service.cache import BoundedCache
 from service.errors import ResourceNotFound
-from service.freshness import Freshness, ReadBarrier
-from service.model.collection import Collection
+from service.freshness import Concerned, Freshness, ReadBarrier
+from service.model.collection import GUIDS, Collection
+from service.model.index import APP_GUIDS, TYPES
 from service.model.paging import PageRequest
+from service.model.process import Key
 from service.model.selection import CREATED_AT, NO_FILTERS, Filters, Selection, Slice
 from service.model.views import Visible
 from service.pacing import Turns
@@ -53,6 +56,9 @@ class Step:
     missing: str
 
 
+Conditions = Sequence[tuple[str, frozenset[str]]]
+"""Facets, and the values of which an item must have one."""
+
 Address = tuple[Step, ...]
 """Narrows down, step by step, which item is meant: by its GUID, or by its app and then its type."""
 
@@ -87,8 +93,9 @@ class Reads(Generic[Item]):
         self, caller: Caller, request: ListRequest, *, pods: bool = False
     ) -> tuple[Selection[Item], Freshness]:
         """A page of all that the caller sees; `pods`: the instances are wanted too. Raises ServiceUnavailable."""
-        visible, freshness = await self._prepare(caller, "list", self._collection.namespaces, pods=pods)
-        return await self._select(request, visible), freshness
+        asked = request.filters.facets
+        visible, freshness = await self._prepare(caller, asked, self._collection.namespaces, pods=pods)
+        return await self._select(request, visible), self._barrier.as_of_now(freshness)
 
     async def page_of(
         self,
@@ -114,18 +121,16 @@ class Reads(Generic[Item]):
         def asked() -> Set[str]:
             return concerned() or {known._stand_in(parent.value)}
 
-        visible, freshness = await self._prepare(caller, "list", asked, pods=pods)
+        narrowed = replace(request, filters=request.filters.narrowed(parent.facet, parent.value))
+        visible, freshness = await self._prepare(caller, narrowed.filters.facets, asked, pods=pods)
         namespaces = concerned() if visible is None else concerned() & visible
         if not namespaces:
-            raise ResourceNotFound(parent.missing)
+            raise self._missing(parent.missing, freshness)
         if request.filters == NO_FILTERS and len(self._collection.values(parent.facet).having(parent.value)) <= FEW:
-            return (
-                self._collection.page_having(parent.facet, parent.value, visible, request.slice),
-                namespaces,
-                freshness,
-            )
-        narrowed = replace(request, filters=request.filters.narrowed(parent.facet, parent.value))
-        return await self._select(narrowed, visible), namespaces, freshness
+            selection = self._collection.page_having(parent.facet, parent.value, visible, request.slice)
+        else:
+            selection = await self._select(narrowed, visible)
+        return selection, namespaces, self._barrier.as_of_now(freshness)
 
     async def everything(
         self, caller: Caller, filters: Filters
@@ -134,7 +139,7 @@ class Reads(Generic[Item]):
 
         Raises ServiceUnavailable.
         """
-        visible, freshness = await self._prepare(caller, "list", self._collection.namespaces, pods=False)
+        visible, freshness = await self._prepare(caller, filters.facets, self._collection.namespaces)
 
         def look() -> Awaitable[Selection[Item]]:
             return self._turns.run(self._collection.search(filters, visible, Slice(size=len(self._collection))))
@@ -145,8 +150,12 @@ class Reads(Generic[Item]):
         """What an address means. Raises as `find` does."""
         with suppress(ResourceNotFound):
             await self.find(caller, address)
-        freshness = await self._barrier.catch_up(pods=pods)
-        return await self.find(caller, address), freshness
+        asked = [(step.facet, frozenset((step.value,))) for step in address]
+        freshness = await self._barrier.catch_up(self._concerned(caller, "get", asked), pods=pods)
+        try:
+            return await self.find(caller, address), self._barrier.as_of_now(freshness)
+        except ResourceNotFound as error:
+            raise self._missing(error.detail, freshness) from error
 
     async def find(self, caller: Caller, address: Address) -> Meaning[Item]:
         """What an address means, as far as is known here now.
@@ -170,12 +179,45 @@ class Reads(Generic[Item]):
         return Meaning(item, others, [self._collection.shape.namespace(each) for each in (item, *others)])
 
     async def _prepare(
-        self, caller: Caller, verb: Verb, concerned: Callable[[], Set[str]], *, pods: bool
+        self, caller: Caller, asked: Conditions, concerned: Callable[[], Set[str]], *, pods: bool = False
     ) -> tuple[Visible, Freshness]:
         """The recipe up to the look: the namespaces the caller sees, of those concerned, and how fresh memory is."""
-        await self._access.visible(caller, concerned(), verb=verb)
-        freshness = await self._barrier.catch_up(pods=pods)
-        return await self._access.visible(caller, concerned(), verb=verb), freshness
+        await self._access.visible(caller, concerned(), verb="list")
+        freshness = await self._barrier.catch_up(self._concerned(caller, "list", asked), pods=pods)
+        return await self._access.visible(caller, concerned(), verb="list"), freshness
+
+    def _concerned(self, caller: Caller, verb: Verb, asked: Conditions) -> Concerned:
+        """Of processes of which something is late, those that may be in the answer: nothing else is waited for.
+
+        Least of all what the caller does not see: by waiting they would learn of it.
+        """
+
+        async def concerned(late: Set[Key]) -> Set[Key]:
+            matching = [key for key in late if all(self._may_match(key, *condition) for condition in asked)]
+            if not matching:
+                return frozenset()
+            visible = await self._access.visible(caller, {key[0] for key in matching}, verb=verb)
+            return {key for key in matching if visible is None or key[0] in visible}
+
+        return concerned
+
+    def _may_match(self, key: Key, facet: str, values: frozenset[str]) -> bool:
+        """Whether a process may be in what has one of these values, by as much of it as is known."""
+        if facet == APP_GUIDS:
+            return key[1] in values
+        if facet == TYPES:
+            return key[2] in values
+        made_of = self._collection.shape.made_of
+        if facet != GUIDS or made_of is None or not self._barrier.knows(key):
+            return True
+        found = (item for value in values for item in self._collection.having(GUIDS, value))
+        return any(key in made_of(item) for item in found)
+
+    def _missing(self, detail: str, freshness: Freshness) -> ResourceNotFound:
+        """What is not there, as far as is known: as fresh as any other answer, and marked like one."""
+        error = ResourceNotFound(detail)
+        error.stale = self._barrier.as_of_now(freshness).warnings()
+        return error
 
     def _namespaces(self, items: Sequence[Item]) -> Set[str]:
         return {self._collection.shape.namespace(item) for item in items}

@@ -8,7 +8,7 @@ from service.model import record as rules
 from service.model.changes import ProcessChange
 from service.model.process import MetadataChange, Process
 from service.model.record import Record
-from service.operations.one_store import OneStore
+from service.operations.one_store import OneStore, PlanOutdated
 from service.operations.outcomes import Outcomes, Written
 from service.operations.plans import REFUSALS, Overtaken, Plan, Plans
 from service.store.database import DatabaseUnavailable
@@ -30,7 +30,7 @@ class TwoStores:
 
         Raises Denied, WebhookFailed, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
         """
-        pending = _Pending(self._records, process, change.metadata)
+        pending = _Pending(self._records, self._outcomes, process, change.metadata)
         try:
             return await self._change(token, process, change, pending)
         except (Denied, WebhookFailed, Overtaken):
@@ -46,33 +46,41 @@ class TwoStores:
     async def _change(self, token: str, process: Process, change: ProcessChange, pending: "_Pending") -> Written:
         plans = Plans(self._workloads, token, process, change)
         cached = plans.cached()
+        recorded = 0
         while True:
             plan, cached = cached or await plans.read(), None
-            if not plan.patch and (written := await self._one_store.change_row(process, plan, change.metadata)):
-                return written
             try:
-                await pending.prepare(plan)
+                if not plan.patch and (
+                    written := await self._one_store.change_row(process, plan, change.metadata, recorded)
+                ):
+                    return written
+                prepared = await pending.prepare(plan)
                 body = plan.snapshot.guarded(plan.patch, pending.write_id)
                 done = await self._workloads.patch(token, plan.snapshot, body)
+            except PlanOutdated as error:
+                recorded = error.recorded
+                continue
             except REFUSALS as error:
                 if plan.is_read and not isinstance(error, Conflict):
                     raise
                 continue
-            return await self._outcomes.both_changed(process, done, change.metadata)
+            return await self._outcomes.both_changed(process, done, prepared, change.metadata)
 
 
 class _Pending:
     """The row's half of a change, which is stored as pending under the id of the write."""
 
-    def __init__(self, records: Records, process: Process, change: MetadataChange) -> None:
+    def __init__(self, records: Records, outcomes: Outcomes, process: Process, change: MetadataChange) -> None:
         self._records = records
+        self._outcomes = outcomes
         self._process = process
         self._change = change
         self._is_stored = False
-        self.write_id = secrets.token_urlsafe(8)
+        self.write_id = ""
+        """As it was stored last."""
 
-    async def prepare(self, plan: Plan) -> None:
-        """Store it, to be committed on the version that the plan is for.
+    async def prepare(self, plan: Plan) -> Record:
+        """Store it, to be committed on the version that the plan is for. Returns the row.
 
         Raises LabelLimitExceeded, AnnotationLimitExceeded, DatabaseUnavailable.
         """
@@ -81,10 +89,15 @@ class _Pending:
 
         def decide(row: Record, now: int) -> Record:
             row = reconcile(row, snapshot.workload.write_id, snapshot.version, now)
-            return rules.prepared(row, self.write_id, self._change, snapshot.version)
+            return rules.prepared(rules.discarded(row, self.write_id), write_id, self._change, snapshot.version)
 
-        await self._records.change(self._process.key, decide)
-        self._is_stored = True
+        # Another id each time: a row that has heard of one refused has not heard of what came before the next.
+        write_id = secrets.token_urlsafe(8)
+        row = await self._records.change(self._process.key, decide)
+        self._is_stored, self.write_id = True, write_id
+        # The watch may bring the commit before the mirror brings this.
+        self._outcomes.accept_row(row)
+        return row
 
     async def discard(self) -> None:
         """Remove it, if it was stored: it will not be committed."""

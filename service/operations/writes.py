@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Permission
+from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
 from service.cluster.feeds import PodFeed
 from service.cluster.versions import version_number
 from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
@@ -73,7 +73,7 @@ class Writes:
         """
         with audited(action, actor.caller.name) as entry:
             self._health.require_loaded()
-            meaning = await self._reads.find(actor.caller, address)
+            meaning = await self._find(actor.caller, address)
             process = entry.process = meaning.item
             await self._require_one(actor, meaning, PATCH_DEPLOYMENTS)
             try:
@@ -89,18 +89,33 @@ class Writes:
             except TimeoutError as error:
                 raise ServiceUnavailable("The change took too long; it may have been made") from error
 
-    async def terminate(self, actor: Actor, address: Address, index: str) -> None:
-        """Delete the Pod of an instance, if it has one. Raises as `begin` does; no such index: ResourceNotFound."""
+    async def _find(self, caller: Caller, address: Address) -> Meaning[Process]:
+        """What an address means, without asking the stores unless nothing is known there. Raises as Reads.get does."""
+        try:
+            return await self._reads.find(caller, address)
+        except ResourceNotFound:
+            meaning, _ = await self._reads.get(caller, address)
+            return meaning
+
+    async def terminate(self, actor: Actor, address: Address, index: str) -> bool:
+        """Delete the Pod of an instance, if it has one. Whether other replicas could be told.
+
+        Raises as `begin` does; no such index: ResourceNotFound.
+        """
         with audited("terminate", actor.caller.name) as entry:
             meaning, freshness = await self._reads.get(actor.caller, address, pods=True)
             process = entry.process = meaning.item
             await self._require_one(actor, meaning, DELETE_PODS)
-            at = _index(index, process)
+            try:
+                at = _index(index, process)
+            except ResourceNotFound as error:
+                error.stale = freshness.warnings()
+                raise
             found, _ = await self._instances.of_one(process, freshness)
             pod = found[at].pod if at < len(found) else None
             if pod is None or actor.token is None:
                 await self._authority.authorize(actor, process, DELETE_PODS, "" if pod is None else pod.name)
-                return
+                return True
             entry.pod = pod.name
             try:
                 deleted = await self._workloads.delete_pod(actor.token, pod)
@@ -108,14 +123,18 @@ class Writes:
                 raise await self._authority.refusal(actor, process, DELETE_PODS, pod.name, error) from error
             except WebhookFailed as error:
                 raise Refused(error) from error
-            if deleted is None:
-                return
-            self._pods.accept_answer(deleted)
-            version = version_number(orjson.loads(deleted)["metadata"].get("resourceVersion", ""))
-            try:
-                await self._records.note(process.key, pod_version=version)
-            except DatabaseUnavailable as error:
-                log.warning("other replicas not told", reason=error.reason)
+            return deleted is None or await self._tell_of_deletion(process, deleted)
+
+    async def _tell_of_deletion(self, process: Process, deleted: bytes) -> bool:
+        """Have other replicas look for the Pod as it was deleted; whether they could be told."""
+        self._pods.accept_answer(deleted)
+        version = version_number(orjson.loads(deleted)["metadata"].get("resourceVersion", ""))
+        try:
+            await self._records.note(process.key, pod_version=version)
+        except DatabaseUnavailable as error:
+            log.warning("other replicas not told", reason=error.reason)
+            return False
+        return True
 
     async def apply(self, actor: Actor, process: Process, change: ProcessChange) -> Written:
         """Make the change, all or nothing. Raises as `begin` does."""

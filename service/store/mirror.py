@@ -29,13 +29,22 @@ IDLE_PROBE_S = 5.0
 
 
 class Consumer(Protocol):
-    """Where rows go."""
+    """Where rows go. What returns an iterable has begun its work when it returns; the steps are what is left of it."""
+
+    def ask(self) -> None:
+        """Postgres is about to be asked for what is new."""
 
     def put(self, record: Record) -> None:
         """The row is new or may have changed."""
 
     def retain(self, keys: Set[Key]) -> Iterable[None]:
         """All rows have been put: forget, step by step, those of other processes."""
+
+    def answer(self) -> Iterable[None]:
+        """All rows of the answer have been put: who asked before it may look."""
+
+    def lose(self) -> Iterable[None]:
+        """Postgres is away."""
 
 
 @dataclass
@@ -45,6 +54,8 @@ class MirrorState:
     connected: bool = False
     failure: str = "not started"
     """Why it is not connected now; empty while it is."""
+    breaks: int = 0
+    """How often it has ceased to be connected."""
     probes: int = 0
     """Questions for what has been written since, as opposed to reading everything."""
 
@@ -110,6 +121,7 @@ class Mirror:
                     # A defect of ours must not end the mirror in silence.
                     self.state.failure = f"{type(error).__name__} in the service"
                     log.exception("metadata mirror failed")
+                await self._pace.run(self._consumer.lose())
                 log.warning("metadata store away", reason=self.state.failure, pause_s=round(pause, 2))
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, LONGEST_PAUSE_S)
@@ -135,6 +147,7 @@ class Mirror:
             shared = len(self._under_way) > 1
             self.state.probes += 1
             await self._fetch(connection)
+            await self._pace.run(self._consumer.answer())
             _answer(self._under_way, True)
 
     async def _read_all(self, connection: Connection) -> None:
@@ -143,9 +156,11 @@ class Mirror:
         keys: set[Key] = set()
         await self._fetch(connection, keys)
         await self._pace.run(self._consumer.retain(keys))
+        await self._pace.run(self._consumer.answer())
 
     async def _fetch(self, connection: Connection, keys: set[Key] | None = None) -> None:
         """Put every row behind the cursor, and note whose they were in `keys`."""
+        self._consumer.ask()
         while True:
             rows, self._cursor = await records.fetch_after(connection, self._cursor)
             for row in rows:
@@ -167,6 +182,7 @@ class Mirror:
     def _disconnected(self) -> None:
         if self.state.connected:
             self.state.connected = False
+            self.state.breaks += 1
             self._on_change()
         _answer(self._under_way, False)
         _answer(self._next, False)

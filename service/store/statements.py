@@ -9,7 +9,7 @@ CHUNK = 200
 KEY = "namespace, app_guid, type"
 COLUMNS = f"""{KEY}, labels, annotations, log_rate_limit_in_bytes_per_second,
               revision_guid, registry_credential_guid, registry_credential_last_synced_at, updated_at,
-              pending, deployment_version, pod_version, slots, stamp"""
+              pending, folded_version, deployment_version, pod_version, slots, stamp"""
 IS_ROW = "namespace = $1 AND app_guid = $2 AND type = $3"
 KEYS = "unnest($1::text[], $2::text[], $3::text[])"
 
@@ -39,7 +39,8 @@ CHANGE = f"""WITH new AS MATERIALIZED (
                   SELECT * FROM jsonb_to_recordset($1) AS new (
                       namespace text, app_guid text, type text, labels jsonb, annotations jsonb,
                       log_rate_limit_in_bytes_per_second bigint, updated_at timestamptz, pending jsonb,
-                      deployment_version bigint, pod_version bigint, slots text[], stamp bigint)
+                      folded_version bigint, deployment_version bigint, pod_version bigint, slots text[],
+                      stamp bigint)
               ), locked AS MATERIALIZED (
                   SELECT {KEY} FROM process_metadata AS row JOIN new USING ({KEY})
                   WHERE row.stamp = new.stamp ORDER BY {KEY} FOR UPDATE OF row
@@ -47,8 +48,9 @@ CHANGE = f"""WITH new AS MATERIALIZED (
               UPDATE process_metadata AS row
               SET labels = new.labels, annotations = new.annotations,
                   log_rate_limit_in_bytes_per_second = new.log_rate_limit_in_bytes_per_second,
-                  updated_at = new.updated_at, pending = new.pending, deployment_version = new.deployment_version,
-                  pod_version = new.pod_version, slots = new.slots, stamp = counted.value, {IN_USE}
+                  updated_at = new.updated_at, pending = new.pending, folded_version = new.folded_version,
+                  deployment_version = new.deployment_version, pod_version = new.pod_version, slots = new.slots,
+                  stamp = counted.value, {IN_USE}
               FROM counted, new JOIN locked USING ({KEY})
               WHERE row.namespace = new.namespace AND row.app_guid = new.app_guid AND row.type = new.type
               RETURNING row.stamp"""
@@ -105,7 +107,7 @@ CLEAR = f"""WITH locked AS MATERIALIZED (
             SET labels = DEFAULT, annotations = DEFAULT, log_rate_limit_in_bytes_per_second = DEFAULT,
                 revision_guid = DEFAULT, registry_credential_guid = DEFAULT,
                 registry_credential_last_synced_at = DEFAULT, updated_at = DEFAULT, pending = DEFAULT,
-                deployment_version = DEFAULT, pod_version = DEFAULT, slots = DEFAULT,
+                folded_version = DEFAULT, deployment_version = DEFAULT, pod_version = DEFAULT, slots = DEFAULT,
                 stamp = counted.value, cleared_at = clock_timestamp()
             FROM counted, locked
             WHERE row.namespace = locked.namespace AND row.app_guid = locked.app_guid AND row.type = locked.type

@@ -227,6 +227,9 @@ def everything(app: str, guid: str | None = None) -> list[Request]:
     return requests
 
 
+NOTHING_AT_LENGTH = b"{" + b" " * 10 + b"}"
+
+
 def acts(app: str, rollout: str) -> list[Request]:
     """Everything that changes an app, and the look at what only those see who may change it."""
     of_app = f"/v3/apps/{app}"
@@ -235,9 +238,9 @@ def acts(app: str, rollout: str) -> list[Request]:
         ("GET", f"{of_app}/env", None),
         ("PATCH", of_app, {"metadata": {"labels": {"a": "b"}}}),
         ("PATCH", f"{of_app}/environment_variables", {"var": {"A": "b"}}),
-        *(("POST", f"{of_app}/actions/{action}", None) for action in ("stop", "start", "restart")),
+        *(("POST", f"{of_app}/actions/{action}", NOTHING_AT_LENGTH) for action in ("stop", "start", "restart")),
         ("POST", "/v3/deployments", {"relationships": {"app": {"data": {"guid": app}}}}),
-        ("POST", f"/v3/deployments/{rollout}/actions/cancel", None),
+        ("POST", f"/v3/deployments/{rollout}/actions/cancel", NOTHING_AT_LENGTH),
     ]
 
 
@@ -258,6 +261,7 @@ async def act(asker: Asker, app: str, kube: Kube, space: str) -> list[Request]:
     (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
     requests = acts(app, rollout)
     await asker.ask(*requests, headers={"Host": "no host"})
+    await asker.ask(*only(requests, "GET"), headers={"If-None-Match": "*"})
     viewer = await kube.token_of_new_user(cluster_roles=("processes-reader",))
     stranger = await kube.token_of_new_user()
     for token in (None, "nonsense", stranger, viewer):

@@ -7,6 +7,8 @@ import yaml
 from service.model.apps import droplet_guid
 from tests.support.api import Api, assert_cf_error
 from tests.support.apps import MakeApp, Users
+from tests.support.kube import KEYS, Kube, eventually
+from tests.support.routing import backend, create, ingress, rule, service
 
 IMAGE = "registry.test/app:1"
 HIDDEN = "[PRIVATE DATA HIDDEN IN LISTS]"
@@ -111,3 +113,17 @@ async def test_a_manifest_says_what_the_app_is(api: Api, make_app: MakeApp) -> N
     }
     etag = reply.headers["ETag"]
     assert (await api.get(f"/v3/apps/{app}/manifest", headers={"If-None-Match": etag})).status == 304
+
+
+async def test_a_manifest_has_the_routes_that_lead_to_the_app(
+    api: Api, kube: Kube, make_app: MakeApp, space: str
+) -> None:
+    app = await make_app("web", ports=[{"containerPort": 8080}])
+    shop = ingress("shop", rule("shop.example.com", ("/cart", backend("shop"))), rule(None, ("/any", backend("shop"))))
+    await create(kube, space, service("shop", {KEYS.app_guid: app}), shop)
+
+    async def shown() -> bool:
+        (found,) = yaml.safe_load((await api.get(f"/v3/apps/{app}/manifest")).body)["applications"]
+        return bool(found.get("routes") == [{"route": "shop.example.com/cart", "protocol": "http1"}])
+
+    await eventually(shown)

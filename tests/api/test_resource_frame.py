@@ -16,7 +16,7 @@ from service.api.keys import PAGES
 from service.api.pages import Pages, link
 from service.api.readable import READS, Include, Parent, Readable
 from service.api.reading import documented
-from service.freshness import Freshness, ReadBarrier
+from service.freshness import Concerned, Freshness, ReadBarrier
 from service.http.keys import ACCESS, SETTINGS
 from service.http.middlewares import envelop_errors, identify
 from service.http.routing import add_routes
@@ -103,8 +103,11 @@ RESOURCES = tuple(documented(each, READABLE) for each in READABLE.values())
 class Current:
     """A barrier before which nothing has to be waited for."""
 
-    async def catch_up(self, *, pods: bool = False) -> Freshness:
+    async def catch_up(self, concerned: Concerned, *, pods: bool = False) -> Freshness:
         return Freshness()
+
+    def as_of_now(self, freshness: Freshness) -> Freshness:
+        return freshness
 
 
 def reads(*things: Thing) -> Reads[Thing]:

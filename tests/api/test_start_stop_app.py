@@ -268,7 +268,7 @@ async def test_a_guid_of_two_namespaces_is_refused_to_who_sees_both(
     api: Api, kube: Kube, space: str, users: Users, make_app: MakeApp, action: str
 ) -> None:
     app, elsewhere = await make_app("web", replicas=1), await kube.create_namespace()
-    await kube.create(deployment(f"web-{app}", elsewhere, app, replicas=1))
+    await kube.create(deployment(f"web-{app}", elsewhere, app, replicas=1, annotations={"any": "one"}))
 
     async def both() -> bool:
         return "X-Cf-Warnings" in (await api.get(f"/v3/apps/{app}")).headers

@@ -27,6 +27,9 @@ class Feed:
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         count, namespaces = int(request.match_info["count"]), int(request.match_info["namespaces"])
+        if request.path.endswith(("/ingresses", "/httproutes", "/services")):
+            # What no process is made of, and a cluster may lack.
+            raise web.HTTPNotFound
         stream = web.StreamResponse(headers={"Content-Type": "application/json"})
         await stream.prepare(request)
         if "sendInitialEvents" in request.query:

@@ -12,11 +12,14 @@ from service.model.labels import Keys
 from service.model.manifests import Deployment
 from service.model.pod_index import PodIndex
 from service.model.pods import State
+from service.model.process import Metadata
+from service.model.record import Record
+from service.model.selection import Slice
 from tests.support.kube import deployment
 
 
-def raw_deployment(uid: str, version: int) -> bytes:
-    manifest = deployment(uid, "space", f"app-{uid}")
+def raw_deployment(uid: str, version: int, *, name: str = "", app: str = "") -> bytes:
+    manifest = deployment(name or uid, "space", app or f"app-{name or uid}")
     manifest["metadata"] |= {
         "uid": uid,
         "resourceVersion": str(version),
@@ -213,3 +216,79 @@ def test_a_pod_that_is_being_deleted_is_in_the_state_that_was_chosen_for_it() ->
         waiting = pods.waiting("space", "pod")
         assert waiting is not None
         assert waiting.state is state
+
+
+def listed(feed: DeploymentFeed, version: int) -> None:
+    """The feed after a complete list, with Postgres there."""
+    feed.advance(version, listed=True)
+    list(feed.retain(set()))
+    feed.joins.ask()
+    list(feed.joins.answer())
+
+
+def test_one_made_anew_under_its_name_takes_the_place_of_the_former_that_an_answer_shows_gone() -> None:
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    listed(feed, 90)
+    list(feed.upsert("old", 100, raw_deployment("old", 100, name="web")))
+    feed.advance(100)
+    workload = derive_workload(decode(raw_deployment("new", 150, name="web"), type=Deployment), Keys())
+    feed.accept_workload(workload, 150)
+    assert index.workload("old") is None
+    assert index.workload("new") is not None
+    # What the watch brings late of the former changes nothing, and its end neither.
+    list(feed.upsert("old", 120, raw_deployment("old", 120, name="web")))
+    assert index.workload("old") is None
+    list(feed.delete("old", 130))
+    list(feed.upsert("new", 140, raw_deployment("new", 140, name="web")))
+    feed.advance(150)
+    assert {process.workload.uid for process in index.processes.page(None, Slice()).items} == {"new"}
+
+
+def test_what_an_answer_does_not_have_is_gone_from_that_app_and_from_no_other() -> None:
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    listed(feed, 90)
+    list(feed.upsert("web", 100, raw_deployment("web", 100, app="one")))
+    feed.advance(100)
+    feed.accept_absence("web", ("space", "one"), 150)
+    assert index.workload("web") is None
+    list(feed.upsert("web", 110, raw_deployment("web", 110, app="one")))
+    assert index.workload("web") is None
+    list(feed.upsert("web", 120, raw_deployment("web", 120, app="two")))
+    assert index.workload("web") is not None
+    # Nothing of it is remembered once the watch is there.
+    feed.advance(160)
+    list(feed.upsert("web", 170, raw_deployment("web", 170, app="one")))
+    assert index.find(("space", "one", "web")) is not None
+
+
+def test_an_answer_slow_to_come_takes_away_nothing_that_is_newer() -> None:
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    listed(feed, 90)
+    list(feed.upsert("web", 160, raw_deployment("web", 160)))
+    feed.advance(160)
+    feed.accept_absence("web", ("space", "app-web"), 150)
+    assert index.workload("web") is not None
+
+
+def test_a_list_shows_no_row_of_one_made_anew_with_the_former_that_it_has_no_more() -> None:
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    listed(feed, 90)
+    list(feed.upsert("a-old", 100, raw_deployment("a-old", 100, name="web", app="app")))
+    feed.advance(100)
+    row = Metadata(namespace="space", app_guid="app", type="web", labels={"of": "new"})
+    feed.joins.put_row(Record(metadata=row, folded_version=150, deployment_version=150, stamp=1))
+
+    def shown() -> tuple[str, str | None]:
+        process = index.find(("space", "app", "web"))
+        assert process is not None
+        return process.workload.uid, process.metadata.labels.get("of")
+
+    list(feed.upsert("b-new", 150, raw_deployment("b-new", 150, name="web", app="app")))
+    assert shown() == ("b-new", "new")
+    feed.advance(200, listed=True)
+    list(feed.retain({"b-new"}))
+    assert shown() == ("b-new", "new")

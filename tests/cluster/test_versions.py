@@ -174,8 +174,8 @@ def test_a_list_from_an_earlier_version_begins_another_history() -> None:
 async def test_nothing_to_wait_for_is_not_waited_for() -> None:
     versions = reached(10)
     versions.expect("other", 99)
-    assert await asyncio.wait_for(versions.wait(["a", "b"], LATE), 1) == []
-    assert await asyncio.wait_for(versions.wait([], LATE), 1) == []
+    assert await asyncio.wait_for(versions.wait({"a": 5, "b": 5}, LATE), 1) == []
+    assert await asyncio.wait_for(versions.wait({}, LATE), 1) == []
 
 
 async def test_those_that_have_not_come_in_time_are_named() -> None:
@@ -183,14 +183,17 @@ async def test_those_that_have_not_come_in_time_are_named() -> None:
     versions.expect("a", 20)
     versions.expect("b", 30)
     asyncio.get_running_loop().call_later(SOON / 2, versions.advance, 20)
-    assert await versions.wait(["a", "b"], SOON * 2) == ["b"]
+    assert await versions.wait({"a": 20, "b": 30}, SOON * 2) == ["b"]
 
 
 async def test_waiting_ends_when_the_last_has_come_by_whichever_way() -> None:
     versions = reached(10)
     for number, key in enumerate("abc", start=1):
         versions.expect(key, 10 + number)
-    waiting = [asyncio.create_task(versions.wait(keys, LATE)) for keys in ("a", "ab", "abc")]
+    each = {"a": 11, "b": 12, "c": 13}
+    waiting = [
+        asyncio.create_task(versions.wait({key: each[key] for key in keys}, LATE)) for keys in ("a", "ab", "abc")
+    ]
     await asyncio.sleep(0)
     versions.advance(11)
     assert await asyncio.wait_for(waiting[0], 1) == []
@@ -202,24 +205,24 @@ async def test_waiting_ends_when_the_last_has_come_by_whichever_way() -> None:
     assert await asyncio.wait_for(waiting[2], 1) == []
 
 
-async def test_waiting_goes_on_for_what_is_written_meanwhile() -> None:
+async def test_what_is_written_meanwhile_is_not_waited_for() -> None:
     versions = reached(10)
     versions.expect("a", 20)
-    waiting = asyncio.create_task(versions.wait(["a"], LATE))
+    waiting = asyncio.create_task(versions.wait({"a": 20}, LATE))
     await asyncio.sleep(0)
     versions.expect("a", 25)
-    versions.satisfy("a", 20)
-    versions.advance(20)
+    versions.advance(19)
     await asyncio.sleep(SOON)
     assert not waiting.done()
-    versions.advance(25)
+    versions.advance(20)
     assert await asyncio.wait_for(waiting, 1) == []
+    assert dict(versions.expected) == {"a": 25}
 
 
 async def test_another_history_lets_go_those_who_wait() -> None:
     versions = reached(100)
     versions.expect("a", 200)
-    waiting = asyncio.create_task(versions.wait(["a"], LATE))
+    waiting = asyncio.create_task(versions.wait({"a": 200}, LATE))
     await asyncio.sleep(0)
     versions.advance(50, listed=True)
     assert await asyncio.wait_for(waiting, 1) == []
@@ -228,7 +231,7 @@ async def test_another_history_lets_go_those_who_wait() -> None:
 async def test_one_who_goes_away_does_not_keep_the_others_waiting() -> None:
     versions = reached(10)
     versions.expect("a", 20)
-    gone, stays = (asyncio.create_task(versions.wait(["a"], LATE)) for _ in range(2))
+    gone, stays = (asyncio.create_task(versions.wait({"a": 20}, LATE)) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
     versions.advance(20)

@@ -18,6 +18,7 @@ from yarl import URL
 
 from deploy.local.ports import PortBlock
 from service.api.routes import OPERATIONS, PROCESS_PATHS, served_of
+from service.cluster.route_feeds import ROUTE_KINDS
 from service.settings import Settings
 from tests.deploy.overlays import DEPLOY, of_kind
 from tests.support.api import Api, assert_cf_error
@@ -163,7 +164,9 @@ async def test_the_document_has_what_is_served_and_no_more(api: Api) -> None:
     assert described == {operation.path for resource in served_of("processes") for operation in resource.operations}
     assert described < {operation.path for operation in OPERATIONS}
     assert (await api.get("/")).json["cf_on_k8s"] is True
-    assert (await api.manage("/readyz")).json["optional_watches"] == {}
+    assert (await api.get("/v3")).json["links"].keys() == {"self", "processes"}
+    watched = (await api.manage("/readyz")).json["optional_watches"].keys()
+    assert not watched & {kind.name for kind in ROUTE_KINDS}, "for nobody asks for routes"
 
 
 def http_matches() -> Iterator[dict[str, Any]]:

@@ -175,7 +175,7 @@ workloads = st.builds(
     image=st.sampled_from(["i0", "i1"]),
     rollout=st.integers(0, 2),
     rollout_began_at=TIMES,
-    rolled_out=st.booleans(),
+    rollout_took_s=st.none() | st.integers(0, 2),
     paused=st.booleans(),
     deleting=st.booleans(),
 )

@@ -64,8 +64,9 @@ def test_what_is_remembered_of_the_deployment_folds_and_drops_nothing() -> None:
 
 def test_who_sees_the_fold_must_see_the_deployment_too() -> None:
     row = prepared(record(), "w1", SET, 5)
-    assert reconciled(row, "w1", 6, START).deployment_version == 6
-    assert reconciled(row, None, 5, START).deployment_version == 0
+    done, undone = reconciled(row, "w1", 6, START), reconciled(row, None, 5, START)
+    assert (done.folded_version, done.deployment_version) == (6, 6)
+    assert (undone.folded_version, undone.deployment_version) == (0, 0)
 
 
 @pytest.mark.parametrize("write_id", [None, "w2"])
@@ -189,6 +190,6 @@ def test_the_rest_of_the_row_stays() -> None:
         stamp=9,
     )
     after = reconciled(prepared(row, "w1", SET, 5), "w1", 6, START)
-    assert msgspec.structs.replace(after, metadata=row.metadata) == row
+    assert msgspec.structs.replace(after, metadata=row.metadata, folded_version=0) == row
     assert (after.metadata.revision_guid, after.metadata.registry_credential_guid) == ("r", "c")
     assert after.key == ("n", "app", "web")

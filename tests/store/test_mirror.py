@@ -25,6 +25,15 @@ class Rows:
         self.by_key = {key: row for key, row in self.by_key.items() if key in keys}
         return ()
 
+    def ask(self) -> None:
+        pass
+
+    def answer(self) -> Iterable[None]:
+        return ()
+
+    def lose(self) -> Iterable[None]:
+        return ()
+
 
 @asynccontextmanager
 async def mirrored(url: str) -> AsyncIterator[tuple[Mirror, Rows]]:

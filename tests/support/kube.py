@@ -165,6 +165,11 @@ class Kube:
         found: dict[str, Any] = await self.request("GET", _deployment(namespace, name))
         return found
 
+    async def deployments(self, namespace: str) -> list[dict[str, Any]]:
+        listed = await self.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments")
+        found: list[dict[str, Any]] = listed["items"]
+        return found
+
     async def pods(self, namespace: str) -> list[dict[str, Any]]:
         """Oldest first."""
         listed = await self.request("GET", f"/api/v1/namespaces/{namespace}/pods")

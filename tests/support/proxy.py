@@ -36,6 +36,9 @@ class Relay:
     flowing: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(_flowing))
     """By the last part of a path (`deployments`, `pods`): cleared, watches of it say nothing."""
 
+    late_s: float = 0.0
+    """By how much what watches say is late, at least."""
+
     def hold(self, kind: str) -> None:
         """Let watches of this kind say nothing."""
         self.flowing[kind].clear()
@@ -85,6 +88,7 @@ async def relaying(service_kubeconfig: Path, directory: Path) -> AsyncIterator[R
         await response.prepare(request)
         kind = request.path.rpartition("/")[2]
         async for piece in answer.content.iter_any():
+            await asyncio.sleep(relay.late_s)
             await relay.flowing[kind].wait()
             await response.write(piece)
         return response

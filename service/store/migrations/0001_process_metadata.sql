@@ -1,5 +1,6 @@
 -- What Kubernetes has no place for, one row a process. A process is (namespace, app_guid, type) and not a Deployment: the
 -- row stays when the Deployment is made anew. No row means the same as one in which every column has its default.
+-- The row of an app itself has the type '', which no process has: it holds the app's own labels and annotations.
 CREATE TABLE process_metadata (
     namespace text NOT NULL,
     app_guid text NOT NULL,
@@ -14,6 +15,8 @@ CREATE TABLE process_metadata (
     updated_at timestamptz NOT NULL DEFAULT 'epoch',
     -- Changes that wait for the half of them that Kubernetes has (service.model.record).
     pending jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(pending) = 'object'),
+    -- The Deployment's resourceVersion at the last fold of such a change: no earlier Deployment goes with the row.
+    folded_version bigint NOT NULL DEFAULT 0,
     -- The resourceVersions that writes have left, for which reads wait.
     deployment_version bigint NOT NULL DEFAULT 0,
     pod_version bigint NOT NULL DEFAULT 0,
@@ -30,8 +33,9 @@ CREATE TABLE process_metadata (
 
 CREATE INDEX process_metadata_stamp ON process_metadata (stamp, namespace, app_guid, type);
 
--- One row. Every write transaction increments it first; the row lock it then holds until it commits makes the order of
--- stamps the order of commits, so that nobody who has seen stamp n can ever miss one below it.
+-- One row. Every write locks the rows it changes and then, last of all, increments this; the lock that it then has of this
+-- row until it commits makes the order of stamps the order of commits, so that nobody who has seen stamp n can ever miss
+-- one below it.
 CREATE TABLE metadata_counter (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     value bigint NOT NULL

@@ -1,5 +1,6 @@
 """The manifest of an app: what `cf push` would be told to make the like of it, as YAML."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -9,11 +10,17 @@ from service.api.jsonschema import TEXT, array, obj
 from service.api.operation import Documented, Operation
 from service.api.requests import caller_of
 from service.api.resources.apps.resource import READABLE
+from service.api.resources.routes.resource import READABLE as ROUTES
 from service.errors import ResourceNotFound
 from service.http.replies import answer
 from service.model.apps import App
+from service.model.index import APP_GUIDS
+from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
 from service.model.process import HealthCheck, Process
+from service.model.routes import Route
+from service.model.selection import Filters
 from service.operations.ambiguity import of_read
+from service.operations.reads import ListRequest
 
 YAML = "application/x-yaml"
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -23,7 +30,10 @@ async def get_manifest(request: web.Request) -> web.Response:
     """GET /v3/apps/{guid}/manifest"""
     caller = await caller_of(request)
     meaning, freshness = await READABLE.reads(request.app).get(caller, READABLE.by_guid(request.match_info["guid"]))
-    body = encode(manifest(meaning.item))
+    app = meaning.item
+    of_app = ListRequest(Filters(((APP_GUIDS, frozenset((app.guid,))),)), page=PageRequest(per_page=MAXIMUM_PER_PAGE))
+    routes, _ = await ROUTES.reads(request.app).page(caller, of_app)
+    body = encode(manifest(app, [each for each in routes.items if each.namespace == app.namespace]))
     return answer(request, body, freshness, warnings=[of_read(meaning)], content_type=f"{YAML}; charset=utf-8")
 
 
@@ -32,7 +42,10 @@ def encode(document: dict[str, Any]) -> bytes:
     return text.encode()
 
 
-def manifest(app: App) -> dict[str, Any]:
+def manifest(app: App, routes: Sequence[Route]) -> dict[str, Any]:
+    """`routes` are those that lead to the app."""
+    # One without a host leads from any, which a manifest cannot say.
+    addresses = [{"route": each.rule.host + each.rule.path, "protocol": "http1"} for each in routes if each.host]
     metadata = {"labels": dict(app.metadata.labels), "annotations": dict(app.metadata.annotations)}
     shown = {kind: pairs for kind, pairs in metadata.items() if pairs}
     return {
@@ -41,6 +54,7 @@ def manifest(app: App) -> dict[str, Any]:
                 "name": app.name,
                 **({"metadata": shown} if shown else {}),
                 "docker": {"image": app.lead.workload.image},
+                **({"routes": addresses} if addresses else {}),
                 "processes": [_process(each) for each in app.processes],
             }
         ]
@@ -82,9 +96,10 @@ _SCHEMA = obj(
                     "name": TEXT,
                     "metadata": {"type": "object", "additionalProperties": {"type": "object"}},
                     "docker": obj({"image": TEXT}),
+                    "routes": array(obj({"route": TEXT, "protocol": {"const": "http1"}})),
                     "processes": array({**obj({"type": TEXT}), "additionalProperties": True}),
                 },
-                optional=["metadata"],
+                optional=["metadata", "routes"],
             )
         )
     }
@@ -106,5 +121,5 @@ RESOURCE = Documented(
         ),
     ),
     schemas={"Manifest": _SCHEMA},
-    answers={"Manifest": manifest(READABLE.example)},
+    answers={"Manifest": manifest(READABLE.example, [ROUTES.example])},
 )

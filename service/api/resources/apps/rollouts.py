@@ -60,7 +60,7 @@ async def cancel(request: web.Request) -> web.Response:
     async with request.app[APP_WRITES].begin(actor, DEPLOYMENTS.by_guid(guid), "cancel deployment") as write:
         load(NOTHING, document)
         done = await write.carry_out(await rollbacks.planned(write, guid))
-    return written(b"{}", 200, warnings=of_writes(done))
+    return written(b"", 200, warnings=of_writes(done))
 
 
 def parse_deployment(document: object) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from service.api.resources.processes.presenter import replica_failure
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.errors import BadQueryParameter, ResourceNotFound, StatsUnavailable, UnprocessableEntity
 from service.http.keys import SETTINGS
-from service.http.replies import STATS_UNAVAILABLE, answer, base_url
+from service.http.replies import LAGGING, STATS_UNAVAILABLE, answer, base_url, nothing
 from service.operations.ambiguity import of_read
 
 INSTANCES_QUERY = SingleQuery("InstancesQuery")
@@ -46,8 +46,8 @@ async def list_instances(request: web.Request) -> web.Response:
 async def terminate(request: web.Request) -> web.Response:
     """DELETE …/instances/{index}, at both addresses"""
     actor = await actor_of(request)
-    await request.app[WRITES].terminate(actor, address_of(request.match_info), request.match_info["index"])
-    return web.Response(status=204)
+    told = await request.app[WRITES].terminate(actor, address_of(request.match_info), request.match_info["index"])
+    return nothing(warnings=[None if told else LAGGING])
 
 
 def _operations(at: At) -> tuple[Operation, ...]:

@@ -101,7 +101,7 @@ _WORKLOAD = Workload(
     app_name="shop",
     image="registry.example.org/shop:1.4",
     rollout_began_at=CREATED,
-    rollout_changed_at=CREATED + 20 * SECOND,
+    rollout_took_s=20,
 )
 EXAMPLE = Process(
     workload=_WORKLOAD,
