@@ -264,6 +264,8 @@ CF: Mapping[str, tuple[Ask, ...]] = {
     "routes": (
         WHOAMI,
         Ask("/v3/routes?per_page=5000&space_guids={space}", reads=_first("url", "destinations[0].app.guid")),
+        # Of both programs, where there is a route.
+        Ask("/v3/service_route_bindings?route_guids={route}&include=service_instance", equal={"resources": []}),
     ),
     "tasks": (WHOAMI, APP, Ask("/v3/apps/{app}/tasks?per_page=5000", equal={"resources": []})),
     "packages": (WHOAMI, APP, Ask("/v3/packages?app_guids={app}&order_by=-created_at", equal={"resources": []})),
@@ -320,7 +322,11 @@ LIBRARIES: Mapping[str, tuple[Ask, ...]] = {
         STOP,
         Ask("/v3/apps/{app}", equal={"state": "STOPPED"}),
         Ask("/v3/processes/{process}", equal={"instances": 2}),
-        Ask("/v3/processes/{process}/stats", equal={"resources[0].state": "DOWN", "resources[1].state": "DOWN"}),
+        Ask(
+            "/v3/processes/{process}/stats",
+            equal={"resources[0].state": "DOWN", "resources[1].state": "DOWN"},
+            until=True,
+        ),
         START,
         Ask("/v3/processes/{process}", equal={"instances": 2}),
         *WAIT,

@@ -79,7 +79,7 @@ async def test_a_person_finds_their_way_to_an_app(cf: Cf, world: World, name: st
     space = await cf.ok("space", names["space_name"])
     assert (space.field("org"), space.field("apps")) == (names["org_name"], name)
     (row,) = [row for row in (await cf.ok("apps")).table if row[0] == name]
-    assert [cell.strip() for cell in row[1:]] == ["started", "web:1/1, worker:0/0", names["url"]]
+    assert [cell.strip() for cell in row[1:]] == ["started", "web:1/1, worker:1/1", names["url"]]
 
 
 async def test_an_app_is_shown_with_its_image_its_instances_its_sidecars_and_its_route(
@@ -97,8 +97,11 @@ async def test_an_app_is_shown_with_its_image_its_instances_its_sidecars_and_its
 
 async def test_scaling_shows_and_sets_instances_memory_disk_and_log_rate(cf: Cf, world: World, name: str) -> None:
     assert re.search(r"^memory usage:\s+64M", (await cf.ok("scale", name)).out, re.MULTILINE)
-    scaled = await cf.ok("scale", name, "-i", "3")
-    assert re.search(r"^instances:\s+3/3", scaled.out, re.MULTILINE)
+    await cf.ok("scale", name, "-i", "3")
+    await instances(world, "RUNNING", "RUNNING", "RUNNING")
+    shown = await cf.ok("scale", name)
+    assert re.search(r"^instances:\s+3/3", shown.out, re.MULTILINE)
+    assert "Active deployment" not in shown.out
     scaled = await cf.ok("scale", name, "-m", "96M", "-k", "128M", "-l", "1K", "-f")
     assert re.search(r"^memory usage:\s+96M", scaled.out, re.MULTILINE)
     process = (await world.operator.get(f"/v3/processes/{world.names['process']}")).json
@@ -107,11 +110,13 @@ async def test_scaling_shows_and_sets_instances_memory_disk_and_log_rate(cf: Cf,
     await cf.ok("scale", name, "--process", "worker", "-i", "0")
 
 
-async def test_health_checks_are_shown_and_set(cf: Cf, name: str) -> None:
+async def test_health_checks_are_shown_and_set(cf: Cf, world: World, name: str) -> None:
     await cf.ok("set-health-check", name, "http", "--endpoint", "/alive")
     shown = (await cf.ok("get-health-check", name)).out
     assert re.search(r"^web\s+http\s+/alive", shown, re.MULTILINE)
-    await cf.ok("set-readiness-health-check", name, "http", "--endpoint", "/ready")
+    # Neither program has a command that sets it.
+    check = {"readiness_health_check": {"type": "http", "data": {"endpoint": "/ready"}}}
+    assert (await world.operator.patch(f"/v3/processes/{world.names['process']}", check)).status == 200
     shown = (await cf.ok("get-readiness-health-check", name)).out
     assert re.search(r"^web\s+http\s+/ready", shown, re.MULTILINE)
 
@@ -165,14 +170,14 @@ async def test_a_rollout_under_way_is_shown_and_cancelled(cf: Cf, kube: Kube, wo
     )
 
     async def under_way() -> bool:
-        return "Rolling deployment currently DEPLOYING" in (await cf.ok("app", name)).out
+        return "Active deployment with status DEPLOYING" in (await cf.ok("app", name)).out
 
     await eventually(under_way, 30)
     await cf.ok("cancel-deployment", name)
 
     async def back() -> bool:
         shown = await cf.ok("app", name)
-        return shown.field("docker image") == "registry.test/app:1" and "currently" not in shown.out
+        return shown.field("docker image") == "registry.test/app:1" and "Active deployment" not in shown.out
 
     await eventually(back, 30)
     said = await cf.fails("cancel-deployment", name)
@@ -208,7 +213,7 @@ async def test_a_manifest_is_written_that_says_what_the_app_is(cf: Cf, world: Wo
     (app,) = yaml.safe_load((tmp_path / "manifest.yml").read_text())["applications"]
     assert (app["name"], app["docker"]["image"]) == (name, "registry.test/app:1")
     assert {process["type"] for process in app["processes"]} == {"web", "worker"}
-    assert app["routes"] == [{"route": world.names["url"]}]
+    assert [route["route"] for route in app["routes"]] == [world.names["url"]]
 
 
 async def test_what_is_not_there_is_said_clearly(cf: Cf, name: str, tmp_path: Path) -> None:

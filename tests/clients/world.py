@@ -68,7 +68,7 @@ async def made(api: Api, kube: Kube) -> AsyncIterator[World]:
         return api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={place: role}))
 
     await kube.create(_web(namespace, app, app_name))
-    await kube.create(deployment("worker", namespace, app, "worker"))
+    await kube.create(deployment("worker", namespace, app, "worker", replicas=1))
     await _add_route(kube, namespace, app_name, f"{app_name}.apps.test")
     world = World(
         names={
@@ -82,6 +82,7 @@ async def made(api: Api, kube: Kube) -> AsyncIterator[World]:
             "command": COMMAND,
             "url": f"{app_name}.apps.test",
             "deployment": "",
+            "route": "",
         },
         operator=await person(namespace, "processes-operator"),
         viewer=await person(namespace, "processes-reader"),
@@ -94,6 +95,7 @@ async def made(api: Api, kube: Kube) -> AsyncIterator[World]:
 
     await eventually(running)
     (world.names["deployment"],) = await world.operator.guids(f"/v3/deployments?app_guids={app}")
+    (world.names["route"],) = await world.operator.guids(f"/v3/routes?app_guids={app}")
     yield world
     for each in (namespace, elsewhere):
         await kube.delete_namespace(each)
