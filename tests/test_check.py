@@ -471,7 +471,10 @@ async def test_namespaces_without_labels_are_told(settings: Settings, kube: Kube
         assert (await checked(settings)).text(Level.OK, "spaces") == "processes are in 1 Namespace"
         await kube.create(labelled(settings, "one", half, str(uuid4())))
         text = (await checked(settings)).text(Level.OK, "spaces")
-        assert text == f"processes are in 2 Namespaces; no organization is known, for want of a label, in {half}"
+        assert (
+            text
+            == f"processes are in 2 Namespaces; the organization is the default one, for want of a label, in {half}"
+        )
     finally:
         for name in (whole, half):
             await kube.delete_namespace(name)

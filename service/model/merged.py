@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from service.cache import RecencyCache
-from service.model.collection import STEP, Collection, Shape
+from service.model.collection import SOUGHT, Collection, Shape
 from service.model.selection import Filters, Selection, Slice
 from service.model.views import Visible
 
@@ -18,7 +18,7 @@ Part = TypeVar("Part")
 
 KEPT = 50_000
 """Merged items, and names in the sets that they are for, that are kept in all."""
-MERGED = 200
+MERGED = 50
 """Items merged in one step."""
 
 
@@ -52,8 +52,8 @@ class Merged(Collection[Part]):
         keys = None if visible is None else list(self._first_view.keys(visible))
         parts = list(self._items.values()) if keys is None else [self._items[key] for key in keys]
         groups: dict[str, list[Part]] = {}
-        for first in range(0, len(parts), STEP):
-            self._groups(parts[first : first + STEP], groups)
+        for first in range(0, len(parts), SOUGHT):
+            self._groups(parts[first : first + SOUGHT], groups)
             yield
         whole = Collection(self.shape)
         for number, group in enumerate(groups.values(), 1):

@@ -11,6 +11,8 @@ LONGEST_REASON = 1000
 TEMPLATE = b'"f:template"'
 """What managedFields call the Pod template."""
 RECREATE = "Recreate"
+COMPLETED = "NewReplicaSetAvailable"
+"""The reason of the condition `Progressing` from when a rollout is complete until the next one begins."""
 
 
 class Rollout(NamedTuple):
@@ -25,7 +27,7 @@ class Rollout(NamedTuple):
 def derive_rollout(deployment: Deployment, created_at: int, replicas: int) -> Rollout:
     """`created_at` is the Deployment's, in the model's unit; `replicas` how many it wants."""
     progress = condition(deployment.status, "Progressing")
-    complete = _is_complete(deployment, replicas)
+    complete = _is_complete(deployment, replicas, progress)
     updated_at = progress.lastUpdateTime if progress is not None else None
     progressed_at = None if updated_at is None else microseconds(updated_at)
     began_at = _began_at(deployment, created_at, progressed_at)
@@ -43,15 +45,20 @@ def condition(status: DeploymentStatus | None, kind: str) -> DeploymentCondition
     return next((each for each in (status and status.conditions) or () if each.type == kind), None)
 
 
-def _is_complete(deployment: Deployment, replicas: int) -> bool:
+def _is_complete(deployment: Deployment, replicas: int, progress: DeploymentCondition | None) -> bool:
+    """Whether nothing is left to be rolled out.
+
+    A Deployment that is only scaled, or of which a Pod is replaced, has not as many Pods as it wants either; but it
+    goes on saying that its rollout is complete. Of a rollout back to an earlier ReplicaSet it may say so at first, too,
+    while the Pods that are to go are still there.
+    """
     status = deployment.status or DeploymentStatus()
     updated = status.updatedReplicas or 0
-    return (
-        (status.observedGeneration or 0) >= deployment.metadata.generation
-        and updated >= replicas
-        and (status.replicas or 0) <= updated
-        and (status.availableReplicas or 0) >= updated
-    )
+    if (status.observedGeneration or 0) < deployment.metadata.generation or (status.replicas or 0) > updated:
+        return False
+    if progress is not None and progress.reason == COMPLETED and progress.status == "True":
+        return True
+    return updated >= replicas and (status.availableReplicas or 0) >= updated
 
 
 def _began_at(deployment: Deployment, created_at: int, progressed_at: int | None) -> int:

@@ -13,7 +13,7 @@ MANY = 10_000
 def crowd(count: int) -> Index:
     index = Index()
     for n in range(count):
-        index.put_workload(workload(f"u{n:05}", app_guid="a", type=f"t{n}", created_at=n * 7919 % count, instances=0))
+        index.put_workload(workload(f"u{n:05}", app_guid="a", type=f"t{n}", created_at=n * 7919 % count, started=False))
     return index
 
 
@@ -23,7 +23,7 @@ def test_the_oldest_of_an_app_of_many_are_shown_and_its_web_process_tells_of_it(
     (app,) = index.apps.having("guids", "a")
     assert [each.workload.created_at for each in app.processes] == list(range(SHOWN))
     assert (app.lead, app.state) == (app.processes[0], "STOPPED")
-    index.put_workload(workload("web", app_guid="a", type="web", created_at=count, instances=1, app_name="shop"))
+    index.put_workload(workload("web", app_guid="a", type="web", created_at=count, started=True, app_name="shop"))
     (app,) = index.apps.having("guids", "a")
     assert (app.name, app.state, app.created_at) == ("shop", "STARTED", 0)
     index.remove_workload("web")

@@ -70,7 +70,7 @@ class World:
             "guid": guid,
             "namespace": namespace,
             "name": lead.app_name or lead.name,
-            "state": "STARTED" if any(w.instances for w in processes) else "STOPPED",
+            "state": "STARTED" if any(w.started for w in processes) else "STOPPED",
             "created_at": min(w.created_at for w in processes),
             "updated_at": max(lead.changed_at, row.updated_at),
             "space": self.space_of(lead),
@@ -170,7 +170,7 @@ workloads = st.builds(
     guid=st.sampled_from([f"g{n}" for n in range(6)]),
     space_guid=st.none() | st.sampled_from(SPACES),
     created_at=TIMES,
-    instances=st.integers(0, 1),
+    started=st.booleans(),
     app_name=st.sampled_from(NAMES),
     image=st.sampled_from(["i0", "i1"]),
     rollout=st.integers(0, 2),
@@ -219,10 +219,10 @@ class LookingMachine(RuleBasedStateMachine):
         self.index.remove_workload(uid)
 
     @precondition(lambda self: bool(self.world.workloads))
-    @rule(data=st.data(), label=st.none() | st.sampled_from(SPACES), instances=st.integers(0, 1))
-    def change_workload(self, data: st.DataObject, label: str | None, instances: int) -> None:
+    @rule(data=st.data(), label=st.none() | st.sampled_from(SPACES), started=st.booleans())
+    def change_workload(self, data: st.DataObject, label: str | None, started: bool) -> None:
         uid = data.draw(st.sampled_from(sorted(self.world.workloads)))
-        changed = msgspec.structs.replace(self.world.workloads[uid], space_guid=label, instances=instances)
+        changed = msgspec.structs.replace(self.world.workloads[uid], space_guid=label, started=started)
         self.put_workloads([changed])
 
     @rule(space=spaces)

@@ -45,6 +45,16 @@ def test_a_rollout_is_complete_when_all_pods_are_new_and_available(missing: dict
     assert not derived({**COMPLETE, **missing}).rolled_out
 
 
+@pytest.mark.parametrize(
+    "scaled", [{"replicas": 1, "updatedReplicas": 1}, {"availableReplicas": 2}, {"replicas": None}]
+)
+def test_one_that_was_complete_stays_so_while_it_is_scaled_or_a_pod_is_replaced(scaled: dict[str, Any]) -> None:
+    assert derived({**COMPLETE, **progressing(reason="NewReplicaSetAvailable"), **scaled}).rolled_out
+    going = {**COMPLETE, **progressing(reason="NewReplicaSetAvailable"), "updatedReplicas": 1}
+    assert not derived(going).rolled_out, "its old Pods are to go: it was rolled out back"
+    assert not derived({**going, "observedGeneration": 1}).rolled_out
+
+
 def test_one_of_no_replicas_is_complete_as_soon_as_it_has_been_noticed() -> None:
     assert derived({"observedGeneration": 2}, replicas=0).rolled_out
     assert not derived({}, replicas=0).rolled_out
