@@ -27,7 +27,8 @@ from service.dashboard.routes import add_dashboard
 from service.freshness import ReadBarrier
 from service.health import Health
 from service.http import management
-from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS, WORK
+from service.http.connections import Traffic
+from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS, TRAFFIC, WORK
 from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure, only_loopback_names
 from service.http.rate_limits import RateLimits
 from service.http.routing import add_routes
@@ -71,6 +72,8 @@ def build(settings: Settings) -> web.Application:
     )
     app[SETTINGS] = settings
     app[WORK] = work
+    traffic = app[TRAFFIC] = Traffic()
+    catalogue.measure_traffic(metrics, traffic)
     app[HEALTH] = health
     app[METRICS] = metrics
     app[PAGES] = Pages()
@@ -167,14 +170,15 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     records = Records(stores.pool)
     barrier = _barrier(memory, workloads, health)
     app[READS] = {
-        readable.plural: Reads(readable.collection(memory.index), access, barrier) for readable in READABLE.values()
+        readable.plural: Reads(readable.collection(memory.index), access, barrier, share=1 / len(READABLE))
+        for readable in READABLE.values()
     }
     processes = PROCESSES.reads(app)
     instances = _instances(stores, memory, settings, processes, barrier, health)
     app[ACCESS] = access
     app[INSTANCES] = instances
     app[OVERVIEW] = Overview(processes, memory.pods)
-    app[PROBLEMS] = Problems(memory.index, access, memory.deployments)
+    app[PROBLEMS] = Problems(memory.index, access, memory.deployments, memory.mirror.state)
     _provide_writes(app, access, memory, workloads, barrier, records)
     return Pruning(
         index=memory.index,
@@ -211,7 +215,6 @@ def _provide_writes(
     app[APP_WRITES] = AppWrites(
         access=access,
         reads=APPS.reads(app),
-        apps=memory.index.apps,
         workloads=workloads,
         one_store=one_store,
         records=records,

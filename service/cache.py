@@ -1,18 +1,26 @@
-"""Caches that are bounded by the size of what they hold, and the size of some of it."""
+"""Caches that are bounded in bytes, of keys and values both: callers and tenants choose how long some keys are."""
 
 import sys
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import fields, is_dataclass
+from itertools import count
 from typing import Generic, TypeVar
+
+import msgspec
+
+ENTRY_BYTES = 250
+"""What an entry takes, its key and its value apart: its places in the cache's tables, when these have just grown."""
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
 class BoundedCache(Generic[Key, Value]):
-    """Values by key, of a total size in any unit; the oldest go first. A look-up is a dict's and no more."""
+    """Values by key; the oldest go first. A look-up is a dict's and no more."""
 
     def __init__(self, capacity: int) -> None:
+        """`capacity` is in bytes."""
         self._capacity = capacity
         self._size = 0
         self._values: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
@@ -23,11 +31,15 @@ class BoundedCache(Generic[Key, Value]):
 
     @property
     def size(self) -> int:
-        """The size of all that is held."""
+        """Bytes of all that is held."""
         return self._size
 
     def put(self, key: Key, value: Value, size: int) -> None:
-        """Keep a value in place of the key's former one, unless it is larger than the whole capacity."""
+        """Keep a value in place of the key's former one, unless it is larger than the whole capacity.
+
+        `size` is what the value takes in bytes, and all that lives only as long as it is kept.
+        """
+        size += ENTRY_BYTES + memory_of(key)
         _, former = self._values.pop(key, (None, 0))
         self._size -= former
         if size > self._capacity:
@@ -53,7 +65,39 @@ class RecencyCache(BoundedCache[Key, Value]):
         return value
 
 
+class Numbers(Generic[Key]):
+    """Numbers that stand for large keys, so that many entries of another cache can have one of them.
+
+    A key that was pushed out gets a new number when it comes again. What is kept under the old one is not found any
+    more, and goes as all that is old does.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        """`capacity` is in bytes."""
+        self._numbers: RecencyCache[Key, int] = RecencyCache(capacity)
+        self._next = count(1)
+
+    def of(self, key: Key) -> int:
+        number = self._numbers.get(key)
+        if number is None:
+            number = next(self._next)
+            self._numbers.put(key, number, 32)
+        return number
+
+
 def memory_of(value: object) -> int:
-    """The bytes that strings, bytes, and tuples or sets of them take, as if nothing else held any of them."""
-    inside = sum(map(memory_of, value)) if isinstance(value, tuple | frozenset) else 0
+    """The bytes that a value takes with all that is inside of it, as if nothing else held any of that.
+
+    It looks into tuples, lists, sets, dictionaries, dataclasses and msgspec's structs.
+    """
+    inside = 0
+    if isinstance(value, tuple | frozenset | list | set):
+        inside = sum(map(memory_of, value))
+    elif isinstance(value, dict):
+        inside = sum(memory_of(key) + memory_of(each) for key, each in value.items())
+    elif isinstance(value, msgspec.Struct):
+        inside = sum(memory_of(getattr(value, name)) for name in value.__struct_fields__)
+    elif is_dataclass(value) and not isinstance(value, type):
+        inside = sum(memory_of(getattr(value, each.name)) for each in fields(value))
+        inside += sys.getsizeof(getattr(value, "__dict__", None))
     return sys.getsizeof(value) + inside

@@ -112,6 +112,16 @@ class UnprocessableEntity(CloudFoundryError):
     status, code, title = 422, 10008, "CF-UnprocessableEntity"
 
 
+class MetadataUnreadable(UnprocessableEntity):
+    """Somebody has edited what is stored of the process in such a way that it cannot be understood: to change it would
+    be to lose it."""
+
+    default_detail = (
+        "The metadata that is stored of this process cannot be understood: somebody has to mend it in the database "
+        "before it can be changed"
+    )
+
+
 class LabelLimitExceeded(UnprocessableEntity):
     """The process would have too many labels."""
 

@@ -5,6 +5,7 @@ Probes, warnings in replies and the log say what this finds.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 from service import garbage
@@ -15,6 +16,8 @@ from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
+NAMED = 20
+"""Rows that cannot be understood which /readyz names; beyond, they are only counted."""
 POD_WATCH, REPLICA_SET_WATCH = INSTANCE_WATCHES = ("pods", "replicasets")
 """The watches of Pods and of whose they are. Until both have been synced once, no instance is served."""
 
@@ -130,6 +133,8 @@ class Health:
                 "synced": self._mirror.synced,
                 "connected": self._mirror.connected,
                 "failure": self._mirror.failure or None,
+                "unreadable_rows": len(self._mirror.unreadable),
+                "unreadable": {"/".join(key): reason for key, reason in islice(self._mirror.unreadable.items(), NAMED)},
             },
         }
 

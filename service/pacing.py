@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Generator, Iterable
+from contextvars import ContextVar
+from enum import Enum
 from itertools import islice
 from typing import TypeVar
 
@@ -33,35 +36,125 @@ class Pace:
             await self.breathe()
 
 
+SERVED: ContextVar[bytes] = ContextVar("served", default=b"")
+"""Whose request is being answered, where that is known: what is said of them is `Caller.person`."""
+
+
 class Turns:
     """Lets one piece of long work go on at a time: several at once would hold the loop for BREATH_S each, one after
     the other, before anybody else could run.
 
-    Work counts as long when it is not done after SHORT_S. What is done by then never waits.
+    Work counts as long when it is not done after SHORT_S. What is done by then never waits. The rest goes on in turns
+    of BREATH_S, one for each person who has work here, whatever they have: so nobody waits for all that another wants.
+    Of one person, what is brief goes in between, and one piece is finished before the next, as each that is begun takes
+    memory.
     """
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
+        self._waiting: OrderedDict[bytes, _Queue] = OrderedDict()
+        """By person; whose turn is next comes first."""
+        self._present: _Turn | None = None
 
     async def wait(self) -> None:
         """Wait until a round of the event loop in which no other long work goes on."""
-        async with self._lock:
-            await asyncio.sleep(0)
-
-    async def run(self, work: Generator[None, None, Result]) -> Result:
-        """Do all steps of the work, and return its result."""
-        until = time.monotonic() + SHORT_S
+        turn = self._next_turn(_Place.NEXT)
         try:
-            while time.monotonic() < until:
-                next(work)
-            async with self._lock:
-                pace = Pace()
+            await turn
+            await asyncio.sleep(0)
+        finally:
+            self._pass_on(turn)
+
+    async def run(self, work: Generator[None, None, Result], *, brief: bool = False) -> Result:
+        """Do all steps of the work, and return its result; `brief`: it is known not to be much."""
+        try:
+            _work_on(work, SHORT_S)
+            turn = self._next_turn(_Place.BRIEF if brief else _Place.LAST)
+            try:
                 while True:
-                    await pace.breathe()
-                    next(work)
+                    await turn
+                    # What the loop has to do besides comes first.
+                    await asyncio.sleep(0)
+                    _work_on(work, BREATH_S)
+                    # In the queue before the turn is passed on, or something new might come before what has begun.
+                    former, turn = turn, self._next_turn(_Place.NEXT)
+                    self._pass_on(former)
+            finally:
+                self._pass_on(turn)
         except StopIteration as done:
             result: Result = done.value
             return result
+
+    def _next_turn(self, place: "_Place") -> "_Turn":
+        """The turn to wait for, which is to be passed on, come what may."""
+        turn: _Turn = asyncio.get_running_loop().create_future()
+        if self._present is None:
+            self._begin(turn)
+        else:
+            self._waiting.setdefault(SERVED.get(), _Queue()).add(turn, place)
+        return turn
+
+    def _begin(self, turn: "_Turn") -> None:
+        self._present = turn
+        turn.set_result(None)
+
+    def _pass_on(self, turn: "_Turn") -> None:
+        """End a turn; one that has not come is given up."""
+        if self._present is not turn:
+            turn.cancel()
+            return
+        self._present = None
+        while self._waiting and self._present is None:
+            person, queue = self._waiting.popitem(last=False)
+            following = queue.pop()
+            if queue:
+                self._waiting[person] = queue
+            if following is not None:
+                self._begin(following)
+
+
+_Turn = asyncio.Future[None]
+"""Done as soon as it has come."""
+
+
+def _work_on(work: Generator[None, None, object], seconds: float) -> None:
+    """Do steps for so long. Raises StopIteration when all are done."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        next(work)
+
+
+class _Place(Enum):
+    """Where in the queue of one person a piece of work waits."""
+
+    NEXT = 0
+    """It has begun."""
+    BRIEF = 1
+    LAST = 2
+
+
+class _Queue:
+    """Who waits, of one person."""
+
+    def __init__(self) -> None:
+        self._places: dict[_Place, deque[_Turn]] = {place: deque() for place in _Place}
+        self._is_brief_next = False
+
+    def __bool__(self) -> bool:
+        return any(self._places.values())
+
+    def add(self, turn: _Turn, place: _Place) -> None:
+        self._places[place].append(turn)
+
+    def pop(self) -> _Turn | None:
+        """The next that still waits; None: all have gone away."""
+        order = (_Place.BRIEF, _Place.NEXT, _Place.LAST) if self._is_brief_next else _Place
+        for place in order:
+            waiting = self._places[place]
+            while waiting:
+                if not (turn := waiting.popleft()).done():
+                    self._is_brief_next = place is not _Place.BRIEF
+                    return turn
+        return None
 
 
 async def in_batches(work: Iterable[Awaitable[None]], size: int) -> None:

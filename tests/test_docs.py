@@ -228,3 +228,22 @@ def test_what_is_quoted_of_the_service_is_what_it_says() -> None:
     alerts = yaml.safe_load(text_of("deploy/monitoring/alerts.yaml"))
     known = {rule["alert"] for group in alerts["spec"]["groups"] for rule in group["rules"]}
     assert set(re.findall(r"\b(Processes[A-Z]\w+)", text)) <= known
+
+
+def test_each_threat_says_who_tries_what_and_which_code_and_test_stop_it() -> None:
+    rows = [line.split(" | ") for line in text_of("service/THREATS.md").splitlines() if line.startswith("| a")]
+    assert len(rows) > 20
+    for who, tries, stops, where, shown in rows:
+        assert who.removeprefix("| ") in ("anyone", "a caller", "a tenant", "an operator")
+        assert tries.startswith(("to ",))
+        assert stops
+        for files, place in ((where, "service"), (shown, "tests")):
+            linked = [(REPOSITORY / "service" / target).resolve() for target in re.findall(r"\]\(([^)]+)\)", files)]
+            assert linked
+            for file in linked:
+                assert file.is_file(), file
+                assert file.relative_to(REPOSITORY).parts[0] == place
+                # A test that is named here is one that is run.
+                assert (
+                    place == "service" or "\ndef test_" in file.read_text() or "\nasync def test_" in file.read_text()
+                )

@@ -8,13 +8,17 @@ from urllib.parse import urlencode
 
 import orjson
 
-from service.cache import BoundedCache
+from service.cache import RecencyCache, memory_of
 from service.model.paging import PageRequest, page_numbers
 from service.model.selection import Selection
 from service.pacing import Turns
 
+BRIEF = 100
+"""Rows that are made in one turn."""
 LARGE = 1 << 18
 """Bytes of a body from which writing it is long work."""
+ROW_BYTES, BODY_BYTES, PLACE_BYTES = 250, 400, 8
+"""What a row takes beside its bytes and its item, which takes as much as it shows; a body; and a place in a body."""
 Pairs = tuple[tuple[str, str], ...]
 """Names and values of a query."""
 
@@ -30,6 +34,8 @@ class RowKind(Generic[Item]):
     key: Callable[[Item], str]
     present: Callable[[Item, str], dict[str, Any]]
     """From an item and the base URL to what a list shows of it."""
+    unshown: Callable[[Item], str] = lambda _: ""
+    """The longest text of an item that its row does not show: it is kept as long as the row is, and counts."""
     embed_before: str = ""
     """The key of a row before which more can be embedded; empty: nothing ever is."""
 
@@ -57,6 +63,8 @@ class Row:
     digest: bytes
     embed_at: int
     """The place in the bytes where more can be embedded."""
+    unshown_bytes: int
+    """What the item takes that is not in the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +74,20 @@ class Body:
     selection: Selection[Any]
     encoded: bytes
     etag: str
+    unshown_bytes: int
+    """What its items take that is not in the bytes, and its places for them."""
+
+
+ROWS_BYTES, BODIES_BYTES = 10 << 20, 8 << 20
 
 
 class Pages:
     """Lists as bytes. Rows and whole bodies are kept while there is room: what stays the same is encoded once."""
 
-    def __init__(self, rows_bytes: int = 10 << 20, bodies_bytes: int = 8 << 20) -> None:
-        self._rows: BoundedCache[tuple[str, str, str], Row] = BoundedCache(rows_bytes)
+    def __init__(self, rows_bytes: int = ROWS_BYTES, bodies_bytes: int = BODIES_BYTES) -> None:
+        self._rows: RecencyCache[tuple[str, str, str], Row] = RecencyCache(rows_bytes)
         """By resource, base URL and key of the item."""
-        self._bodies: BoundedCache[tuple[str, PageRequest, Pairs], Body] = BoundedCache(bodies_bytes)
+        self._bodies: RecencyCache[tuple[str, PageRequest, Pairs], Body] = RecencyCache(bodies_bytes)
         """By what the links say: no two resources have the same."""
         self._turns = Turns()
 
@@ -92,12 +105,14 @@ class Pages:
         key = (url, page, pairs)
         body = self._bodies.get(key) if extras is NOTHING_MORE else None
         if body is None or not (body.selection is selection or body.selection == selection):
-            body = await self._turns.run(self._encode(kind, selection, page, url, pairs, base, extras))
+            work = self._encode(kind, selection, page, url, pairs, base, extras)
+            body = await self._turns.run(work, brief=len(selection.items) <= BRIEF)
             if extras is NOTHING_MORE:
                 # What is embedded grows older by the second: with it, no two bodies are alike.
-                self._bodies.put(key, body, len(body.encoded) + len(url) + _size(pairs))
+                self._bodies.put(key, body, memory_of(body.encoded) + body.unshown_bytes)
         if len(body.encoded) > LARGE:
-            # Handing megabytes to the socket takes milliseconds, and readers wake up in flocks.
+            # Handing megabytes to the socket takes milliseconds, and readers wake up in flocks. It goes before what has
+            # not begun, or all that wait for their turn to be written would be held until the last one is made.
             await self._turns.wait()
         return body
 
@@ -111,13 +126,14 @@ class Pages:
         base: str,
         extras: Extras,
     ) -> Generator[None, None, Body]:
-        parts, digests = [], []
+        parts, digests, unshown = [], [], BODY_BYTES
         for item in selection.items:
             key = kind.key(item)
             row = self._rows.get((kind.name, base, key))
             if row is None or row.item is not item:
                 row = self._encode_row(kind, item, base)
                 yield
+            unshown += PLACE_BYTES + row.unshown_bytes
             if extras.embedded is None:
                 parts.append(row.encoded)
                 digests.append(row.digest)
@@ -135,12 +151,13 @@ class Pages:
         parts[-1] += after
         yield
         digest = hashlib.blake2b(head + b"".join(digests) + included, digest_size=16)
-        return Body(selection, b",".join(parts), digest.hexdigest())
+        return Body(selection, b",".join(parts), digest.hexdigest(), unshown)
 
     def _encode_row(self, kind: RowKind[Item], item: Item, base: str) -> Row:
         encoded, embed_at = encode_row(kind, item, base)
-        row = Row(item, encoded, hashlib.blake2b(encoded, digest_size=12).digest(), embed_at)
-        self._rows.put((kind.name, base, kind.key(item)), row, len(encoded) + len(base))
+        unshown = memory_of(kind.unshown(item))
+        row = Row(item, encoded, hashlib.blake2b(encoded, digest_size=12).digest(), embed_at, unshown)
+        self._rows.put((kind.name, base, kind.key(item)), row, ROW_BYTES + 2 * len(encoded) + unshown)
         return row
 
 
@@ -172,10 +189,6 @@ def pagination(total_results: int, page: PageRequest, url: str, pairs: Pairs) ->
 
 def link(href: str, method: str = "GET") -> dict[str, str]:
     return {"href": href, "method": method}
-
-
-def _size(pairs: Pairs) -> int:
-    return sum(len(name) + len(value) for name, value in pairs)
 
 
 class _Hrefs:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from marshmallow import Schema, ValidationError, fields
 
 from service.api import parameters
+from service.cache import BoundedCache, memory_of
 from service.errors import BadQueryParameter, InvalidRequest
 from service.http.decoding import check_decodable
 from service.model.collection import GUIDS
@@ -17,8 +17,11 @@ from service.model.selection import CREATED_AT, UPDATED_AT, Filters
 from service.model.selectors import Operator, Range
 from service.operations.reads import ListRequest
 
+PARSED_BYTES = 2 << 20
+"""What is kept of queries that were parsed lately, of all lists together: dashboards repeat theirs."""
 LONGEST_KEPT = 512
-"""Characters of a query whose parse is kept: dashboards repeat short ones, and long ones would fill the memory."""
+"""Characters of a query that is kept: long ones would push out all others."""
+_PARSED: "BoundedCache[tuple[ListQuery, str], ParsedList]" = BoundedCache(PARSED_BYTES)
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,15 @@ class ListQuery:
             name=name,
         )
         self._loader = self.schema()
-        self._parse_short = lru_cache(maxsize=1024)(self._parse)
 
     def parse(self, query: str) -> ParsedList:
         """A raw query string. Raises BadQueryParameter with every complaint, InvalidRequest."""
-        return self._parse_short(query) if len(query) <= LONGEST_KEPT else self._parse(query)
+        parsed = _PARSED.get((self, query))
+        if parsed is None:
+            parsed = self._parse(query)
+            if len(query) <= LONGEST_KEPT:
+                _PARSED.put((self, query), parsed, memory_of(parsed))
+        return parsed
 
     def _parse(self, query: str) -> ParsedList:
         pairs, values = _load(query, self._loader)

@@ -125,10 +125,12 @@ class Readable(Generic[Item]):
     labelled: bool = True
     """Whether it has labels: another resource that is made of the same items may have them instead."""
     embed: Embed[Item] | None = None
+    unshown: Callable[[Item], str] = lambda _: ""
+    """The longest text of an item that a list does not show."""
     listed: bool = True
     """Whether there is a list of all its items; no: only lists within parents, and single items."""
-    warn: Callable[[Item], str | None] = lambda _: None
-    """What people are to know who look at a single item; None: nothing."""
+    warn: Callable[[Item], Sequence[str]] = lambda _: ()
+    """What people are to know who look at a single item."""
     incomplete: Callable[[web.Application], str | None] = lambda _: None
     """What people are to know of lists that lack something now; None: they lack nothing."""
 
@@ -176,11 +178,11 @@ class Readable(Generic[Item]):
 
     @property
     def row_kind(self) -> RowKind[Item]:
-        return RowKind(self.plural, self.shape.key, self.present, self.embed.before if self.embed else "")
+        return RowKind(self.plural, self.shape.key, self.present, self.unshown, self.embed.before if self.embed else "")
 
     def single_kind(self, at: At) -> RowKind[Item]:
         present = at.shown.present if at.shown else self.present_single or self.present
-        return RowKind(self.plural, self.shape.key, present, self.embed.before if self.embed else "")
+        return RowKind(self.plural, self.shape.key, present, embed_before=self.embed.before if self.embed else "")
 
     @property
     def not_found(self) -> str:

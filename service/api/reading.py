@@ -138,7 +138,7 @@ def single_operation(readable: Readable[Item], resources: Resources, at: At, of_
         parsed = query.parse(asked)
         presenter = _Presenter(request, caller, readable, resources)
         body, freshness = await presenter.encode_single(at, meaning.item, parsed, freshness)
-        return answer(request, body, freshness, warnings=[of_read(meaning), readable.warn(meaning.item)])
+        return answer(request, body, freshness, warnings=[of_read(meaning), *readable.warn(meaning.item)])
 
     return Operation(
         "GET",

@@ -1,7 +1,7 @@
 """Who callers are and what they may do, as kube-apiserver decides: the implementation of service.access.
 
 Answers are kept for a while (service.cluster.reviews), under hashes of tokens and questions: no token is kept. What is
-kept is bounded: CALLERS_BYTES + PERMISSIONS_BYTES + SIGHTS_BYTES, 64 MiB in all, whatever callers there are. A token
+kept is bounded: CALLERS_BYTES + PERMISSIONS_BYTES + SIGHTS_BYTES, 32 MiB in all, whatever callers there are. A token
 whose own expiry has passed is refused, whatever is kept.
 """
 
@@ -24,12 +24,12 @@ API_PATH = "/v3/processes"
 """The nonResourceURL that stands for the whole API: a rule for `/v3/*` covers it."""
 REFUSED_TOKEN_TTL_S = 10.0
 """How long a token that was refused is so without asking again: it may belong to an account made this minute."""
-CALLERS_BYTES = 16 << 20
-"""Callers by token: some 16,000 with the claims of a ServiceAccount, fewer where a provider sends many groups."""
-PERMISSIONS_BYTES = 32 << 20
-"""Answers about what callers may do: 80,000 of them."""
-SIGHTS_BYTES = 16 << 20
-"""The namespaces that callers may see, where these are not all: some 30,000 callers of the same rights."""
+CALLERS_BYTES = 8 << 20
+"""Callers by token: some 8,000 with the claims of a ServiceAccount, fewer where a provider sends many groups."""
+PERMISSIONS_BYTES = 16 << 20
+"""Answers about what callers may do: 40,000 of them."""
+SIGHTS_BYTES = 8 << 20
+"""The namespaces that callers may see, where these are not all: some 15,000 callers of the same rights."""
 FEW = 8
 """Namespaces whose reviews are looked up one by one."""
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from service.cache import BoundedCache
+from service.cache import BoundedCache, memory_of
 from service.model.process import Workload
 
 CAPACITY = 4 << 20
-"""Bytes of JSON: about a thousand Deployments."""
+"""Bytes: about a thousand Deployments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class DeploymentCache:
         found = self._kept.get(workload.uid)
         if found is None or version > found.version:
             # A copy: what the watch brings is a slice of a large buffer, which it would keep alive.
-            self._kept.put(workload.uid, CachedDeployment(workload, version, bytes(raw)), len(raw))
+            entry = CachedDeployment(workload, version, bytes(raw))
+            self._kept.put(workload.uid, entry, memory_of(entry))
 
     def refresh(self, workload: Workload, version: int, raw: bytes | msgspec.Raw) -> None:
         """Store a later state of a Deployment that has an entry; of others nothing is stored."""

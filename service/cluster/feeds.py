@@ -17,6 +17,7 @@ from service.model.pod_index import PodIndex
 from service.model.pods import State, derive_pods
 from service.model.process import Key, Workload
 from service.model.replica_sets import derive_replica_set
+from service.model.texts import LONGEST_REASON, shortened
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -168,7 +169,7 @@ class DeploymentFeed:
     def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
         # An old state of it must not stay in the lists.
         self.joins.remove_workload(uid)
-        name = decode_name(raw).metadata
+        name, reason = decode_name(raw).metadata, shortened(reason, LONGEST_REASON)
         skipped = Skipped(name.namespace, name.name, reason)
         if self._skipped.get(uid) != skipped:
             self._skipped[uid] = skipped

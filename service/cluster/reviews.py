@@ -18,8 +18,8 @@ from typing import Generic, TypeVar
 from service.cache import RecencyCache
 from service.errors import ServiceUnavailable
 
-ENTRY_BYTES = 400
-"""What an entry takes, its answer apart: hash, times, and its places in the cache's tables, just after these grew."""
+KEPT_BYTES = 100
+"""What is kept beside an answer: its times."""
 LARGEST_SHARE = 64
 """An answer that would take more than this part of the capacity (1/64) is not kept: it would push out all others."""
 PATIENCE_S = 1.0
@@ -147,7 +147,7 @@ class ReviewCache(Generic[_Answer]):
     def _keep(self, key: bytes, kept: _Kept[_Answer]) -> None:
         size = self._size_of(kept.answer)
         if size <= self._largest:
-            self._kept.put(key, kept, ENTRY_BYTES + size)
+            self._kept.put(key, kept, KEPT_BYTES + size)
 
     async def close(self) -> None:
         """Give up what is under way."""

@@ -5,6 +5,7 @@ from aiohttp import web
 from service.access import Access, Caller
 from service.errors import InvalidAuthToken, NotAuthenticated, NotAuthorized
 from service.http.keys import ACCESS, RATE_LIMITS
+from service.pacing import SERVED
 
 MAXIMUM_TOKEN = 16_384
 """Characters."""
@@ -18,8 +19,11 @@ async def authenticate(request: web.Request, authorization: str | None, *, anyon
     """
     access, limits = request.app[ACCESS], request.app.get(RATE_LIMITS)
     accept = access.identify if anyone else access.authenticate
+    SERVED.set(b"")
     if limits is None:
-        return await accept(shown_token(access, authorization))
+        caller = await accept(shown_token(access, authorization))
+        SERVED.set(caller.person)
+        return caller
     limits.require_room(request, lambda: _is_known(access, authorization))
     try:
         caller = await accept(shown_token(access, authorization))
@@ -27,6 +31,7 @@ async def authenticate(request: web.Request, authorization: str | None, *, anyon
         limits.count_refusal(request)
         raise
     limits.count(request, caller)
+    SERVED.set(caller.person)
     return caller
 
 

@@ -7,7 +7,7 @@ however many others stand still.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +25,8 @@ _BATCH = 32
 _CALM_S = 0.1
 """Between looks for those who stand still, so that many bytes do not mean many looks."""
 MANAGEMENT_CONNECTIONS = 64
+REASONS = ("refused", "for others", "for bytes", "too slow")
+"""Why clients are given up: there is no room for one more, others need the room or the bytes, or it takes too long."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,17 @@ class Connections:
         self._relieved_at = float("-inf")
         self._to_close: list[Waiting] = []
         self._given_up: Counter[str] = Counter()
+        """Since the last line in the log."""
+        self.given_up: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+        """Clients that were not waited for any longer, by why."""
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes held for all clients: of what they have begun to send, and of replies they have not taken."""
+        return self._in_flight
 
     @property
     def full(self) -> bool:
@@ -116,7 +126,7 @@ class Connections:
     def add(self, connection: Waiting) -> bool:
         """Take in a new connection; False where there is no room and nobody to close for it."""
         if len(self._open) >= self.limits.connections and not self._close_one():
-            self._given_up["refused"] += 1
+            self._count_given_up("refused")
             return False
         self._open.add(connection)
         return True
@@ -177,10 +187,39 @@ class Connections:
             log.info("clients given up", **{why.replace(" ", "_"): count for why, count in self._given_up.items()})
             self._given_up.clear()
 
-    def _give_up(self, connection: Waiting, why: str, error: CloudFoundryError) -> None:
+    def _count_given_up(self, why: str) -> None:
         self._given_up[why] += 1
+        self.given_up[why] += 1
+
+    def _give_up(self, connection: Waiting, why: str, error: CloudFoundryError) -> None:
+        self._count_given_up(why)
         connection.give_up(error)
 
 
 def _too_much() -> ServiceUnavailable:
     return ServiceUnavailable("Too many clients are sending or receiving at the moment", retry_after_s=1)
+
+
+class Traffic:
+    """The connections of the API's server, for whoever wants to know of them while it serves."""
+
+    def __init__(self) -> None:
+        self._connections: Connections | None = None
+
+    def follow(self, connections: Connections) -> None:
+        """Tell of these from now on."""
+        self._connections = connections
+
+    @property
+    def open(self) -> int:
+        return 0 if self._connections is None else len(self._connections)
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes."""
+        return 0 if self._connections is None else self._connections.in_flight
+
+    @property
+    def given_up(self) -> Mapping[str, int]:
+        """Clients that were not waited for any longer, by why."""
+        return {} if self._connections is None else self._connections.given_up

@@ -5,6 +5,9 @@ from functools import lru_cache
 
 from aiohttp import hdrs, web
 
+LONGEST_ADDRESS = 45
+"""Characters, of IPv6 with an IPv4 address at its end."""
+
 
 @lru_cache(maxsize=1024)
 def is_trusted(remote: str | None, networks: tuple[str, ...]) -> bool:
@@ -27,5 +30,5 @@ def client_address(request: web.Request, trusted_proxies: tuple[str, ...]) -> st
     hops = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, ())).split(",")
     while hops and is_trusted(address, trusted_proxies):
         # Each proxy adds its peer at the end: what is before that anyone may have written.
-        address = hops.pop().strip() or address
+        address = hops.pop().strip()[:LONGEST_ADDRESS] or address
     return address

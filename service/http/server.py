@@ -13,6 +13,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from service.http.connection import LINGER_S, MAXIMUM_FIELD, MAXIMUM_LINE, READ_AHEAD, Connection
 from service.http.connections import MANAGEMENT_CONNECTIONS, Connections, Limits
+from service.http.keys import TRAFFIC
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -76,6 +77,8 @@ async def listening(
     sockets = await _bind(host, port)
     try:
         connections = Connections(_as_many_as_files(limits), asyncio.get_running_loop().time)
+        if TRAFFIC in app:
+            app[TRAFFIC].follow(connections)
         runner = Runner(app, connections, shutdown_timeout=shutdown_timeout_s)
         await runner.setup()
         with connections.watched():

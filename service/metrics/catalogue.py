@@ -6,7 +6,7 @@ name: those would be without bound, and some are nobody's business.
 
 import time
 from collections.abc import Callable, Mapping, Sized
-from typing import Any
+from typing import Any, Protocol
 
 from service import __version__
 from service.cluster.feeds import DeploymentFeed
@@ -52,6 +52,35 @@ def measure_requests(metrics: Metrics) -> Requests:
     )
     metrics.gauge("requests_in_flight", "Requests of the API being worked on.", lambda: requests.in_flight)
     return requests
+
+
+class Traffic(Protocol):
+    """What is measured of the connections to the API."""
+
+    @property
+    def open(self) -> int: ...
+
+    @property
+    def in_flight(self) -> int: ...
+
+    @property
+    def given_up(self) -> Mapping[str, int]: ...
+
+
+def measure_traffic(metrics: Metrics, traffic: Traffic) -> None:
+    metrics.gauge("connections", "Connections to the API that are open.", lambda: traffic.open)
+    metrics.gauge(
+        "bytes_in_flight",
+        "Bytes held for clients: of what they have begun to send, and of replies they have not taken.",
+        lambda: traffic.in_flight,
+    )
+    metrics.counter(
+        "clients_given_up_total",
+        "Clients that were not waited for any longer: they took too long, or others needed the room or the bytes; "
+        "`refused`: there was no room for one more.",
+        lambda: {(why.replace(" ", "_"),): count for why, count in traffic.given_up.items()},
+        "why",
+    )
 
 
 def measure_streams(metrics: Metrics, streams: Sized) -> None:
@@ -114,8 +143,8 @@ def measure_index(metrics: Metrics, index: Index, pods: PodIndex, deployments: D
 def measure_skips(metrics: Metrics, skips: Mapping[str, Sized]) -> None:
     """`skips` is by what is skipped, which becomes a label."""
     metrics.gauge(
-        "routing_skipped",
-        "Objects that make no routes because they could not be understood.",
+        "optional_skipped",
+        "Ingresses, HTTPRoutes, Services and autoscalers that could not be understood.",
         lambda: {(name,): float(len(each)) for name, each in skips.items()},
         "kind",
     )
@@ -156,6 +185,11 @@ def measure_metadata(metrics: Metrics, mirror: MirrorState) -> None:
         "metadata_probes_total",
         "Times Postgres was asked for rows written since; reads of one moment share one.",
         lambda: mirror.probes,
+    )
+    metrics.gauge(
+        "metadata_unreadable",
+        "Rows that somebody has edited in such a way that they cannot be understood, and are skipped.",
+        lambda: len(mirror.unreadable),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from service.model.crowds import CrowdedFacets
 from service.model.examining import tests_of
 from service.model.facets import Facet, LabelFacets
 from service.model.process import Key
@@ -45,6 +46,8 @@ class Shape(Generic[Item]):
     """By the name that clients give them."""
     facets: Mapping[str, Callable[[Item], Sequence[str]]]
     """The values by which items are found, by the name of the facet; `guids` is always there."""
+    parents: Sequence[str] = ()
+    """The facets by which items are addressed, or listed by what they belong to; `guids` always is one."""
     made_of: Callable[[Item], Sequence[Key]] | None = None
     """The processes that an item shows; None: any may be."""
     sorts: Mapping[str, Callable[[Item], SortKey]] = field(default_factory=dict)
@@ -65,7 +68,9 @@ class Collection(Generic[Item]):
         """By key."""
         self._views = {order: SortedView() for order in shape.orders}
         self._first_view = next(iter(self._views.values()))
-        self._facets = {name: Facet() for name in shape.facets}
+        self._found = CrowdedFacets(shape.facets, self._namespace_of)
+        self._found.follow((GUIDS, *shape.parents))
+        self._facets = self._found.facets
         self._labels = LabelFacets()
 
     # Reading
@@ -76,9 +81,17 @@ class Collection(Generic[Item]):
     def get(self, key: str) -> Item | None:
         return self._items.get(key)
 
-    def having(self, facet: str, value: str) -> list[Item]:
-        """All items with this value, in no particular order."""
-        return [self._items[key] for key in self._facets[facet].having(value)]
+    def having(self, facet: str, value: str, visible: Visible = None) -> list[Item]:
+        """All visible items with this value, in no particular order."""
+        return [self._items[key] for key in self.keys_having(facet, value, visible)]
+
+    def keys_having(self, facet: str, value: str, visible: Visible) -> Set[str]:
+        """The keys of the visible items with this value, to be looked at now: the set may change later."""
+        return self._found.keys_having(facet, value, visible)
+
+    def namespaces_having(self, facet: str, value: str) -> Set[str]:
+        """The namespaces of all items with this value."""
+        return self._found.namespaces_having(facet, value)
 
     def values(self, facet: str) -> Facet:
         """A facet as a whole."""
@@ -100,7 +113,7 @@ class Collection(Generic[Item]):
 
     def page_having(self, facet: str, value: str, visible: Visible, part: Slice) -> Selection[Item]:
         """The same of those that have a value, sorted on the spot: for values that few items have."""
-        found = [item for item in self.having(facet, value) if self._is_visible(item, visible)]
+        found = self.having(facet, value, visible)
         found.sort(key=lambda item: self._position(item, part.order), reverse=part.descending)
         return Selection(len(found), found[part.start : part.start + part.size])
 
@@ -123,6 +136,9 @@ class Collection(Generic[Item]):
         items = (self._items.get(key) for key in keys)
         found = [item for item in items if item is not None and self._is_visible(item, visible)]
         return Selection(len(matching) - (len(keys) - len(found)), found)
+
+    def _namespace_of(self, key: str) -> str:
+        return self.shape.namespace(self._items[key])
 
     def _is_visible(self, item: Item, visible: Visible) -> bool:
         return visible is None or self.shape.namespace(item) in visible
@@ -242,9 +258,7 @@ class Collection(Generic[Item]):
         if former is None:
             for order, view in self._views.items():
                 view.add(self._position(item, order))
-            for name, facet in self._facets.items():
-                for value in self.shape.facets[name](item):
-                    facet.add(value, key)
+            self._found.enter(key, item)
             self._labels.add(self.shape.labels(item).items(), key)
         else:
             self._replace(key, former, item)
@@ -254,13 +268,7 @@ class Collection(Generic[Item]):
             if (old := self._position(former, order)) != (new := self._position(item, order)):
                 view.remove(old)
                 view.add(new)
-        for name, facet in self._facets.items():
-            values = self.shape.facets[name]
-            if (gone := values(former)) != (come := values(item)):
-                for value in gone:
-                    facet.discard(value, key)
-                for value in come:
-                    facet.add(value, key)
+        self._found.replace(key, former, item, self.shape.namespace(former))
         if (unlabelled := self.shape.labels(former)) is not (labelled := self.shape.labels(item)):
             self._labels.discard(unlabelled.items(), key)
             self._labels.add(labelled.items(), key)
@@ -273,9 +281,7 @@ class Collection(Generic[Item]):
         self.version += 1
         for order, view in self._views.items():
             view.remove(self._position(item, order))
-        for name, facet in self._facets.items():
-            for value in self.shape.facets[name](item):
-                facet.discard(value, key)
+        self._found.leave(key, item, self.shape.namespace(item))
         self._labels.discard(self.shape.labels(item).items(), key)
         return item
 

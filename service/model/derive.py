@@ -27,7 +27,8 @@ from service.model.manifests import (
 )
 from service.model.probes import recorded, visible_check
 from service.model.process import DEFAULT_ORGANIZATION, HealthCheck, Metadata, Process, Space, Workload, microseconds
-from service.model.rollouts import LONGEST_REASON, condition, derive_rollout
+from service.model.rollouts import condition, derive_rollout
+from service.model.texts import LONGEST_NAME, LONGEST_REASON, name_or_none, shortened
 
 GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
 """Of the UUIDv5 GUIDs below. Changing it renames every process that has no GUID label."""
@@ -36,9 +37,11 @@ DEFAULT_TYPE = "web"
 ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 APPLICATION_CONTAINER = "application"
+LONGEST_WRITE_ID = 64
+"""Characters; ours have eleven (service.operations.two_stores)."""
 COMMON_NAME = "app.kubernetes.io/name"
 """The label by which Kubernetes' own tools call an app."""
-LONGEST_NAME = 250
+LONGEST_APP_NAME = 250
 """Characters of an app's name: an annotation may be of any length."""
 LONGEST_IMAGE = 1000
 """Characters of an image's name. No registry has a longer one."""
@@ -78,13 +81,13 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         space_guid=labels.get(keys.space_guid) or None,
         created_at=created_at,
         changed_at=max(created_at, changed_at(meta)),
-        version=sys.intern(annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"),
+        version=_version(annotations, keys),
         instances=wanted.instances,
         started=wanted.started,
-        revision_guid=annotations.get(keys.revision_guid) or None,
-        registry_credential_guid=annotations.get(keys.registry_credential_guid) or None,
+        revision_guid=name_or_none(annotations.get(keys.revision_guid)),
+        registry_credential_guid=name_or_none(annotations.get(keys.registry_credential_guid)),
         registry_credential_last_synced_at=_moment(annotations.get(keys.registry_credential_last_synced_at)),
-        write_id=annotations.get(keys.last_write),
+        write_id=name_or_none(annotations.get(keys.last_write), LONGEST_WRITE_ID),
         type_labelled=labels.get(keys.process_type) == process_type,
         replica_failure=_replica_failure(deployment),
         rollout=rollout_revision(annotations),
@@ -109,7 +112,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
     readiness = visible_check(container.readinessProbe, None)
     return {
         "command": command_text(container.command, container.args),
-        "user": _user(container, template.spec, annotations.get(keys.user)),
+        "user": _user(container, template.spec, name_or_none(annotations.get(keys.user))),
         "memory_in_mb": memory_in_mb,
         "disk_in_mb": disk_in_mb,
         "health_check": _one_of_its_kind(recorded(annotations.get(keys.health_check), liveness)),
@@ -185,11 +188,16 @@ def app_container(containers: Sequence[AnyContainer], annotations: Mapping[str, 
     return containers[0]
 
 
+def _version(annotations: Mapping[str, str], keys: Keys) -> str:
+    version = annotations.get(keys.version) or annotations.get(ROLLOUT_REVISION) or "0"
+    return sys.intern(shortened(version, LONGEST_NAME))
+
+
 def _app_name(meta: ObjectMeta, keys: Keys) -> str:
     """What a Deployment says that its app is called; empty: nothing."""
     labels = meta.labels or {}
     annotated = (meta.annotations or {}).get(keys.app_name, "")
-    name = labels.get(keys.app_name) or (annotated if len(annotated) <= LONGEST_NAME else "") or labels.get(COMMON_NAME)
+    name = labels.get(keys.app_name) or name_or_none(annotated, LONGEST_APP_NAME) or labels.get(COMMON_NAME)
     # All processes of an app say it; where it is the Deployment's own, it is held once.
     return sys.intern(name) if name and name != meta.name else ""
 
@@ -198,7 +206,7 @@ def _replica_failure(deployment: Deployment) -> str | None:
     failure = condition(deployment.status, "ReplicaFailure")
     if failure is None or failure.status != "True":
         return None
-    return failure.message and failure.message[:LONGEST_REASON]
+    return failure.message and shortened(failure.message, LONGEST_REASON)
 
 
 def changed_at(meta: ObjectMeta) -> int:
@@ -221,7 +229,7 @@ def _limit(container: Container, pod: PodSpec, resource: str) -> int:
     return limit_in_mib(limit(container.resources, pod, resource))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _one_of_its_kind(check: HealthCheck) -> HealthCheck:
     """The same object for equal checks: most processes are checked like many others."""
     return check
@@ -269,7 +277,7 @@ def _shared_secret_guid(namespace: str, name: str) -> str:
 
 def _moment(text: str | None) -> int | None:
     """An annotated time, or None: a person's typing error is no reason to hide the process."""
-    if not text:
+    if not text or len(text) > LONGEST_NAME:
         return None
     try:
         return microseconds(msgspec.convert(text, Time))

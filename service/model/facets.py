@@ -47,7 +47,8 @@ class Facet:
             return
         held.discard(key)
         if len(held) == 1:
-            self._holders[value] = held.pop()
+            # Not popped: whoever searches may hold the set, and would find nothing in it any more.
+            (self._holders[value],) = held
 
 
 class LabelFacets:

@@ -42,6 +42,7 @@ PROCESSES: Shape[Process] = Shape(
         SPACE_GUIDS: lambda process: (process.space_guid,),
         ORGANIZATION_GUIDS: lambda process: (process.organization_guid,),
     },
+    parents=(APP_GUIDS,),
     made_of=lambda process: (process.key,),
     labels=lambda process: process.metadata.labels,
     text=lambda process: _mentioned(process),

@@ -16,14 +16,19 @@ from service.model.views import Visible
 
 Part = TypeVar("Part")
 
-KEPT = 50_000
-"""Merged items, and names in the sets that they are for, that are kept in all."""
+KEPT_BYTES = 8 << 20
+"""Of what is merged, for each of the two."""
+ITEM_BYTES = 1500
+"""What a merged item takes, with its places in a collection."""
 MERGED = 50
 """Items merged in one step."""
 
 
 class Merged(Collection[Part]):
-    """Parts, by a key of their own. Those of one GUID are one item, of the same type as they are."""
+    """Parts, by a key of their own. Those of one GUID are one item, of the same type as they are.
+
+    A search gives items; whatever else is asked of it, as of any collection, is about the parts.
+    """
 
     def __init__(
         self, shape: Shape[Part], age: Callable[[Part], tuple[int, str]], merge: Callable[[Sequence[Part]], Part]
@@ -32,7 +37,7 @@ class Merged(Collection[Part]):
         super().__init__(shape)
         self._age = age
         self._merge = merge
-        self._wholes: RecencyCache[Visible, Collection[Part]] = RecencyCache(KEPT)
+        self._wholes: RecencyCache[Visible, Collection[Part]] = RecencyCache(KEPT_BYTES)
         self._as_of = 0
         """The version of which the wholes are."""
 
@@ -64,7 +69,7 @@ class Merged(Collection[Part]):
                     # Somebody else has been quicker.
                     return kept
         if version == self.version:
-            self._wholes.put(visible, whole, 1 + len(whole) + len(visible or ()))
+            self._wholes.put(visible, whole, ITEM_BYTES * (1 + len(whole)))
         return whole
 
     def _kept(self, visible: Visible) -> Collection[Part] | None:

@@ -20,8 +20,11 @@ from service.model.manifests import (
 )
 from service.model.process import SECOND, microseconds
 from service.model.quantity import parse_nanos, parse_quantity
+from service.model.texts import LONGEST_REASON, shortened
 
 POD_INDEX = "apps.kubernetes.io/pod-index"
+MOST_PORTS = 32
+"""Of a container, that are shown. Kubernetes sets no limit."""
 BEING_DELETED = "The Pod is being deleted"
 BEGINNING = ("", "ContainerCreating", "PodInitializing")
 """Why a container may wait without anything being wrong; all other reasons are failures."""
@@ -105,7 +108,7 @@ def _pod(pod: PodObject, replica_set: str, container: Container, stopping: State
         index=_index((meta.labels or {}).get(POD_INDEX)),
         state=state,
         since=created_at if since is None else max(created_at, since),
-        details=details,
+        details=None if details is None else shortened(details, LONGEST_REASON),
         deleting=deleting,
         # Kubernetes takes it out of its Services at once, whatever its condition says.
         ready=ready and not deleting,
@@ -116,7 +119,10 @@ def _pod(pod: PodObject, replica_set: str, container: Container, stopping: State
         disk=None if disk is None else parse_quantity(disk),
         cpu_nanos=parse_nanos(str(requests["cpu"])) if "cpu" in requests else None,
         ports=_shared_ports(
-            *((port.hostPort or port.containerPort, port.containerPort) for port in container.ports or ())
+            *(
+                (port.hostPort or port.containerPort, port.containerPort)
+                for port in (container.ports or ())[:MOST_PORTS]
+            )
         ),
     )
 
@@ -134,7 +140,7 @@ def _index(label: str | None) -> int | None:
     return int(label) if label and label.isascii() and label.isdigit() and len(label) <= 4 else None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _shared_ports(*ports: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     return ports
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from service.model.process import LARGEST_INTEGER, HealthCheck
+from service.model.texts import LONGEST_ENDPOINT, shortened
 
 TYPES = ("port", "process", "http")
 DEFAULT_INTERVAL, DEFAULT_INVOCATION_TIMEOUT = 10, 1
@@ -22,6 +23,8 @@ LONGEST_STARTUP_PERIOD = 5
 """Seconds between two looks at whether an app has started."""
 LONGEST_TIMEOUT_S = 180
 """The longest time to start that may be asked for. A startup probe of a manifest may allow more, which then shows."""
+LONGEST_ANNOTATION = 2000
+"""Characters of an annotation that says what no probe can: ours are shorter, the longest endpoint included."""
 LONGEST_S = (1 << 63) - 1
 """What JSON is written with has no larger integers."""
 
@@ -61,7 +64,7 @@ def visible_check(probe: Probe | None, startup: Probe | None) -> HealthCheck:
         kind = "http"
     elif lasting.tcpSocket is not None or lasting.grpc is not None:
         kind = "port"
-    endpoint = (lasting.httpGet.path or "/") if lasting.httpGet is not None else None
+    endpoint = shortened(lasting.httpGet.path or "/", LONGEST_ENDPOINT) if lasting.httpGet is not None else None
     timeout = None
     if startup is not None and startup.periodSeconds is not None and startup.failureThreshold is not None:
         timeout = min(startup.periodSeconds * startup.failureThreshold, LARGEST_INTEGER)
@@ -69,18 +72,18 @@ def visible_check(probe: Probe | None, startup: Probe | None) -> HealthCheck:
 
 
 # Nearly all processes of a platform share a handful of checks.
-_shared_check = lru_cache(maxsize=4096)(HealthCheck)
+_shared_check = lru_cache(maxsize=1024)(HealthCheck)
 
 
 def recorded(annotation: str | None, visible: HealthCheck) -> HealthCheck:
     """The check as it was asked for, while the probes still are what came of it; else as they show it."""
-    if annotation is None:
+    if annotation is None or len(annotation) > LONGEST_ANNOTATION:
         return visible
     asked = _parse(annotation)
     return asked if asked is not None and _agrees(asked, visible) else visible
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _parse(annotation: str) -> HealthCheck | None:
     try:
         asked = msgspec.json.decode(annotation, type=HealthCheck)
@@ -159,7 +162,10 @@ def _probe(
         action = "httpGet" if check.type == "http" else "tcpSocket"
         probe = {action: {"port": ports[0]["containerPort"]}}
     if check.type == "http":
-        probe["httpGet"] = {**probe["httpGet"], "path": check.endpoint}
+        action = probe["httpGet"]
+        # Of a long path only the beginning shows: what shows as it is asked for stays.
+        path = action["path"] if action.get("path") and _path(probe) == check.endpoint else check.endpoint
+        probe["httpGet"] = {**action, "path": path}
     return probe
 
 
@@ -174,7 +180,7 @@ def _starting(container: Mapping[str, Any], check: HealthCheck) -> dict[str, Any
     starting = dict(startup)
     if starting.get("timeoutSeconds") == liveness.get("timeoutSeconds"):
         _time(starting, "timeoutSeconds", check.invocation_timeout)
-    if _path(startup) is not None and _path(startup) == _path(liveness):
+    if _path(startup) not in (None, check.endpoint) and _path(startup) == _path(liveness):
         starting["httpGet"] = {**startup["httpGet"], "path": check.endpoint}
     return starting
 

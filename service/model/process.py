@@ -192,6 +192,8 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     updated_at: int = 0
     pending: Mapping[str, Pending] = msgspec.field(default_factory=lambda: _NONE)
     """By write id."""
+    unreadable: str | None = None
+    """Why the row cannot be understood, and all of the above is as if there were none; None: it can."""
 
     @property
     def key(self) -> Key:

@@ -30,11 +30,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
+from service.errors import AnnotationLimitExceeded, LabelLimitExceeded, UnprocessableEntity
 from service.model.instances import Slots
 from service.model.process import Key, Metadata, MetadataChange, Pending
 
 MAXIMUM_LABELS, MAXIMUM_ANNOTATIONS = 50, 200
+MAXIMUM_BYTES = 1 << 18
+"""Of labels and annotations together, keys and values, as UTF-8: what Kubernetes allows the annotations of an object.
+All that every tenant writes here is in the memory of each replica."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -87,7 +90,7 @@ def folded(record: Record, write_id: str | None, version: int, now: int) -> Reco
 def prepared(record: Record, write_id: str, change: MetadataChange, version: int) -> Record:
     """The row with the change pending under the write id, to be committed on this version of the Deployment.
 
-    Raises LabelLimitExceeded, AnnotationLimitExceeded; all that is pending is counted, since it may yet be committed.
+    Raises UnprocessableEntity beyond a limit. All that is pending is counted, since it may yet be committed.
     """
     others = {known: each for known, each in record.metadata.pending.items() if known != write_id}
     _check_limits(record.metadata.changed(change), change, others)
@@ -123,7 +126,7 @@ def _with_metadata(record: Record, metadata: Metadata) -> Record:
 
 
 def _check_limits(metadata: Metadata, change: MetadataChange, pending: Mapping[str, Pending]) -> None:
-    """Raises LabelLimitExceeded, AnnotationLimitExceeded for `metadata`, which has the change in it already.
+    """Raises UnprocessableEntity, two kinds of which count, for `metadata`, which has the change in it already.
 
     What is pending may be committed or not: what it would add is counted, and what it would delete is not. A change
     that only deletes is never refused.
@@ -139,6 +142,19 @@ def _check_limits(metadata: Metadata, change: MetadataChange, pending: Mapping[s
         raise AnnotationLimitExceeded(
             f"{whose} can have {MAXIMUM_ANNOTATIONS} annotations, and this would make {len(annotations)}"
         )
+
+    if _sets(change.labels) or _sets(change.annotations):
+        changes = [entry.change for entry in pending.values()]
+        size = sum(map(_size, (metadata.labels, metadata.annotations)))
+        size += sum(_size(each.labels) + _size(each.annotations) for each in changes)
+        if size > MAXIMUM_BYTES:
+            raise UnprocessableEntity(
+                f"labels and annotations together can have {MAXIMUM_BYTES} bytes, and these would have {size}"
+            )
+
+
+def _size(pairs: Mapping[str, str | None]) -> int:
+    return sum(len(key.encode()) + len((value or "").encode()) for key, value in pairs.items())
 
 
 def _sets(pairs: Mapping[str, str | None]) -> bool:

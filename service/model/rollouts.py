@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from service.model.manifests import Deployment, DeploymentCondition, DeploymentStatus, RollingUpdate
 from service.model.process import SECOND, microseconds
+from service.model.texts import LONGEST_REASON, shortened
 
-LONGEST_REASON = 1000
-"""Characters of what Kubernetes says: it goes into a header, and an admission webhook may say anything."""
 TEMPLATE = b'"f:template"'
 """What managedFields call the Pod template."""
 RECREATE = "Recreate"
@@ -36,9 +35,13 @@ def derive_rollout(deployment: Deployment, created_at: int, replicas: int) -> Ro
         rollout_began_at=began_at,
         # Kubernetes' times are whole seconds: their difference is a small number, which takes no memory.
         rollout_took_s=max(0, (progressed_at or 0) - began_at) // SECOND if complete else None,
-        rollout_failure=((progress.message or progress.reason) or "")[:LONGEST_REASON] if progress and stuck else None,
+        rollout_failure=_failure(progress) if progress and stuck else None,
         max_in_flight=_max_in_flight(deployment, replicas),
     )
+
+
+def _failure(progress: DeploymentCondition) -> str:
+    return shortened(progress.message or progress.reason or "", LONGEST_REASON)
 
 
 def condition(status: DeploymentStatus | None, kind: str) -> DeploymentCondition | None:

@@ -23,16 +23,6 @@ class Filters:
     words: tuple[str, ...] = ()
     """In lower case: each occurs in the item's text."""
 
-    @property
-    def weight(self) -> int:
-        """How many values it takes to say this, and one."""
-        return (
-            1
-            + sum(len(values) for _, values in self.facets)
-            + sum(1 + len(each.values) for each in self.labels)
-            + sum(len(ranges) for _, ranges in self.times)
-        )
-
     def narrowed(self, facet: str, value: str) -> "Filters":
         """These, and one condition more."""
         return Filters((*self.facets, (facet, frozenset((value,)))), self.labels, self.times, self.words)

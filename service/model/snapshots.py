@@ -49,6 +49,12 @@ class Snapshot:
         replicas: int = self.object["spec"].get("replicas", 1)
         return replicas
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether Kubernetes has acted on it as it is now: with a new Pod template, a rollout has its revision then."""
+        observed: int = (self.object.get("status") or {}).get("observedGeneration") or 0
+        return observed >= (self.object["metadata"].get("generation") or 0)
+
     def unlike(self, annotations: Mapping[str, str | None]) -> dict[str, str | None]:
         """Those of the annotations that the Deployment does not have so already; None: it is to have none."""
         return {key: value for key, value in annotations.items() if value != self.annotations.get(key)}

@@ -9,7 +9,7 @@ attempt came, so that the same request made again completes it.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from service.freshness import Freshness, ReadBarrier
 from service.model import record as rules
 from service.model.apps import APP_TYPE, App, made_of, with_revision
 from service.model.changes import Change
-from service.model.collection import Collection
 from service.model.process import MetadataChange, Process
 from service.model.snapshots import Snapshot
 from service.operations import ambiguity
@@ -36,7 +35,7 @@ WRITE_S = 60.0
 """Time for all that one write does."""
 MOST_DEPLOYMENTS = 50
 """Of an app that can be changed: one that has more is a mistake in labels, or somebody else's doing."""
-ROLLOUT_S, POLL_S = 3.0, 0.01
+ROLLOUT_S, POLL_S = 3.0, 0.02
 NAMED = 10
 """Deployments that are named in one text."""
 
@@ -50,7 +49,6 @@ class AppWrites:
         *,
         access: Access,
         reads: Reads[App],
-        apps: Collection[App],
         workloads: Workloads,
         one_store: OneStore,
         records: Records,
@@ -58,7 +56,6 @@ class AppWrites:
     ) -> None:
         self._authority = Authority(access)
         self._reads = reads
-        self._apps = apps
         self._workloads = workloads
         self._one_store = one_store
         self._records = records
@@ -146,18 +143,21 @@ class AppWrites:
         except WebhookFailed as error:
             raise Refused(error) from error
 
-    async def rolled_out(self, app: App) -> App:
+    async def rolled_out(self, actor: Actor, app: App) -> App:
         """The app once Kubernetes has begun the rollout that was asked for just now, and so given it a revision.
 
-        That takes milliseconds; if it takes longer than ROLLOUT_S, the app with the revision that is to come.
+        A revision is what the rollout is found by: reads through any replica wait for it. That takes milliseconds; if
+        it takes longer than ROLLOUT_S, the app with the revision that is to come, unless there is another rollout.
         """
-        former, until = app.lead.workload, time.monotonic() + ROLLOUT_S
-        while time.monotonic() < until:
-            now = self._apps.get(app.key)
-            if now is not None and now.lead.workload.uid == former.uid and now.lead.workload.rollout > former.rollout:
-                return now
-            await asyncio.sleep(POLL_S)
-        return with_revision(app, former.rollout + 1)
+        lead, until = app.lead, time.monotonic() + ROLLOUT_S
+        with suppress(CloudFoundryError):
+            while time.monotonic() < until:
+                (now,) = await self.read(actor, [lead])
+                if now.is_observed:
+                    written = await self._one_store.noted(lead, now)
+                    return made_of([written.process if each is lead else each for each in app.processes], app.stored)
+                await asyncio.sleep(POLL_S)
+        return with_revision(app, lead.workload.rollout + 1)
 
     async def change_metadata(self, app: App, change: MetadataChange) -> App:
         """Change what is kept of the app itself. Returns the app as that has left it.
@@ -216,7 +216,7 @@ class AppWrite:
 
     async def rolled_out(self, done: Sequence[Written]) -> App:
         """The app once the rollout that these changes ask for has begun."""
-        return await self._writes.rolled_out(self.after(done))
+        return await self._writes.rolled_out(self._actor, self.after(done))
 
     async def change_metadata(self, change: MetadataChange) -> App:
         """Change the app's own metadata, wholly or not at all."""

@@ -141,7 +141,7 @@ class Instances:
         found: dict[str, Sequence[Instance]] = {}
         for process in processes:
             slots, pods = self._numbered(process)
-            if not agreed:
+            if not agreed or self._is_unreadable(process):
                 # Every replica that cannot ask would say the same, as long as it sees the same Pods.
                 slots = self._assign(process, slots, pods)
             found[process.workload.uid] = instances(slots, pods, process.workload.instances, shown)
@@ -219,6 +219,11 @@ class Instances:
                 log.warning("instances not agreed upon", processes=len(unsettled), reason=error.reason)
                 return False
         return True
+
+    def _is_unreadable(self, process: Process) -> bool:
+        """Whether there is no way to agree, as the row of the process cannot be understood."""
+        known = self._index.find(process.key)
+        return known is not None and known.metadata.unreadable is not None
 
     def _unsettled(self, processes: Sequence[Process]) -> Generator[None, None, dict[Key, Process]]:
         unsettled = {}

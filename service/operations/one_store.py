@@ -36,6 +36,10 @@ class OneStore:
                 done = await self._apply(token, plan)
         return await self._outcomes.deployment_changed(process, done)
 
+    async def noted(self, process: Process, read: Snapshot) -> Written:
+        """What Kubernetes has made of a change, as it was just read: other replicas are to look for it too."""
+        return await self._outcomes.deployment_changed(process, Changed(read.workload, read.version))
+
     async def _without_reading(self, token: str, process: Process, change: Change, plan: Plan | None) -> Changed | None:
         """Make the change in one request. None, and nothing is changed: the Deployment has to be read for it."""
         with suppress(*REFUSALS):

@@ -6,6 +6,7 @@ import msgspec
 
 from service.cluster.feeds import DeploymentFeed
 from service.cluster.workloads import Changed
+from service.errors import MetadataUnreadable
 from service.freshness import ReadBarrier, only
 from service.model import record as rules
 from service.model.index import Index
@@ -87,7 +88,7 @@ class Outcomes:
 
         try:
             row = await self._records.change(process.key, fold)
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, MetadataUnreadable) as error:
             # It is prepared and committed, and so it shows. The next writer folds it.
             return self._untold(done, left, error)
         self.accept_row(row)
@@ -98,6 +99,7 @@ class Outcomes:
         await self._barrier.catch_up(only(process.key))
         return self._index.find(process.key) or self._index.merged(workload, process.metadata)
 
-    def _untold(self, done: Changed, metadata: Metadata, error: DatabaseUnavailable) -> Written:
-        log.warning("other replicas not told", reason=error.reason)
+    def _untold(self, done: Changed, metadata: Metadata, error: DatabaseUnavailable | MetadataUnreadable) -> Written:
+        reason = error.reason if isinstance(error, DatabaseUnavailable) else error.detail
+        log.warning("other replicas not told", reason=reason)
         return Written(self._index.merged(done.workload, metadata), lagging=True, warnings=done.warnings)

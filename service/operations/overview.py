@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from service.access import Caller
-from service.cache import BoundedCache
+from service.cache import BoundedCache, Numbers
 from service.freshness import Freshness
 from service.model.pod_index import PodIndex
 from service.model.pods import State
@@ -18,8 +18,10 @@ from service.pacing import Turns
 
 KEPT_S = 2.0
 """For how long a sum is good enough: Pods come and go all the time, and it takes a pass over everything."""
-KEPT = 200_000
-"""Processes whose sums are kept, in all."""
+KEPT_BYTES, SIGHTS_BYTES = 32 << 20, 2 << 20
+"""What is kept of sums, and of who saw what then."""
+PROCESS_BYTES = 500
+"""What a process takes in a sum, if it is the only one of its app."""
 STEP = 200
 
 
@@ -76,16 +78,18 @@ class Overview:
         self._reads = reads
         self._pods = pods
         self._turns = Turns()
-        self._sums: BoundedCache[tuple[Filters, Visible], tuple[float, Sums]] = BoundedCache(KEPT)
+        self._sums: BoundedCache[tuple[Filters, int], tuple[float, Sums]] = BoundedCache(KEPT_BYTES)
+        self._sights: Numbers[Visible] = Numbers(SIGHTS_BYTES)
 
     async def get(self, caller: Caller, filters: Filters = NO_FILTERS) -> tuple[Sums, Freshness]:
         """The sums over all processes that the caller sees and that match. Raises ServiceUnavailable."""
         look, visible, freshness = await self._reads.everything(caller, filters)
-        kept = self._sums.get((filters, visible))
+        key = filters, self._sights.of(visible)
+        kept = self._sums.get(key)
         if kept is not None and time.monotonic() < kept[0]:
             return kept[1], freshness
         sums = await self._turns.run(self._sum(await look()))
-        self._sums.put((filters, visible), (time.monotonic() + KEPT_S, sums), filters.weight + sums.processes)
+        self._sums.put(key, (time.monotonic() + KEPT_S, sums), PROCESS_BYTES * (1 + sums.processes))
         return sums, freshness
 
     def _sum(self, selection: Selection[Process]) -> Generator[None, None, Sums]:

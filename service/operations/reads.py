@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from service.access import Access, Caller, Verb
-from service.cache import BoundedCache
+from service.cache import Numbers, RecencyCache
 from service.errors import ResourceNotFound
 from service.freshness import Concerned, Freshness, ReadBarrier
 from service.model.collection import GUIDS, Collection
@@ -25,8 +25,9 @@ from service.model.views import Visible
 from service.pacing import Turns
 
 FIRST_PAGE = PageRequest()
-SELECTED = 200_000
-"""Places on pages, and values asked for, that are remembered in all."""
+SELECTED_BYTES, SIGHTS_BYTES = 8 << 20, 2 << 20
+"""What is remembered of pages that were selected, and of who saw what then: of all resources together."""
+PLACE_BYTES, SELECTION_BYTES = 8, 200
 FEW = 200
 """Items of a parent that are sorted anew for each request rather than searched for."""
 
@@ -80,12 +81,17 @@ class Meaning(Generic[Item]):
 class Reads(Generic[Item]):
     """Lists and single items of one collection."""
 
-    def __init__(self, collection: Collection[Item], access: Access, barrier: ReadBarrier) -> None:
+    def __init__(
+        self, collection: Collection[Item], access: Access, barrier: ReadBarrier, *, share: float = 1.0
+    ) -> None:
+        """`share` is the part that this resource may use of the memory that there is for all."""
         self._collection = collection
         self._access = access
         self._barrier = barrier
         self._turns = Turns()
-        self._selections: BoundedCache[tuple[ListRequest, Visible], Selection[Item]] = BoundedCache(SELECTED)
+        self._selections: RecencyCache[tuple[ListRequest, int], Selection[Item]]
+        self._selections = RecencyCache(int(SELECTED_BYTES * share))
+        self._sights: Numbers[Visible] = Numbers(int(SIGHTS_BYTES * share))
         self._selected_at = 0
         """The version of the collection of which the selections are."""
 
@@ -116,17 +122,18 @@ class Reads(Generic[Item]):
         known, facet = parents or self, known_as or parent.facet
 
         def concerned() -> Set[str]:
-            return known._namespaces(known._collection.having(facet, parent.value))
+            return known._collection.namespaces_having(facet, parent.value)
 
         def asked() -> Set[str]:
             return concerned() or {known._stand_in(parent.value)}
 
         narrowed = replace(request, filters=request.filters.narrowed(parent.facet, parent.value))
         visible, freshness = await self._prepare(caller, narrowed.filters.facets, asked, pods=pods)
-        namespaces = concerned() if visible is None else concerned() & visible
+        namespaces = frozenset(concerned() if visible is None else concerned() & visible)
         if not namespaces:
             raise self._missing(parent.missing, freshness)
-        if request.filters == NO_FILTERS and len(self._collection.values(parent.facet).having(parent.value)) <= FEW:
+        few = len(self._collection.keys_having(parent.facet, parent.value, visible)) <= FEW
+        if request.filters == NO_FILTERS and few:
             selection = self._collection.page_having(parent.facet, parent.value, visible, request.slice)
         else:
             selection = await self._select(narrowed, visible)
@@ -164,10 +171,9 @@ class Reads(Generic[Item]):
         nothing they see.
         """
         first, *further = address
-        found = self._collection.having(first.facet, first.value)
-        namespaces = self._namespaces(found) or {self._stand_in(first.value)}
-        visible = await self._access.visible(caller, namespaces, verb="get")
-        seen = [item for item in found if visible is None or self._collection.shape.namespace(item) in visible]
+        namespaces = self._collection.namespaces_having(first.facet, first.value) or {self._stand_in(first.value)}
+        visible = await self._access.visible(caller, frozenset(namespaces), verb="get")
+        seen = self._collection.having(first.facet, first.value, visible)
         if not seen:
             raise ResourceNotFound(first.missing)
         for step in further:
@@ -219,9 +225,6 @@ class Reads(Generic[Item]):
         error.stale = self._barrier.as_of_now(freshness).warnings()
         return error
 
-    def _namespaces(self, items: Sequence[Item]) -> Set[str]:
-        return {self._collection.shape.namespace(item) for item in items}
-
     def _stand_in(self, guid: str) -> str:
         """A namespace to ask about where there is nothing of this GUID: one of those there are, mostly the same.
 
@@ -240,9 +243,10 @@ class Reads(Generic[Item]):
         if version != self._selected_at:
             self._selections.clear()
             self._selected_at = version
-        if (kept := self._selections.get((request, visible))) is not None:
+        key = request, self._sights.of(visible)
+        if (kept := self._selections.get(key)) is not None:
             return kept
         selection = await self._turns.run(self._collection.search(request.filters, visible, request.slice))
         if version == self._collection.version:
-            self._selections.put((request, visible), selection, request.filters.weight + len(selection.items))
+            self._selections.put(key, selection, SELECTION_BYTES + PLACE_BYTES * len(selection.items))
         return selection

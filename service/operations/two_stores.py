@@ -3,7 +3,7 @@
 import secrets
 
 from service.cluster.workloads import Conflict, Denied, WebhookFailed, Workloads
-from service.errors import CloudFoundryError, ServiceUnavailable
+from service.errors import CloudFoundryError, MetadataUnreadable, ServiceUnavailable
 from service.model import record as rules
 from service.model.changes import ProcessChange
 from service.model.process import MetadataChange, Process
@@ -105,6 +105,6 @@ class _Pending:
             return
         try:
             await self._records.change(self._process.key, lambda row, _now: rules.discarded(row, self.write_id))
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, MetadataUnreadable) as error:
             # It does not show, and the next writer drops it.
-            log.warning("prepared change left behind", reason=error.reason)
+            log.warning("prepared change left behind", reason=error.detail)

@@ -36,6 +36,8 @@ log = get_logger(__name__)
 
 WRITE_S = 60.0
 """Time for all that one write does."""
+MOST_ASKED = 20
+"""Namespaces of an address that means several processes in which it is asked whether the caller may change one."""
 
 
 class Writes:
@@ -170,10 +172,15 @@ class Writes:
         """Raises UnprocessableEntity where an address means several processes, to whoever may change any of them."""
         if (reason := ambiguity.of_write(meaning)) is None:
             return
-        for process in meaning.items:
-            workload = process.workload
-            # Of Pods it is not known yet which.
-            name = "" if permission == DELETE_PODS else workload.name
+        asked: set[str] = set()
+        for process, namespace in zip(meaning.items, meaning.namespaces, strict=True):
+            # Once for each namespace, and for some of them: there may be thousands. Of Pods it is not known yet which.
+            if namespace in asked:
+                continue
+            if len(asked) == MOST_ASKED:
+                break
+            asked.add(namespace)
+            name = "" if permission == DELETE_PODS else process.workload.name
             if await self._authority.may(actor, process, permission, name):
                 raise UnprocessableEntity(reason)
         raise NotAuthorized

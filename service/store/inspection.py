@@ -10,7 +10,7 @@ import asyncpg
 from service.store.database import Connection, DatabaseUnavailable, Migration, pending, translated
 
 PRIVILEGES = {
-    "metadata_counter": ("SELECT", "UPDATE"),
+    "metadata_counter": ("SELECT", "INSERT", "UPDATE"),
     "process_metadata": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "schema_migration": ("SELECT",),
 }

@@ -10,15 +10,25 @@ When Postgres is away, reads are told so at once and go on with what is known, w
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.model.process import Key
 from service.model.record import Record
+from service.model.texts import LONGEST_NAME, shortened
 from service.pacing import Pace
 from service.store import records, statements
-from service.store.database import Connection, DatabaseUnavailable, SchemaMismatch, close, connect, migrate
+from service.store.counter import ensure_counter
+from service.store.database import (
+    Connection,
+    DatabaseUnavailable,
+    SchemaMismatch,
+    close,
+    connect,
+    migrate,
+    translated,
+)
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -54,6 +64,8 @@ class MirrorState:
     connected: bool = False
     failure: str = "not started"
     """Why it is not connected now; empty while it is."""
+    unreadable: Mapping[Key, str] = field(default_factory=dict)
+    """Why rows are skipped that cannot be understood, by the process they are of. Each is as good as none."""
     breaks: int = 0
     """How often it has ceased to be connected."""
     probes: int = 0
@@ -79,7 +91,8 @@ class Mirror:
         self._wanted = asyncio.Event()
         self._cursor = records.START
         self._pace = Pace()
-        self.state = MirrorState()
+        self._unreadable: dict[Key, str] = {}
+        self.state = MirrorState(unreadable=self._unreadable)
 
     @property
     def reached(self) -> int:
@@ -117,6 +130,8 @@ class Mirror:
                     self.state.failure = error.reason
                 except SchemaMismatch as error:
                     self.state.failure = str(error)
+                except records.CounterDamaged:
+                    self.state.failure = "the counter of writes was removed or turned back"
                 except Exception as error:
                     # A defect of ours must not end the mirror in silence.
                     self.state.failure = f"{type(error).__name__} in the service"
@@ -153,8 +168,12 @@ class Mirror:
     async def _read_all(self, connection: Connection) -> None:
         # From the start, also after a short absence: what comes back may be another database, or an older backup.
         self._cursor = records.START
+        with translated():
+            await ensure_counter(connection)
         keys: set[Key] = set()
         await self._fetch(connection, keys)
+        for key in self._unreadable.keys() - keys:
+            del self._unreadable[key]
         await self._pace.run(self._consumer.retain(keys))
         await self._pace.run(self._consumer.answer())
 
@@ -164,12 +183,29 @@ class Mirror:
         while True:
             rows, self._cursor = await records.fetch_after(connection, self._cursor)
             for row in rows:
+                self._note(row)
                 self._consumer.put(row)
                 if keys is not None:
                     keys.add(row.key)
                 await self._pace.breathe()
             if len(rows) < statements.CHUNK:
                 return
+
+    def _note(self, row: Record) -> None:
+        """Keep in mind whether the row can be understood, and say so once."""
+        reason = row.metadata.unreadable
+        if reason is None:
+            self._unreadable.pop(row.key, None)
+        elif self._unreadable.get(row.key) != reason:
+            self._unreadable[row.key] = reason
+            namespace, app_guid, process_type = (shortened(each, LONGEST_NAME) for each in row.key)
+            log.warning(
+                "row of metadata skipped",
+                namespace=namespace,
+                app_guid=app_guid,
+                process_type=process_type,
+                reason=reason,
+            )
 
     def _connected(self) -> None:
         self.state.connected = True

@@ -7,7 +7,6 @@ A row alone is read, and then changed if it still has the stamp it was read with
 its own, where locking it first takes four. Only who comes second locks.
 """
 
-import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,33 +14,48 @@ from typing import Any
 import msgspec
 from asyncpg import Record as Row
 
-from service.model.process import SECOND, Key, Metadata, Pending, microseconds
+from service.errors import MetadataUnreadable
+from service.model.process import SECOND, Key, Metadata, microseconds
 from service.model.record import Record
 from service.store import statements
-from service.store.database import Connection, Pool, translated
+from service.store.counter import ensure_counter
+from service.store.database import Connection, DatabaseUnavailable, Pool, translated
+from service.store.rows import key_of, record_of
 
 Cursor = tuple[int, str, str, str]
 """How far rows have been read: (stamp, namespace, app_guid, type) of the last one. Later writes have a higher stamp."""
 
+ATTEMPTS = 10
+"""How often rows are made and locked for one change. They are gone in between only where they were just pruned."""
+
 START: Cursor = (0, "", "", "")
+
+
+class CounterDamaged(Exception):
+    """The counter is gone, or behind what it has counted: nobody can tell any more what they have not seen."""
 
 
 async def fetch_after(connection: Connection, cursor: Cursor) -> tuple[list[Record], Cursor]:
     """The next rows written, oldest first and statements.CHUNK at most, and the cursor behind them.
 
-    Fewer than statements.CHUNK: these are all there were when the question was answered.
+    Fewer than statements.CHUNK: these are all there were when the question was answered. Raises CounterDamaged,
+    DatabaseUnavailable.
     """
     with translated():
         rows = await connection.fetch(statements.AFTER, *cursor)
-    if rows:
-        cursor = (rows[-1]["stamp"], *_key(rows[-1]))
-    return [_record(row) for row in rows], cursor
+    counter = rows[0]["counter"] if rows else None
+    if counter is None or not cursor[0] <= counter <= statements.HIGHEST_STAMP:
+        raise CounterDamaged
+    if rows[0]["stamp"] is None:
+        return [], cursor
+    return [record_of(row) for row in rows], (rows[-1]["stamp"], *key_of(rows[-1]))
 
 
 async def load(connection: Connection, rows: Iterable[Metadata]) -> int:
     """Store metadata that comes from elsewhere, in one transaction; `updated_at` becomes now. Returns the stamp."""
     ordered = sorted(rows, key=lambda row: row.key)
     with translated():
+        await ensure_counter(connection)
         async with connection.transaction():
             for row in ordered:
                 synced_at = row.registry_credential_last_synced_at
@@ -73,23 +87,28 @@ class Records:
     async def change(self, key: Key, change: Callable[[Record, int], Record]) -> Record:
         """The row as `change` makes it of what it is now (and of the time).
 
-        What `change` raises ends it without effect. Raises DatabaseUnavailable: then only Postgres knows.
+        What `change` raises ends it without effect. Raises MetadataUnreadable, which does so too, and
+        DatabaseUnavailable: then only Postgres knows.
         """
         with translated():
             async with self._pool.connection() as connection:
                 row = await connection.fetchrow(statements.READ, *key)
                 if row is not None and (changed := await _change_read(connection, [row], change)):
                     return changed[0]
-        (record,) = await self.change_all([key], change)
-        return record
+        if changed := await self.change_all([key], change):
+            return changed[0]
+        raise MetadataUnreadable
 
     async def note(self, key: Key, *, deployment_version: int = 0, pod_version: int = 0) -> Record:
-        """The row with versions as late as these at least: `change` in one step. Raises DatabaseUnavailable."""
+        """The row with versions as late as these at least, be it readable or not: `change` in one step.
+
+        Raises DatabaseUnavailable.
+        """
         with translated():
             async with self._pool.connection() as connection:
                 row = await connection.fetchrow(statements.NOTE, *key, deployment_version, pod_version)
         if row is not None:
-            return _record(row)
+            return record_of(row)
         return await self.change(
             key,
             lambda record, _now: msgspec.structs.replace(
@@ -100,7 +119,10 @@ class Records:
         )
 
     async def change_all(self, keys: Collection[Key], change: Callable[[Record, int], Record]) -> list[Record]:
-        """The same for many rows, statements.CHUNK of them in a transaction; in the order of their keys."""
+        """The same for many rows, statements.CHUNK of them in a transaction; in the order of their keys.
+
+        Rows that cannot be understood are left alone, and left out of what is returned.
+        """
         ordered = sorted(set(keys))
         changed: list[Record] = []
         for first in range(0, len(ordered), statements.CHUNK):
@@ -110,22 +132,28 @@ class Records:
     async def _change(self, keys: Sequence[Key], change: Callable[[Record, int], Record]) -> list[Record]:
         with translated():
             async with self._pool.connection() as connection:
-                while True:
+                for _ in range(ATTEMPTS):
                     async with connection.transaction():
                         rows = await connection.fetch(statements.LOCK, *_unzipped(keys))
-                        if len(rows) == len(keys) and (changed := await _change_read(connection, rows, change)):
+                        is_whole = len(rows) == len(keys)
+                        if is_whole and (changed := await _change_read(connection, rows, change)) is not None:
                             return changed
                     # Not while holding locks: others may lock what we make here, and wait for what we have.
-                    there = {_key(row) for row in rows}
-                    await connection.execute(statements.CREATE, *_unzipped([key for key in keys if key not in there]))
+                    if missing := set(keys) - {key_of(row) for row in rows}:
+                        await connection.execute(statements.CREATE, *_unzipped(sorted(missing)))
+                    else:
+                        # What is locked is changed by nobody else: it is the counter that did not count.
+                        await ensure_counter(connection)
+        raise DatabaseUnavailable("rows cannot be changed")
 
 
 async def _change_read(
     connection: Connection, rows: Sequence[Row], change: Callable[[Record, int], Record]
 ) -> list[Record] | None:
-    """The rows changed; None where one is not any more what was read."""
-    before = [_record(row) for row in rows]
-    after = [change(record, microseconds(row["now"])) for record, row in zip(before, rows, strict=True)]
+    """The rows changed, of those that can be understood; None where one is not any more what was read."""
+    now = microseconds(rows[0]["now"])
+    before = [record for row in rows if (record := record_of(row)).metadata.unreadable is None]
+    after = [change(record, now) for record in before]
     changed = [_values(new) for old, new in zip(before, after, strict=True) if new != old]
     if not changed:
         return after
@@ -136,10 +164,6 @@ async def _change_read(
     return [
         new if new == old else msgspec.structs.replace(new, stamp=stamp) for old, new in zip(before, after, strict=True)
     ]
-
-
-def _key(row: Row) -> Key:
-    return row["namespace"], row["app_guid"], row["type"]
 
 
 def _unzipped(keys: Sequence[Key]) -> tuple[list[str], ...]:
@@ -164,30 +188,6 @@ def _values(record: Record) -> dict[str, Any]:
         "slots": record.slots,
         "stamp": record.stamp,
     }
-
-
-def _record(row: Row) -> Record:
-    synced_at = row["registry_credential_last_synced_at"]
-    return Record(
-        metadata=Metadata(
-            namespace=sys.intern(row["namespace"]),
-            app_guid=row["app_guid"],
-            type=sys.intern(row["type"]),
-            labels=row["labels"],
-            annotations=row["annotations"],
-            log_rate_limit_in_bytes_per_second=row["log_rate_limit_in_bytes_per_second"],
-            revision_guid=row["revision_guid"],
-            registry_credential_guid=row["registry_credential_guid"],
-            registry_credential_last_synced_at=None if synced_at is None else microseconds(synced_at),
-            updated_at=microseconds(row["updated_at"]),
-            pending=msgspec.convert(row["pending"], dict[str, Pending]) if row["pending"] else {},
-        ),
-        folded_version=row["folded_version"],
-        deployment_version=row["deployment_version"],
-        pod_version=row["pod_version"],
-        slots=tuple(row["slots"]),
-        stamp=row["stamp"],
-    )
 
 
 def _moment(time: int) -> datetime:

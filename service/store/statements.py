@@ -3,23 +3,26 @@
 Where a statement asks for a key, its first three arguments are namespace, app_guid and type.
 """
 
+from service.store.rows import SELECTED
+
 CHUNK = 200
 """Rows fetched or changed at a time, so that decoding many does not hold up the event loop."""
 
 KEY = "namespace, app_guid, type"
-COLUMNS = f"""{KEY}, labels, annotations, log_rate_limit_in_bytes_per_second,
-              revision_guid, registry_credential_guid, registry_credential_last_synced_at, updated_at,
-              pending, folded_version, deployment_version, pod_version, slots, stamp"""
 IS_ROW = "namespace = $1 AND app_guid = $2 AND type = $3"
 KEYS = "unnest($1::text[], $2::text[], $3::text[])"
 
-AFTER = f"""SELECT {COLUMNS} FROM process_metadata
-             WHERE (stamp, {KEY}) > ($1, $2, $3, $4)
-             ORDER BY stamp, {KEY} LIMIT {CHUNK}"""
+# Always with the counter, be there rows or not. A stamp above it is none that it gave: who took such a one for how far
+# they have read would miss what comes.
+AFTER = f"""SELECT value AS counter, found.* FROM metadata_counter LEFT JOIN LATERAL (
+                SELECT {SELECTED} FROM process_metadata
+                WHERE (stamp, {KEY}) > ($1, $2, $3, $4) AND stamp <= value
+                ORDER BY stamp, {KEY} LIMIT {CHUNK}
+            ) AS found ON true ORDER BY stamp, {KEY}"""
 
-READ = f"SELECT {COLUMNS}, clock_timestamp() AS now FROM process_metadata WHERE {IS_ROW}"
+READ = f"SELECT {SELECTED}, clock_timestamp() AS now FROM process_metadata WHERE {IS_ROW}"
 
-LOCK = f"""SELECT {COLUMNS}, clock_timestamp() AS now FROM process_metadata
+LOCK = f"""SELECT {SELECTED}, clock_timestamp() AS now FROM process_metadata
             WHERE ({KEY}) IN (SELECT * FROM {KEYS})
             ORDER BY {KEY} FOR UPDATE"""
 
@@ -27,10 +30,31 @@ CREATE = f"""INSERT INTO process_metadata ({KEY})
              SELECT {KEY} FROM {KEYS} AS missing ({KEY})
              ORDER BY {KEY} ON CONFLICT DO NOTHING"""
 
-COUNT = "UPDATE metadata_counter SET value = value + 1 RETURNING value"
+HIGHEST_STAMP = 1 << 62
+"""Counting on from here, no number of writes comes to the end of a bigint."""
+
+COUNTER_IS_RIGHT = f"""
+SELECT coalesce(value BETWEEN 0 AND {HIGHEST_STAMP}
+                AND NOT EXISTS (SELECT FROM process_metadata WHERE stamp IS NULL OR stamp < 0 OR stamp > value), false)
+FROM (SELECT (SELECT value FROM metadata_counter) AS value) AS counter"""
+
+RESTORE_COUNTER = f"""INSERT INTO metadata_counter AS counter (value)
+    SELECT 1 + greatest(
+        0, (SELECT value FROM metadata_counter WHERE value BETWEEN 0 AND {HIGHEST_STAMP}),
+        (SELECT max(stamp) FROM process_metadata WHERE stamp BETWEEN 0 AND {HIGHEST_STAMP}))
+    ON CONFLICT (only_row) DO UPDATE SET value = EXCLUDED.value
+    RETURNING value"""
+
+STAMP_ALL = "UPDATE process_metadata SET stamp = $1"
+
+# Somebody may have turned the counter back: stamps that rows have were seen. Only the end of an index is looked at.
+_COUNT = f"""UPDATE metadata_counter SET value = 1 + greatest(
+    least(value, {HIGHEST_STAMP}), (SELECT max(stamp) FROM process_metadata WHERE stamp < {HIGHEST_STAMP}))"""
+
+COUNT = f"{_COUNT} RETURNING value"
 
 # Within one statement, too, the counter waits for the lock of the row.
-COUNT_LOCKED = "UPDATE metadata_counter SET value = value + 1 WHERE EXISTS (SELECT FROM locked) RETURNING value"
+COUNT_LOCKED = f"{_COUNT} WHERE EXISTS (SELECT FROM locked) RETURNING value"
 
 # Whatever changes a row shows that somebody has a use for it: the time to remove it begins anew.
 IN_USE = "absent_since = NULL, cleared_at = NULL"
@@ -62,7 +86,7 @@ NOTE = f"""WITH locked AS MATERIALIZED (
             SET deployment_version = greatest(row.deployment_version, $4),
                 pod_version = greatest(row.pod_version, $5), stamp = counted.value, {IN_USE}
             FROM counted WHERE {IS_ROW}
-            RETURNING {COLUMNS}"""
+            RETURNING {SELECTED}"""
 
 LOAD = f"""
 INSERT INTO process_metadata AS row ({KEY}, labels, annotations, log_rate_limit_in_bytes_per_second,

@@ -1,14 +1,18 @@
 """Bodies of scale and update: every limit at and past it, and all complaints in one. Pure: no server is asked."""
 
+import json
+import time
 from contextlib import suppress
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from service.api.bodies import FORM, MAXIMUM_COMPLAINTS, MOST_MEMBERS, MOST_PAIRS
+from service.api import bodies
+from service.api.bodies import FORM, MAXIMUM_COMPLAINTS, MOST_MEMBERS, MOST_PAIRS, has_too_much
 from service.api.resources.processes.bodies import (
     HealthCheckBody,
     HealthCheckData,
@@ -370,3 +374,51 @@ def test_anything_is_a_change_or_one_complaint(document: object) -> None:
         # Anything else that is raised would be a 500.
         with suppress(UnprocessableEntity):
             parse(document)
+
+
+# How much there may be in a body, before it is parsed
+
+MEGABYTE = 1 << 20
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"[]", b"{}", b"[[]]", b'{"a":1}', b'""', b"0", b'"\\\\"', b'"[,{"', b'"\\u0000"', b'{"a":{"b":[]}}'],
+    ids=bytes.decode,
+)
+def test_a_body_of_very_many_values_is_not_parsed(piece: bytes) -> None:
+    body = b"[" + b",".join([piece] * (MEGABYTE // (len(piece) + 1))) + b"]"
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        assert has_too_much(body)
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.03
+
+
+@pytest.mark.parametrize("text", [",", "[", "{", '"', "\\", "\\,", '",', "é,", "\x01,"])
+def test_a_long_text_is_one_value_whatever_is_in_it(text: str) -> None:
+    value = (text * 5000)[:5000]
+    body = orjson.dumps({"metadata": {"annotations": {f"k{n}": value for n in range(100)}}})
+    assert not has_too_much(body)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_no_body_of_a_few_values_has_too_much(document: object) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        values = _count(document)
+        patch.setattr(bodies, "MOST_VALUES", 2 * values)
+        assert not has_too_much(json.dumps(document).encode())
+        patch.setattr(bodies, "MOST_VALUES", values // 3 - 2)
+        assert values < 6 or has_too_much(json.dumps(document).encode())
+
+
+def _count(document: object) -> int:
+    """The values of a document, keys aside."""
+    if isinstance(document, dict):
+        return 1 + sum(map(_count, document.values()))
+    return 1 + (sum(map(_count, document)) if isinstance(document, list) else 0)

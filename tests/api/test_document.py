@@ -252,13 +252,18 @@ async def act(asker: Asker, app: str, kube: Kube, space: str) -> list[Request]:
     nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "at-all"}}}}}
     await kube.patch(space, f"web-{app}", nowhere)
 
-    async def cancelled() -> bool:
+    async def cancelled() -> str | None:
         (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
         (reply,) = await asker.ask(acts(app, rollout)[-1])
-        return reply.status == 200
+        return rollout if reply.status == 200 else None
 
-    await eventually(cancelled)
-    (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
+    gone = await eventually(cancelled)
+
+    async def back() -> str | None:
+        (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
+        return rollout if rollout != gone else None
+
+    rollout = await eventually(back)
     requests = acts(app, rollout)
     await asker.ask(*requests, headers={"Host": "no host"})
     await asker.ask(*only(requests, "GET"), headers={"If-None-Match": "*"})

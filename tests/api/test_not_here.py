@@ -19,7 +19,7 @@ ELSEWHERE = [
     ("POST", "/v3/apps/a/tasks", "run a Job"),
     ("PUT", "/v3/tasks/t/cancel", "run a Job"),
     ("POST", "/v3/service_instances", "Secrets"),
-    ("GET", "/v3/service_offerings", "Secrets"),
+    ("GET", "/v3/service_instances/s", "Secrets"),
     ("POST", "/v3/service_credential_bindings", "Secrets"),
     ("POST", "/v3/organizations", "labels of Namespaces"),
     ("DELETE", "/v3/spaces/s", "labels of Namespaces"),

@@ -8,14 +8,17 @@ from typing import Any, cast
 import orjson
 import pytest
 
+from service import cache as bounded
 from service.access import Caller
 from service.cache import memory_of
 from service.cluster.access import FEW, ClusterAccess, _memory_of
 from service.cluster.client import Client
-from service.cluster.reviews import ENTRY_BYTES, ReviewCache, review_key
+from service.cluster.reviews import KEPT_BYTES, ReviewCache, review_key
 from service.cluster.sights import Sight, Sights
 
 KIB, MIB = 1 << 10, 1 << 20
+ENTRY_BYTES = bounded.ENTRY_BYTES + memory_of(bytes(16)) + KEPT_BYTES
+"""Of an answer about what somebody may do."""
 LONGEST_NAME = 63
 """Characters, of a namespace: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/"""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from deploy.local.stack import Stack
 from service.settings import Settings
 from tests.support.admission import refusing
 from tests.support.api import Api, Reply, assert_cf_error, running
+from tests.support.killable import killable
 from tests.support.kube import KEYS, Kube, deployment, eventually
 from tests.support.proxy import BreakOff, Relay, relaying
 
@@ -127,6 +129,26 @@ async def test_another_replica_completes_what_one_that_died_has_begun(
     assert (await act(api, app, "start")).json["state"] == "STARTED"
     assert await replicas(kube, space) == [2, 2, 2]
     await asyncio.gather(dying, return_exceptions=True)
+
+
+async def test_the_service_is_killed_in_between(
+    api: Api, relay: Relay, kube: Kube, space: str, settings: Settings, operator_token: str, app: str, tmp_path: Path
+) -> None:
+    async with killable(relay.kubeconfig, settings, tmp_path) as service:
+
+        async def before(request: web.Request) -> None:
+            if is_patch_of("web")(request):
+                service.kill()
+
+        relay.before = before
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {operator_token}"}) as session:
+            with pytest.raises(aiohttp.ClientError):
+                await session.post(f"{service.url}/v3/apps/{app}/actions/stop")
+        await service.killed()
+    assert await replicas(kube, space) == [0, 2, 2]
+    assert (await act(api, app, "stop")).json["state"] == "STOPPED"
+    assert (await act(api, app, "start")).json["state"] == "STARTED"
+    assert await replicas(kube, space) == [2, 2, 2]
 
 
 async def test_a_policy_refuses_one_of_them(api: Api, kube: Kube, space: str, app: str) -> None:

@@ -1,10 +1,6 @@
 """Writes of both stores when one of them, or the service, goes away in the middle: all of it happens, or none."""
 
 import asyncio
-import contextlib
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +20,7 @@ from service.store.database import Pool, connected
 from service.store.records import Records
 from tests.conftest import new_database
 from tests.support.api import Api, assert_cf_error, running
+from tests.support.killable import killable
 from tests.support.kube import Kube, deployment, eventually
 from tests.support.proxy import BreakOff, Relay, relaying
 
@@ -212,39 +209,17 @@ async def test_what_a_dead_writer_has_left_is_in_nobodys_way_though_the_watch_is
 async def test_service_killed_between_the_two_stores(
     api: Api, kube: Kube, relay: Relay, settings: Settings, operator_token: str, app: str, moment: str, tmp_path: Path
 ) -> None:
-    environ = {
-        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        "DATABASE_URL": settings.database_url,
-        "KUBECONFIG": str(relay.kubeconfig),
-        "PORT": "0",
-        "MANAGEMENT_PORT": "0",
-    }
-    log = tmp_path / "service.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "service", "serve", env=environ, stderr=output, stdout=output
-        )
     path = f"/v3/apps/{app}/processes/web"
+    async with killable(relay.kubeconfig, settings, tmp_path) as service:
 
-    async def kill() -> None:
-        process.send_signal(signal.SIGKILL)
-        raise BreakOff
+        async def kill_before(request: web.Request) -> None:
+            if is_patch(request):
+                service.kill()
 
-    async def kill_before(request: web.Request) -> None:
-        if is_patch(request):
-            await kill()
+        async def kill_after(request: web.Request, status: int) -> None:
+            if is_done(request, status):
+                service.kill()
 
-    async def kill_after(request: web.Request, status: int) -> None:
-        if is_done(request, status):
-            await kill()
-
-    try:
-        url = await eventually(lambda: _served_at(log), 20)
-
-        async def ready() -> bool:
-            return b'"ready"' in log.read_bytes()
-
-        await eventually(ready, 20)
         if moment == "before":
             relay.before = kill_before
         else:
@@ -252,13 +227,9 @@ async def test_service_killed_between_the_two_stores(
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ClientError):
                 await session.patch(
-                    url + path, data=orjson.dumps(BOTH), headers={"Authorization": f"Bearer {operator_token}"}
+                    service.url + path, data=orjson.dumps(BOTH), headers={"Authorization": f"Bearer {operator_token}"}
                 )
-        assert await asyncio.wait_for(process.wait(), 5) == -signal.SIGKILL
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await service.killed()
     expected = NONE if moment == "before" else ALL
 
     async def told() -> bool:
@@ -274,15 +245,6 @@ async def test_service_killed_between_the_two_stores(
     assert reply.json["metadata"]["labels"] == {**kept, "after": "kill"}
     if moment == "after":
         assert await pending(settings, app) == {}
-
-
-async def _served_at(log: Path) -> str | None:
-    for line in log.read_bytes().splitlines():
-        if b'"listening"' in line:
-            found = orjson.loads(line)
-            host, port = found["api"][0]
-            return f"http://{host}:{port}"
-    return None
 
 
 @pytest.fixture
@@ -357,6 +319,12 @@ async def test_postgres_away_means_no_half_of_a_write_that_needs_it_and_scaling_
         scaled = await served.post(f"{path}/actions/scale", {"instances": 2})
         assert (scaled.status, scaled.json["instances"]) == (202, 2)
         assert "other+replicas" in scaled.headers["X-Cf-Warnings"]
+        for action, state in (("stop", "STOPPED"), ("start", "STARTED")):
+            acted = await served.post(f"/v3/apps/{app}/actions/{action}")
+            assert (acted.status, acted.json["state"]) == (200, state)
+            assert "other+replicas" in acted.headers["X-Cf-Warnings"]
+        refused = await served.patch(f"/v3/apps/{app}", {"metadata": {"labels": {"a": "b"}}})
+        assert_cf_error(refused, 503, 10015, "CF-ServiceUnavailable")
         assert (await served.get(path)).json["instances"] == 2
 
         async def numbered() -> bool:

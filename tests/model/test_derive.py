@@ -1,6 +1,7 @@
 """Deployment → Workload, Namespace → Space, and their merge with stored metadata: the table of fields, row by row."""
 
 import json
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model.containers import LONGEST_COMMAND
 from service.model.derive import Unparsable, derive_space, derive_workload, merge
 from service.model.labels import PRESETS, Keys
 from service.model.manifests import Deployment
@@ -28,6 +28,7 @@ from service.model.process import (
     microseconds,
     timestamp,
 )
+from service.model.texts import LONGEST_COMMAND
 from tests.model.builders import CREATED_AT, decode, deployment, deployment_dict, metadata, namespace, workload
 
 KEYS = Keys()
@@ -467,7 +468,7 @@ def test_without_sidecars_all_share_one_empty_tuple() -> None:
 
 def test_a_sidecars_command_is_kept_as_far_as_it_is_shown() -> None:
     (sidecar,) = derived(containers=[{"name": "application"}, {"name": "b", "args": ["x" * 5000]}]).sidecars
-    assert sidecar.command == "x" * LONGEST_COMMAND
+    assert sidecar.command == "x" * (LONGEST_COMMAND - 1) + "…"
 
 
 def test_equal_sidecars_are_one_object() -> None:
@@ -739,7 +740,7 @@ def test_why_no_pod_can_be_made_is_what_the_condition_says() -> None:
     assert status_of({"type": "Available", "status": "True"}, failure).replica_failure == "exceeded quota"
     assert status_of(failure).absence == "exceeded quota"
     assert status_of({**failure, "status": "False"}).replica_failure is None
-    assert status_of({**failure, "message": "x" * 5000}).replica_failure == "x" * 1000
+    assert status_of({**failure, "message": "x" * 5000}).replica_failure == "x" * 999 + "…"
 
 
 def test_paused_before_its_first_rollout_nothing_runs_for_that_reason() -> None:
@@ -771,3 +772,45 @@ def test_limits_of_the_whole_pod_are_the_apps_where_its_container_has_none() -> 
     found = derived(pod=whole, container={"resources": {"limits": {"memory": "16Mi"}}})
     assert (found.memory_in_mb, found.disk_in_mb) == (16, 1024)
     assert derived(pod={"resources": {"limits": None}}).memory_in_mb == 0
+
+
+# What somebody may write a lot of
+
+
+def test_what_is_kept_of_a_deployment_is_small_whatever_it_holds() -> None:
+    long = "x" * 200_000
+    keys = [getattr(KEYS, field.name) for field in fields(KEYS)]
+    texts = [long, f"{long}=7", json.dumps({"type": "http", "endpoint": f"/{long}"}), json.dumps({"type": long})]
+    for annotation in texts:
+        found = derived(
+            annotations=dict.fromkeys([*keys, "deployment.kubernetes.io/revision"], annotation),
+            container={
+                "command": [long] * 5,
+                "args": [long] * 5,
+                "livenessProbe": {"httpGet": {"path": f"/{long}"}},
+                "readinessProbe": {"httpGet": {"path": f"/{long}"}},
+                "securityContext": {"runAsUser": 7},
+            },
+            pod={"securityContext": {"runAsUser": 7}},
+        )
+        assert len(msgspec.json.encode(found)) < 8_000
+
+
+def test_a_command_of_a_quarter_of_a_million_words_costs_no_more_than_what_is_shown() -> None:
+    manifest = deployment(container={"args": ["--verbose"] * 250_000})
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        found = derive_workload(manifest, KEYS)
+        took.append(time.perf_counter() - began)
+    assert found.command.startswith("--verbose --verbose ")
+    assert (len(found.command), found.command[-1]) == (4096, "…")
+    assert min(took) < 0.02
+
+
+@given(st.lists(st.text(max_size=12), max_size=12), st.integers(0, 3))
+def test_a_command_that_fits_is_shown_as_a_shell_would_take_it(words: list[str], own: int) -> None:
+    if len(words) == 3 and words[1] == "-c":
+        return
+    found = derived(container={"command": words[:own], "args": words[own:]})
+    assert shlex.split(found.command) == words

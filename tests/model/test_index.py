@@ -475,6 +475,7 @@ def owners(index: Index) -> list[object]:
         *processes._labels._values.values(),
         *processes._views.values(),
         *processes._facets.values(),
+        *processes._found.crowds(),
         index.shared_guids,
         index.shared_app_guids,
     ]

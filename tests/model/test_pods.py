@@ -404,3 +404,16 @@ def test_another_shape_fails_decoding_and_nothing_else() -> None:
     with pytest.raises(ValueError, match="no container"):
         derive_pods(decode_pod(manifest), KNOWN)
     assert isinstance(decode_pod(pod_dict()), PodObject)
+
+
+def test_what_is_kept_of_a_pod_is_small_whatever_it_holds() -> None:
+    long = "x" * 200_000
+    found = made(
+        container={"ports": [{"containerPort": port} for port in range(1, 10_000)]},
+        state={"waiting": {"reason": long, "message": long}},
+        lastState={"terminated": {"exitCode": 1, "reason": long, "message": long}},
+        started=False,
+    )
+    assert found.state is State.CRASHED
+    assert len(msgspec.json.encode(found)) < 4_000
+    assert found.ports[-1] == (32, 32)

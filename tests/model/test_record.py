@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
+from service.errors import AnnotationLimitExceeded, LabelLimitExceeded, UnprocessableEntity
 from service.model.derive import merge
 from service.model.process import SECOND, Metadata, MetadataChange, Pending
 from service.model.record import (
     MAXIMUM_ANNOTATIONS,
+    MAXIMUM_BYTES,
     MAXIMUM_LABELS,
     Record,
     changed,
@@ -193,3 +194,20 @@ def test_the_rest_of_the_row_stays() -> None:
     assert msgspec.structs.replace(after, metadata=row.metadata, folded_version=0) == row
     assert (after.metadata.revision_guid, after.metadata.registry_credential_guid) == ("r", "c")
     assert after.key == ("n", "app", "web")
+
+
+def test_labels_and_annotations_together_have_so_many_bytes() -> None:
+    """What is pending counts: it may yet be committed."""
+    value = "é" * 2500
+    most = MAXIMUM_BYTES // (5 + 5000)
+    fitting = {f"k{number:04}": value for number in range(most)}
+    row = changed(record(), MetadataChange(annotations=fitting), START)
+    waiting = prepared(record(), "w1", MetadataChange(annotations=fitting), 1)
+    with pytest.raises(UnprocessableEntity, match=f"can have {MAXIMUM_BYTES} bytes"):
+        changed(row, MetadataChange(annotations={"more": value}), START)
+    with pytest.raises(UnprocessableEntity, match=f"can have {MAXIMUM_BYTES} bytes"):
+        prepared(waiting, "w2", MetadataChange(annotations={"more": value}), 1)
+    # In place of another it fits, and what only deletes always does.
+    assert changed(row, MetadataChange(annotations={"k0000": None, "more": value[5:]}), START) != row
+    full = record(annotations={**fitting, "more": value})
+    assert "k0001" not in changed(full, MetadataChange(annotations={"k0001": None}), START).metadata.annotations

@@ -15,8 +15,7 @@ from service.model.changes import Scale, Update
 from service.model.edits import User
 from service.model.probes import LONGEST_TIMEOUT_S, TYPES, CheckChange
 from service.model.process import MetadataChange
-
-LONGEST_COMMAND, LONGEST_ENDPOINT = 4096, 255
+from service.model.texts import LONGEST_COMMAND, LONGEST_ENDPOINT
 
 
 def parse_scale(document: object) -> Scale:

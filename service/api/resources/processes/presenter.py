@@ -1,11 +1,13 @@
 """What is shown of a process. Policy of what is shown to whom sits here."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
 from service.api.pages import link
 from service.api.resources.processes.addresses import href_of
 from service.model.process import HealthCheck, Process, timestamp
+from service.model.texts import LONGEST_COMMAND, LONGEST_ENDPOINT, is_shortened
 
 HIDDEN_COMMAND = "[PRIVATE DATA HIDDEN IN LISTS]"
 
@@ -85,3 +87,44 @@ def replica_failure(process: Process) -> str | None:
     """What to warn of where Kubernetes cannot make the Pods of a process, though others of it may run; None: it can."""
     reason = process.workload.replica_failure
     return None if reason is None else f"Kubernetes cannot make Pods of this process: {reason}"
+
+
+def reservations(process: Process) -> list[str]:
+    """What to warn of who looks at a process alone: that something is wrong with it, or is not shown whole."""
+    failure = replica_failure(process)
+    return [*([] if failure is None else [failure]), *omissions(process)]
+
+
+def omissions(process: Process) -> list[str]:
+    """What to warn of wherever a process is shown alone, of what is not shown of it."""
+    found = [_unreadable(process), *map(_cut, _texts(process))]
+    return [warning for warning in found if warning is not None]
+
+
+def _unreadable(process: Process) -> str | None:
+    reason = process.metadata.unreadable
+    return (
+        None
+        if reason is None
+        else f"The metadata stored of this process cannot be understood, so none is shown: {reason}"
+    )
+
+
+def _texts(process: Process) -> Iterable[tuple[str, str | None, int]]:
+    """Those that may have been cut: the field's name, the text, and the longest that is shown."""
+    workload = process.workload
+    yield "command", workload.command, LONGEST_COMMAND
+    for name, check in (
+        ("health_check", workload.health_check),
+        ("readiness_health_check", workload.readiness_health_check),
+    ):
+        yield f"{name}.data.endpoint", check.endpoint, LONGEST_ENDPOINT
+
+
+def _cut(shown: tuple[str, str | None, int]) -> str | None:
+    name, text, longest = shown
+    if text is None or not is_shortened(text, longest):
+        return None
+    return (
+        f"'{name}' is longer than {longest} characters, and only its beginning is shown; sent back, it stays as it is"
+    )

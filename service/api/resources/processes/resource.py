@@ -11,7 +11,7 @@ from service.api.requests import actor_of
 from service.api.resources.instances.embedded import INSTANCES_OF_PROCESSES
 from service.api.resources.processes.addresses import ADDRESSES, APP_GUID, PROCESS_GUID, address_of
 from service.api.resources.processes.bodies import parse_scale, parse_update, scale_body, update_body
-from service.api.resources.processes.presenter import present_listed, present_single, replica_failure
+from service.api.resources.processes.presenter import omissions, present_listed, present_single, reservations
 from service.api.resources.processes.schema import (
     EXAMPLE,
     HEALTH_CHECK,
@@ -55,7 +55,8 @@ READABLE = Readable(
         ),
     ),
     embed=INSTANCES_OF_PROCESSES,
-    warn=replica_failure,
+    unshown=lambda process: process.workload.command,
+    warn=reservations,
 )
 
 
@@ -79,7 +80,7 @@ async def scale(request: web.Request) -> web.Response:
 
 def _present_written(base: str, result: Written, status: int) -> web.Response:
     body = orjson.dumps(present_single(result.process, base))
-    return written(body, status, warnings=of_writes([result]))
+    return written(body, status, warnings=[*of_writes([result]), *omissions(result.process)])
 
 
 _WRITE_ERRORS: Errors = (MessageParseError, ResourceNotFound, RequestTimeout, BodyTooLarge, UnprocessableEntity)
