@@ -8,7 +8,7 @@ from heapq import nsmallest
 
 from service.access import Access, Caller
 from service.cache import BoundedCache, Numbers
-from service.model.apps import ORGANIZATION_GUIDS, SPACE_GUIDS, App
+from service.model.apps import ORGANIZATION_GUIDS, SPACE_GUIDS, App, app_key
 from service.model.autoscalers import Autoscaler, Autoscalers
 from service.model.index import APP_GUIDS, Index
 from service.model.pod_index import PodIndex
@@ -120,6 +120,12 @@ class Overview:
             tally.running += min(workload.replicas, states[State.RUNNING])
             tally.states.update(states)
         return tally
+
+    def app_name(self, process: Process) -> str:
+        """What the app of a process is called."""
+        workload = process.workload
+        app = self._index.apps.get(app_key(workload.namespace, workload.app_guid))
+        return workload.app_guid if app is None else app.name
 
     def autoscaler(self, process: Process) -> Autoscaler | None:
         """What sets the number of instances of a process."""
