@@ -39,15 +39,15 @@ class Output:
 class Cf:
     """One person at a terminal."""
 
-    def __init__(self, program: str, home: Path, token: str) -> None:
+    def __init__(self, program: str, home: Path, token: str, name: str = USER) -> None:
         self._program = program
         self._home = home
         kubeconfig = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "any", "cluster": {"server": "https://unused.test"}}],
-            "users": [{"name": USER, "user": {"token": token}}],
-            "contexts": [{"name": "any", "context": {"cluster": "any", "user": USER}}],
+            "users": [{"name": name, "user": {"token": token}}],
+            "contexts": [{"name": "any", "context": {"cluster": "any", "user": name}}],
             "current-context": "any",
         }
         (home / "kubeconfig").write_bytes(orjson.dumps(kubeconfig))
