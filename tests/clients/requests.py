@@ -310,6 +310,15 @@ LIBRARIES: Mapping[str, tuple[Ask, ...]] = {
             equal={"command": "{command}"},
         ),
     ),
+    "Java: an update has both kinds of metadata": (
+        Ask(
+            "/v3/apps/{app}",
+            "PATCH",
+            {"metadata": {"labels": {"java": "yes"}, "annotations": None}},
+            equal={"metadata.labels.java": "yes"},
+        ),
+        Ask("/v3/apps/{app}", "PATCH", {"metadata": {"labels": {"java": None}}}, equal={"metadata.labels": {}}),
+    ),
     "acceptance tests: numbers as texts": (
         post(
             "/v3/processes/{process}/actions/scale",

@@ -91,7 +91,7 @@ def parse_app_update(document: object, app: App) -> MetadataChange:
     if complaints:
         raise UnprocessableEntity(", ".join(complaints))
     metadata = values.get("metadata", {})
-    return MetadataChange(labels=metadata.get("labels", {}), annotations=metadata.get("annotations", {}))
+    return MetadataChange(labels=metadata.get("labels") or {}, annotations=metadata.get("annotations") or {})
 
 
 _LIFECYCLE = "must be an object of 'type' and 'data'"
