@@ -110,7 +110,11 @@ class DeploymentFeed:
     def _show(self, workload: Workload, version: int, as_of: int) -> None:
         # Names are unique: one made anew shows that the former of its name is gone. A list tells of that only later.
         if self.versions.reached and not self.joins.knows(workload.uid):
-            for former in self.joins.namesakes_of(workload):
+            namesakes = self.joins.namesakes_of(workload)
+            if any(self.versions.is_past(uid, max(version, as_of)) for uid in namesakes):
+                # An answer has shown the next one of its name: what the late watch tells of this one is history.
+                return
+            for former in namesakes:
                 self.accept_absence(former, workload.key[:2], version)
         self.joins.put_workload(workload, version, as_of=as_of)
 

@@ -112,6 +112,10 @@ class Versions(Generic[Key]):
         """Whether an answer as of this version is newer than all that is known of the object."""
         return version > self._reached and version >= max(self._ahead.get(uid, 0), self._listed.get(uid, 0))
 
+    def is_past(self, uid: str, version: int) -> bool:
+        """Whether an answer has shown the object later than this version, while the watch has not reached that."""
+        return version < self._ahead.get(uid, 0)
+
     def satisfy(self, key: Key, version: int) -> None:
         """An answer that was asked for when this version was expected has come. Later versions stay expected."""
         if key not in self._expected:

@@ -102,9 +102,11 @@ class Joins:
         return uid in self._held_in or self._index.workload(uid) is not None
 
     def namesakes_of(self, workload: Workload) -> list[str]:
-        """The uids of other Deployments of its app that have its name: it has been made anew since."""
-        shown = self._index.workloads_of(workload.namespace, workload.app_guid)
-        return [each.uid for each in shown if each.name == workload.name and each.uid != workload.uid]
+        """The uids of other Deployments of its name, shown of its app or held of its process: it was made anew."""
+        found = self._index.workloads_of(workload.namespace, workload.app_guid)
+        if (hold := self._holds.get(workload.key)) is not None:
+            found += [held.workload for held in hold.workloads]
+        return list({each.uid for each in found if each.name == workload.name} - {workload.uid})
 
     def advance(self, version: int, *, restored: bool = False) -> None:
         """The watch has brought every change up to this version; `restored`: of another history than all before."""

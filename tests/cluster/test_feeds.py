@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 from msgspec.json import decode
+from msgspec.structs import replace
 
 from service.cluster.feeds import DeploymentFeed, PodFeed, ReplicaSetFeed
 from service.model.derive import derive_workload
@@ -12,7 +13,7 @@ from service.model.labels import Keys
 from service.model.manifests import Deployment
 from service.model.pod_index import PodIndex
 from service.model.pods import State
-from service.model.process import Metadata
+from service.model.process import Metadata, MetadataChange, Pending, Workload
 from service.model.record import Record
 from service.model.selection import Slice
 from tests.support.kube import deployment
@@ -243,6 +244,52 @@ def test_one_made_anew_under_its_name_takes_the_place_of_the_former_that_an_answ
     list(feed.upsert("new", 140, raw_deployment("new", 140, name="web")))
     feed.advance(150)
     assert {process.workload.uid for process in index.processes.page(None, Slice()).items} == {"new"}
+
+
+def workload_of(uid: str, version: int, write_id: str) -> Workload:
+    """One of several that were made under the same name."""
+    found = derive_workload(decode(raw_deployment(uid, version, name="web"), type=Deployment), Keys())
+    return replace(found, write_id=write_id)
+
+
+def row_of(stamp: int, version: int, *, pending: str = "") -> Record:
+    """A row that was last folded with this version of the Deployment."""
+    waiting = {pending: Pending(MetadataChange({"of": "pending"}), version)} if pending else {}
+    row = Metadata(namespace="space", app_guid="app-web", type="web", labels={"of": str(stamp)}, pending=waiting)
+    return Record(metadata=row, folded_version=version, deployment_version=version, stamp=stamp)
+
+
+def test_one_made_anew_takes_the_place_of_a_former_that_is_held_too() -> None:
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    listed(feed, 90)
+    feed.accept_workload(workload_of("a-old", 100, "made-up"), 100)
+    assert feed.joins.holds(("space", "app-web", "web"))
+    feed.joins.put_row(row_of(1, 0, pending="w"))
+    feed.accept_workload(workload_of("b-new", 150, "w"), 150)
+    feed.joins.put_row(row_of(2, 150))
+    process = index.find(("space", "app-web", "web"))
+    assert process is not None
+    assert (process.workload.uid, process.metadata.labels) == ("b-new", {"of": "2"})
+    assert index.workload("a-old") is None
+    assert len(feed.joins) == 0
+
+
+def test_one_of_which_the_late_watch_tells_after_the_next_of_its_name_was_shown_is_history() -> None:
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    listed(feed, 90)
+    # An answer to a write shows the second that was made; of the first nothing was heard yet.
+    feed.accept_workload(workload_of("b-second", 150, ""), 150)
+    list(feed.upsert("a-first", 100, raw_deployment("a-first", 100, name="web")))
+    assert feed.accept_answer(raw_deployment("a-first", 110, name="web")) == "a-first"
+    assert index.workload("a-first") is None
+    assert not feed.joins.knows("a-first")
+    list(feed.delete("a-first", 120))
+    feed.advance(150)
+    # A third is none.
+    list(feed.upsert("c-third", 170, raw_deployment("c-third", 170, name="web")))
+    assert {process.workload.uid for process in index.processes.page(None, Slice()).items} == {"c-third"}
 
 
 def test_what_an_answer_does_not_have_is_gone_from_that_app_and_from_no_other() -> None:

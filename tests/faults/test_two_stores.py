@@ -205,6 +205,28 @@ async def test_what_a_dead_writer_has_left_is_in_nobodys_way_though_the_watch_is
     relay.let_go()
 
 
+async def test_each_attempt_has_a_write_id_of_its_own_and_leaves_none_behind(
+    kube: Kube, space: str, settings: Settings, relay: Relay, relayed: Api, app: str
+) -> None:
+    stored: list[str] = []
+
+    async def be_faster(request: web.Request) -> None:
+        if is_patch(request):
+            (write_id,) = await pending(settings, app)
+            assert write_id in (await request.text())
+            stored.append(write_id)
+            if len(stored) < 3:
+                value = str(len(stored))
+                await kube.patch_json(space, "web", [{"op": "add", "path": "/metadata/labels/by", "value": value}])
+
+    relay.before = be_faster
+    reply = await relayed.patch(f"/v3/apps/{app}/processes/web", BOTH)
+    assert (reply.status, halves(reply.json)) == (200, ALL)
+    # A row that had heard of the first attempt would seem to have heard of all that came before the last.
+    assert len(set(stored)) == len(stored) == 3
+    assert await pending(settings, app) == {}
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_service_killed_between_the_two_stores(
     api: Api, kube: Kube, relay: Relay, settings: Settings, operator_token: str, app: str, moment: str, tmp_path: Path
