@@ -6,7 +6,7 @@ to other variables, which are shown as they are written.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,23 @@ class EnvironmentChange:
         changed = {name: value for name, value in self.values.items() if value != present.get(name)}
         if not changed:
             return NO_PATCH
-        return Patch(snapshot.in_container({"env": [_merged(name, value) for name, value in changed.items()]}))
+        rewritten = _rewritten(snapshot.container.get("env") or (), changed)
+        return Patch(snapshot.in_container({"env": [{"$patch": "replace"}, *rewritten]}))
+
+
+def _rewritten(entries: Iterable[Mapping[str, Any]], changed: Mapping[str, str | None]) -> list[Mapping[str, Any]]:
+    """All entries, with each changed variable where it stood first, and once; new ones at the end.
+
+    A patch that merges by name would change the first of several entries of one name, of which the last counts.
+    """
+    left, found = dict(changed), []
+    for entry in entries:
+        name = entry["name"]
+        if name not in changed:
+            found.append(entry)
+        elif (value := left.pop(name, None)) is not None:
+            found.append(_entry(name, value))
+    return [*found, *(_entry(name, value) for name, value in left.items() if value is not None)]
 
 
 def _entries(snapshot: Snapshot) -> dict[str, Mapping[str, Any]]:
@@ -58,9 +74,8 @@ def _refers(entry: Mapping[str, Any]) -> bool:
     return entry.get("valueFrom") is not None
 
 
-def _merged(name: str, value: str | None) -> dict[str, str]:
-    """The entry of a strategic merge patch, which knows variables by their names."""
-    return {"name": name, "$patch": "delete"} if value is None else {"name": name, "value": _escaped(value)}
+def _entry(name: str, value: str) -> Mapping[str, Any]:
+    return {"name": name, "value": _escaped(value)}
 
 
 def _escaped(value: str) -> str:

@@ -100,6 +100,18 @@ def _expanded(text: str) -> str:
 
 
 @pytest.mark.parametrize("value", ["other", None])
+async def test_a_variable_that_stands_there_twice_is_changed(
+    api: Api, kube: Kube, space: str, make_app: MakeApp, value: str | None
+) -> None:
+    twice = [{"name": "LEVEL", "value": "info"}, {"name": "B", "value": "2"}, {"name": "LEVEL", "value": "warning"}]
+    app = await make_app("web", env=twice)
+    assert (await api.get(path_of(app))).json["var"] == {"LEVEL": "warning", "B": "2"}
+    wanted = {"B": "2"} if value is None else {"B": "2", "LEVEL": value}
+    assert (await api.patch(path_of(app), {"var": {"LEVEL": value}})).json["var"] == wanted
+    assert {each["name"]: each["value"] for each in await env_of(kube, space, app)} == wanted
+
+
+@pytest.mark.parametrize("value", ["other", None])
 async def test_what_is_given_by_reference_is_not_lost(
     api: Api, kube: Kube, space: str, make_app: MakeApp, value: str | None
 ) -> None:
