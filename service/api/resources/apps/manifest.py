@@ -1,5 +1,6 @@
 """The manifest of an app: what `cf push` would be told to make the like of it, as YAML."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +18,12 @@ from service.model.apps import App
 from service.model.index import APP_GUIDS
 from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
 from service.model.process import HealthCheck, Process
-from service.model.routes import Route
+from service.model.routes import HTTP1, HTTP2, Route
 from service.model.selection import Filters
 from service.operations.ambiguity import of_read
 from service.operations.reads import ListRequest
 
 YAML = "application/x-yaml"
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 async def get_manifest(request: web.Request) -> web.Response:
@@ -34,18 +34,34 @@ async def get_manifest(request: web.Request) -> web.Response:
     of_app = ListRequest(Filters(((APP_GUIDS, frozenset((app.guid,))),)), page=PageRequest(per_page=MAXIMUM_PER_PAGE))
     routes, _ = await ROUTES.reads(request.app).page(caller, of_app)
     body = encode(manifest(app, [each for each in routes.items if each.namespace == app.namespace]))
-    return answer(request, body, freshness, warnings=[of_read(meaning)], content_type=f"{YAML}; charset=utf-8")
+    warnings = [of_read(meaning), ROUTES.incomplete(request.app)]
+    return answer(request, body, freshness, warnings=warnings, content_type=f"{YAML}; charset=utf-8")
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes texts so that they are read as texts."""
+
+
+_NO_TEXT = re.compile(r"[-+]?\.?[0-9][0-9a-fA-FoxX_.:+-]*|[yYnN]")
+"""What some readers take for a number or a truth value: YAML 1.1, which PyYAML writes, does not know all of 1.2's."""
+
+
+def _represent_text(dumper: Any, text: str) -> Any:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if _NO_TEXT.fullmatch(text) else None)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def encode(document: dict[str, Any]) -> bytes:
-    text: str = yaml.dump(document, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text.encode()
 
 
 def manifest(app: App, routes: Sequence[Route]) -> dict[str, Any]:
     """`routes` are those that lead to the app."""
     # One without a host leads from any, which a manifest cannot say.
-    addresses = [{"route": each.rule.host + each.rule.path, "protocol": "http1"} for each in routes if each.host]
+    addresses = [_address(each, app) for each in routes if each.host]
     metadata = {"labels": dict(app.metadata.labels), "annotations": dict(app.metadata.annotations)}
     shown = {kind: pairs for kind, pairs in metadata.items() if pairs}
     return {
@@ -59,6 +75,11 @@ def manifest(app: App, routes: Sequence[Route]) -> dict[str, Any]:
             }
         ]
     }
+
+
+def _address(route: Route, app: App) -> dict[str, Any]:
+    protocols = (each.protocol for each in route.destinations if each.app_guid == app.guid)
+    return {"route": route.rule.host + route.rule.path, "protocol": next(protocols, HTTP1)}
 
 
 def _process(process: Process) -> dict[str, Any]:
@@ -96,7 +117,7 @@ _SCHEMA = obj(
                     "name": TEXT,
                     "metadata": {"type": "object", "additionalProperties": {"type": "object"}},
                     "docker": obj({"image": TEXT}),
-                    "routes": array(obj({"route": TEXT, "protocol": {"const": "http1"}})),
+                    "routes": array(obj({"route": TEXT, "protocol": {"enum": [HTTP1, HTTP2]}})),
                     "processes": array({**obj({"type": TEXT}), "additionalProperties": True}),
                 },
                 optional=["metadata", "routes"],
