@@ -6,6 +6,7 @@ to other variables, which are shown as they are written.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from service.model.snapshots import NO_PATCH, Patch, Snapshot
 
 _NAMED = 10
 """Names in one complaint."""
+_REPLACE: Mapping[str, Any] = {"$patch": "replace"}
 
 
 def variables(snapshot: Snapshot) -> dict[str, str]:
@@ -46,16 +48,23 @@ class EnvironmentChange:
         changed = {name: value for name, value in self.values.items() if value != present.get(name)}
         if not changed:
             return NO_PATCH
-        rewritten = _rewritten(snapshot.container.get("env") or (), changed)
-        return Patch(snapshot.in_container({"env": [{"$patch": "replace"}, *rewritten]}))
+        written = snapshot.container.get("env") or ()
+        count = Counter(entry["name"] for entry in written)
+        # Of several entries of one name the last counts, and a patch that merges by name would change the first.
+        doubled = any(count[name] > 1 for name in changed)
+        return Patch(snapshot.in_container({"env": _rewritten(written, changed) if doubled else _merged(changed)}))
+
+
+def _merged(changed: Mapping[str, str | None]) -> list[Mapping[str, Any]]:
+    """What a strategic merge patch says of the changed variables, which it knows by their names."""
+    return [
+        {"name": name, "$patch": "delete"} if value is None else _entry(name, value) for name, value in changed.items()
+    ]
 
 
 def _rewritten(entries: Iterable[Mapping[str, Any]], changed: Mapping[str, str | None]) -> list[Mapping[str, Any]]:
-    """All entries, with each changed variable where it stood first, and once; new ones at the end.
-
-    A patch that merges by name would change the first of several entries of one name, of which the last counts.
-    """
-    left, found = dict(changed), []
+    """What it says to put others in place of all: each changed variable once, where it stood first; new ones last."""
+    left, found = dict(changed), [_REPLACE]
     for entry in entries:
         name = entry["name"]
         if name not in changed:

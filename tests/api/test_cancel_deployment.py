@@ -79,6 +79,16 @@ async def test_a_restart_that_does_not_get_on_is_undone_and_the_app_is_whole_aga
     assert (await cancel(api, guid)).status == 404
 
 
+async def test_a_large_template_is_brought_back(api: Api, kube: Kube, space: str, make_app: MakeApp) -> None:
+    app = await make_app("web", env=[{"name": f"A{number}", "value": "x" * 100_000} for number in range(12)])
+    await api.post(f"/v3/apps/{app}/actions/start")
+    await runs(api, app, 1)
+    before, first = await template_of(kube, space, app), await current(api, app)
+    await kube.patch(space, f"web-{app}", NOWHERE)
+    assert (await cancel(api, await under_way(api, app, first))).status == 200
+    assert await template_of(kube, space, app) == before
+
+
 async def test_what_is_done_is_not_cancelled(api: Api, kube: Kube, space: str, make_app: MakeApp) -> None:
     app = await make_app("web", replicas=1)
     made = await api.post("/v3/deployments", rolling(app))
