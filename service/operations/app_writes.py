@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from service.access import PATCH_DEPLOYMENTS, Access
 from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
 from service.errors import CloudFoundryError, NotAuthorized, ServiceUnavailable, UnprocessableEntity
@@ -166,7 +168,7 @@ class AppWrites:
         key = app.namespace, app.guid, APP_TYPE
         record = await self._records.change(key, lambda row, now: rules.changed(row, change, now))
         self._barrier.accept_row(record)
-        return made_of(app.processes, record.metadata)
+        return msgspec.structs.replace(app, stored=record.metadata)
 
     async def _require_one(self, actor: Actor, meaning: Meaning[App]) -> None:
         """Raises UnprocessableEntity where an address means several apps, to whoever may change any of them."""
