@@ -16,9 +16,10 @@ POD_TEMPLATE_HASH = "pod-template-hash"
 class Rollback:
     """The Pod template of the revision before, put in place of the one that is being rolled out."""
 
-    revision: int
-    """The rollout that is to be undone."""
+    undone: Mapping[str, Any]
+    """The Pod template that is being rolled out. Another one may be there before Kubernetes gives it a revision."""
     template: Mapping[str, Any]
+    """The one before."""
     deployment_guid: str
     """What is cancelled: of an app, the rollout of its lead."""
 
@@ -26,15 +27,13 @@ class Rollback:
         return ["rollback"]
 
     def patch(self, snapshot: Snapshot) -> Patch:
-        """Raises UnprocessableEntity where there is another rollout by now, or none, or it is held up."""
+        """Raises UnprocessableEntity where there is another rollout by now, or it is held up."""
         if snapshot.workload.paused:
             raise UnprocessableEntity(
                 f"Deployment {snapshot.workload.name} is paused, and cannot go back until it is resumed"
             )
-        if snapshot.workload.rollout != self.revision:
-            raise UnprocessableEntity(
-                f"Deployment {snapshot.workload.name} is not being rolled out to revision {self.revision} any more"
-            )
+        if snapshot.template != self.undone:
+            raise UnprocessableEntity(f"Deployment {snapshot.workload.name} has been given something else to roll out")
         return Patch(
             {"template": {"$patch": "replace", **self.template}},
             {snapshot.keys.cancelled_deployment: self.deployment_guid},

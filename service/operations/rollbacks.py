@@ -52,4 +52,4 @@ async def _rollback(write: AppWrite, snapshot: Snapshot, guid: str) -> Rollback:
             f"There is nothing to go back to: Deployment {snapshot.workload.name} has kept no ReplicaSet of an earlier "
             "revision"
         )
-    return Rollback(snapshot.workload.rollout, template, guid)
+    return Rollback(snapshot.template, template, guid)
