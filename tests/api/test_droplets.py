@@ -157,8 +157,11 @@ async def test_a_manifest_has_the_routes_that_lead_to_the_app(
     await create(kube, space, service("grpc", {KEYS.app_guid: app}, ports), grpc)
     expected = {("shop.example.com/cart", "http1"), ("grpc.example.com", "http2")}
 
+    role = await kube.create_role({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]})
+    may_get = api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
+
     async def shown() -> bool:
-        (found,) = yaml.safe_load((await api.get(f"/v3/apps/{app}/manifest")).body)["applications"]
+        (found,) = yaml.safe_load((await may_get.get(f"/v3/apps/{app}/manifest")).body)["applications"]
         return {(each["route"], each["protocol"]) for each in found.get("routes", ())} == expected
 
     await eventually(shown)

@@ -86,8 +86,9 @@ async def test_a_metrics_api_that_hangs_holds_nobody_up_for_long_and_is_asked_on
 
 @pytest.mark.parametrize("fault", ["broken off", "no JSON"])
 async def test_a_failure_is_remembered_and_not_repeated_with_each_request(
-    served: Api, relayed: Relay, asked: Asked, make_app: MakeApp, fault: str
+    served: Api, relayed: Relay, asked: Asked, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
+    monkeypatch.setattr(usage, "RETRY_S", 60.0)
     app = await running_app(served, make_app)
 
     async def fail(request: web.Request) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from service.access import Caller
 from service.api.jsonschema import TEXT, array, obj
 from service.api.operation import Documented, Operation
 from service.api.requests import caller_of
@@ -16,12 +17,12 @@ from service.errors import ResourceNotFound
 from service.http.replies import answer
 from service.model.apps import App
 from service.model.index import APP_GUIDS
-from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
+from service.model.paging import MAXIMUM_PER_PAGE
 from service.model.process import HealthCheck, Process
 from service.model.routes import HTTP1, HTTP2, Route
-from service.model.selection import Filters
 from service.operations.ambiguity import of_read
-from service.operations.reads import ListRequest
+from service.operations.processes import APP_NOT_FOUND
+from service.operations.reads import Step
 
 YAML = "application/x-yaml"
 
@@ -31,11 +32,21 @@ async def get_manifest(request: web.Request) -> web.Response:
     caller = await caller_of(request)
     meaning, freshness = await READABLE.reads(request.app).get(caller, READABLE.by_guid(request.match_info["guid"]))
     app = meaning.item
-    of_app = ListRequest(Filters(((APP_GUIDS, frozenset((app.guid,))),)), page=PageRequest(per_page=MAXIMUM_PER_PAGE))
-    routes, _ = await ROUTES.reads(request.app).page(caller, of_app)
-    body = encode(manifest(app, [each for each in routes.items if each.namespace == app.namespace]))
+    body = encode(manifest(app, await _routes_to(app, request, caller)))
     warnings = [of_read(meaning), ROUTES.incomplete(request.app)]
     return answer(request, body, freshness, warnings=warnings, content_type=f"{YAML}; charset=utf-8")
+
+
+async def _routes_to(app: App, request: web.Request, caller: Caller) -> list[Route]:
+    """Those that lead to the app, the oldest first; no more than a page of a list can hold.
+
+    They are looked up as single items are: who may get the app and list nothing is to miss none.
+    """
+    try:
+        found = await ROUTES.reads(request.app).find(caller, (Step(APP_GUIDS, app.guid, APP_NOT_FOUND),))
+    except ResourceNotFound:
+        return []
+    return [each for each in found.items if each.namespace == app.namespace][:MAXIMUM_PER_PAGE]
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
