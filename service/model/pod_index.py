@@ -60,11 +60,16 @@ class PodIndex:
         return sorted(found, key=lambda pod: (pod.created_at, pod.uid)) if len(found) > 1 else found
 
     def outdated(self, deployment: str, rollout: int) -> Set[str]:
-        """The uids of those ReplicaSets of a Deployment that are older than this revision of it."""
+        """The uids of those ReplicaSets of a Deployment that are older than this revision of it.
+
+        Where none of that revision is known, none is known to be older either: a rollout back gives an old one the new
+        revision, and the watch of ReplicaSets may be behind that of Deployments.
+        """
         owner = self._owners.get(deployment)
-        if owner is None:
+        told = [each.told for each in owner.sets if each.told] if owner is not None else []
+        if not any(each.revision >= rollout for each in told):
             return _NONE
-        return {each.told.uid for each in owner.sets if each.told and each.told.revision < rollout} or _NONE
+        return {each.uid for each in told if each.revision < rollout} or _NONE
 
     @property
     def any_waiting(self) -> bool:
