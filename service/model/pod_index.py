@@ -71,6 +71,11 @@ class PodIndex:
             return _NONE
         return {each.uid for each in told if each.revision < rollout} or _NONE
 
+    def lives(self, namespace: str, uid: str) -> bool:
+        """Whether there is such a Pod in the namespace, whosever it is."""
+        pod = self._pods.get(uid)
+        return pod is not None and pod.namespace == namespace
+
     @property
     def any_waiting(self) -> bool:
         return bool(self._waiting)
