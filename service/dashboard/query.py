@@ -1,7 +1,9 @@
 """The address of a list: the API's own parameters, and `q` for words to look for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
+
+from msgspec.structs import replace
 
 from service.api.queries import ParsedList
 from service.api.resources.processes.resource import READABLE as PROCESSES

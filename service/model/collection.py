@@ -111,10 +111,16 @@ class Collection(Generic[Item]):
         keys = view.page(visible, part.start, part.size, part.descending)
         return Selection(view.count(visible), [self._items[key] for key in keys])
 
-    def page_having(self, facet: str, value: str, visible: Visible, part: Slice) -> Selection[Item]:
-        """The same of those that have a value, sorted on the spot: for values that few items have."""
-        found = self.having(facet, value, visible)
-        found.sort(key=lambda item: self._position(item, part.order), reverse=part.descending)
+    def page_having(
+        self, facet: str, value: str, visible: Visible, part: Slice, *, most: int
+    ) -> Selection[Item] | None:
+        """The same of those that have a value, sorted on the spot; None: there are more than `most`."""
+        keys = self.keys_having(facet, value, visible)
+        if len(keys) > most:
+            return None
+        found = [self._items[key] for key in keys]
+        if len(found) > 1:
+            found.sort(key=lambda item: self._position(item, part.order), reverse=part.descending)
         return Selection(len(found), found[part.start : part.start + part.size])
 
     def combined(self, items: Sequence[Item]) -> Sequence[Item]:
