@@ -6,6 +6,7 @@ decoding the needed fields does.
 
 import asyncio
 import copy
+import io
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,6 +35,8 @@ log = get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 """Time for a connection, and for credentials that are read anew."""
+LARGE_BODY = 1 << 20
+"""Bytes of a body from which it is sent in pieces, so that others get their turn."""
 READ_BUFFER = 1 << 21
 """Bytes: events of a watch may be larger than etcd's own limit of 1.5 MiB."""
 CREDENTIALS_TTL_S = 60.0
@@ -191,7 +194,7 @@ class Client:
         headers = {"Content-Type": content_type}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        data = None if body is None else orjson.dumps(body)
+        data = None if body is None else _data(orjson.dumps(body))
         timeout = self._timeout if timeout_s is None else _timeout(timeout_s)
         async with self._open(method, path, query, data, timeout, headers) as response:
             try:
@@ -228,7 +231,7 @@ class Client:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        body: bytes | None,
+        body: bytes | io.BytesIO | None,
         timeout: aiohttp.ClientTimeout,
         headers: Mapping[str, str],
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -272,6 +275,10 @@ class Client:
         settings = (await self._configuration.auth_settings()).values()
         # A newline at the end of a token's file is no part of the token, and would make every request invalid.
         return {setting["key"]: setting["value"].strip() for setting in settings}
+
+
+def _data(body: bytes) -> bytes | io.BytesIO:
+    return body if len(body) <= LARGE_BODY else io.BytesIO(body)
 
 
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:

@@ -24,6 +24,8 @@ from service.model.rollback import selector_of
 from service.model.snapshots import Snapshot
 
 FIELD_MANAGER = "cf-processes"
+_TOO_LARGE = "request is too large"
+"""What etcd says of an object that it will never take; Kubernetes makes an error of its own of that, a 500."""
 STRATEGIC_MERGE, JSON_PATCH = "application/strategic-merge-patch+json", "application/json-patch+json"
 PATCH_QUERY = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 
@@ -171,6 +173,8 @@ class Workloads:
             if error.said is None:
                 raise
             _check_webhooks(error.said)
+            if _TOO_LARGE in error.said:
+                raise Refused(error.said) from error
             if error.http_status == 504:
                 raise ServiceUnavailable(f"Kubernetes did not finish in time, and may yet: {error.said}") from error
             raise

@@ -1,7 +1,6 @@
 """What the pages say that change by themselves: asked for by a page as it is loaded, and by its stream ever after."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,6 @@ from aiohttp import web
 
 from service.access import Caller
 from service.api.keys import INSTANCES
-from service.api.resources.apps.resource import READABLE as APPS
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.keys import OVERVIEW
@@ -17,7 +15,7 @@ from service.dashboard.offers import Offers
 from service.dashboard.places import place_of
 from service.dashboard.query import ListAddress
 from service.dashboard.shapes import CELLS, Strip, rows, strip
-from service.errors import ResourceNotFound, StatsUnavailable
+from service.errors import StatsUnavailable
 from service.http.keys import SETTINGS
 from service.http.replies import STATS_UNAVAILABLE
 from service.model.instances import Instance
@@ -44,7 +42,7 @@ class Content:
 
 
 async def list_content(app: web.Application, caller: Caller, address: ListAddress) -> Content:
-    """Of a page of a list. Raises ServiceUnavailable."""
+    """The content of a page of a list. Raises ServiceUnavailable."""
     selection, freshness = await PROCESSES.reads(app).page(caller, address.parsed.request, pods=True)
     found: dict[str, Sequence[Instance]] | None = None
     try:
@@ -56,9 +54,10 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
     warnings = freshness.warnings()
     shown, pace = [], Pace()
     for process in selection.items:
-        shown.append((process, None if found is None else _strip(process, found[process.workload.uid])))
+        drawn = None if found is None else _strip(process, found[process.workload.uid])
+        shown.append((process, drawn, app[OVERVIEW].app_name(process)))
         await pace.breathe()
-    strips = [each for _, each in shown if each is not None]
+    strips = [each for _, each, _ in shown if each is not None]
     running, desired = sum(each.running for each in strips), sum(each.desired for each in strips)
     context = {
         "summary": f"{selection.total_results} processes; here {running} of {desired} instances run",
@@ -76,7 +75,7 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
 
 
 async def process_content(app: web.Application, caller: Caller, guid: str, offers: Offers) -> Content:
-    """Of the page of a process. Raises ResourceNotFound, ServiceUnavailable."""
+    """The content of the page of a process. Raises ResourceNotFound, ServiceUnavailable."""
     complaint: str | None = None
     known = True
     try:
@@ -91,7 +90,7 @@ async def process_content(app: web.Application, caller: Caller, guid: str, offer
     autoscaler = app[OVERVIEW].autoscaler(process)
     context = {
         "process": process,
-        "app_name": await _app_name(app, caller, process),
+        "app_name": app[OVERVIEW].app_name(process),
         "place": await place_of(app, caller, process.space_guid, process.organization_guid),
         "strip": _strip(process, stats.instances, MANY_CELLS) if known else None,
         "instances": rows(stats),
@@ -114,15 +113,6 @@ async def process_state(app: web.Application, caller: Caller, guid: str) -> tupl
     pods = tuple(instance.pod for instance in found)
     autoscaler = app[OVERVIEW].autoscaler(meaning.item)
     return meaning.item, len(meaning.others), pods, autoscaler, bool(freshness.warnings())
-
-
-async def _app_name(app: web.Application, caller: Caller, process: Process) -> str:
-    """What the app of a process is called."""
-    workload = process.workload
-    with suppress(ResourceNotFound):
-        meaning = await APPS.reads(app).find(caller, APPS.by_guid(workload.app_guid))
-        return next((each.name for each in meaning.items if each.namespace == workload.namespace), workload.app_guid)
-    return workload.app_guid
 
 
 def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip | None:

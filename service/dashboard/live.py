@@ -36,7 +36,7 @@ async def list_events(request: web.Request, user: User) -> web.StreamResponse:
 
 
 async def app_list_events(request: web.Request, user: User) -> web.StreamResponse:
-    """GET /ui/events/apps"""
+    """GET /ui/lists/apps/events"""
     return _list(request, user, APP_LIST, "_apps.html", apps_content)
 
 

@@ -50,7 +50,7 @@ PROCESS_LIST = Listing(
     fields=(WORDS, "types", "space_guids", "label_selector"),
     refused=(),
 )
-APP_LIST = Listing(APPS, "/ui/apps", stream="/ui/events/apps", fields=(WORDS, "space_guids", "label_selector"))
+APP_LIST = Listing(APPS, "/ui/apps", stream="/ui/lists/apps/events", fields=(WORDS, "space_guids", "label_selector"))
 SPACE_LIST = Listing(SPACES, "/ui/spaces")
 ORGANIZATION_LIST = Listing(ORGANIZATIONS, "/ui/organizations", refused=())
 

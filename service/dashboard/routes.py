@@ -36,7 +36,7 @@ ROUTES = (
     *(Route("POST", each.path, action(app_actions.act(each))) for each in app_actions.ALL),
     Route("GET", "/ui/problems", page(views.list_problems)),
     Route("GET", "/ui/events", page(live.list_events)),
-    Route("GET", "/ui/events/apps", page(live.app_list_events)),
+    Route("GET", "/ui/lists/apps/events", page(live.app_list_events)),
     Route("GET", "/ui/spaces/{guid}/events", page(live.space_events)),
     Route("GET", "/ui/apps/{guid}/events", page(live.app_events)),
     Route("GET", _PROCESS + "/events", page(live.process_events)),

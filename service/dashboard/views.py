@@ -65,7 +65,7 @@ async def list_processes(request: web.Request, user: User) -> web.StreamResponse
         context = {**known, "address": parse_address(PROCESS_LIST, ""), "error": error, "types": []}
         return await render(request, "processes.html", context, user=user, status=error.status)
     content = await list_content(request.app, user.caller, address)
-    types = Counter(process.workload.type for process, _ in content.context["rows"])
+    types = Counter(process.workload.type for process, _, _ in content.context["rows"])
     context = {**known, **content.context, "types": [name for name, _ in types.most_common(MOST_TYPES)]}
     return await render(request, "processes.html", context, user=user)
 

@@ -7,9 +7,11 @@ from uuid import uuid4
 
 import pytest
 
+from service.errors import ServiceUnavailable
+from service.http.keys import ACCESS
 from tests.support.api import Api, Reply
 from tests.support.apps import MakeApp, Users
-from tests.support.kube import KEYS, Kube, deployment, eventually
+from tests.support.kube import KEYS, Kube, deployment, eventually, guid_of
 from tests.support.visitor import Visitor, browsing
 
 
@@ -207,3 +209,24 @@ async def test_sums_are_of_what_there_is(kube: Kube, api: Api, place: Place, vis
         return all('<span class="ratio">2<span class="of">/2</span></span>' in page for page in pages)
 
     await eventually(runs)
+
+
+async def test_pages_are_shown_while_kubernetes_does_not_say_what_one_may_do(
+    api: Api, make_app: MakeApp, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = await make_app("web")
+
+    async def silent(*_: object) -> bool:
+        raise ServiceUnavailable("Kubernetes cannot be reached")
+
+    with monkeypatch.context() as away:
+        away.setattr(api.application[ACCESS], "may_change", silent)
+        reply = await visitor.get(f"/ui/apps/{app}")
+        assert (reply.status, b'id="do-start"' in reply.body) == (200, True)
+        reply = await visitor.get(f"/ui/processes/{guid_of(app, 'web')}")
+        assert (reply.status, b"Review the change" in reply.body) == (200, True)
+        refused = await visitor.post(f"/ui/apps/{app}/start", {"form_token": await visitor.form_token()})
+        assert refused.status == 503
+        assert b"Kubernetes cannot be reached" in refused.body
+        assert b"Try again" in refused.body
+    assert (await api.get(f"/v3/apps/{app}")).json["state"] == "STOPPED"

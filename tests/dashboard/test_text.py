@@ -133,7 +133,7 @@ def test_lists_of_apps_are_in_the_order_of_names_and_do_not_say_so() -> None:
     assert listed.sort_href("name") == "/ui/apps?order_by=-name&per_page=20"
     # The API's own order is another: its address says so.
     assert listed.as_json() == "/apps?order_by=name&page=2&per_page=20"
-    assert listed.stream() == "/ui/events/apps?page=2&per_page=20"
+    assert listed.stream() == "/ui/lists/apps/events?page=2&per_page=20"
 
 
 def test_a_list_within_another_thing_keeps_to_it() -> None:
