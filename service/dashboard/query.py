@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+import msgspec
+
 from service.api.queries import ParsedList
 from service.api.readable import Readable
 from service.api.resources.apps.resource import READABLE as APPS
@@ -170,8 +172,9 @@ def parse_address(listing: Listing, query: str) -> ListAddress:
         raise BadQueryParameter(f"'{WORDS}' must have {LONGEST_WORDS} characters at most")
     if words:
         pairs = tuple(sorted((*pairs, (WORDS, words))))
-        filters = replace(filters, words=tuple(words.lower().split()))
-    return ListAddress(listing, replace(parsed, request=replace(parsed.request, filters=filters)), pairs)
+        filters = msgspec.structs.replace(filters, words=tuple(words.lower().split()))
+    request = msgspec.structs.replace(parsed.request, filters=filters)
+    return ListAddress(listing, msgspec.structs.replace(parsed, request=request), pairs)
 
 
 def tidied(listing: Listing, query: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -117,7 +117,7 @@ class Instances:
         found, unsettled = await self._turns.run(self._as_agreed(processes, shown))
         agreed = await self._agree(unsettled)
         found |= await self._turns.run(self._as_they_are(unsettled, shown, agreed=agreed))
-        return found, freshness if agreed else replace(freshness, metadata_current=False)
+        return found, freshness if agreed else msgspec.structs.replace(freshness, metadata_current=False)
 
     def _as_agreed(
         self, processes: Sequence[Process], shown: int
