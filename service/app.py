@@ -20,6 +20,8 @@ from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.api.routes import READABLE, lists_of, served_of
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
+from service.cluster.collection import latest_version
+from service.cluster.feeds import DEPLOYMENTS
 from service.cluster.usage import UsageReader
 from service.cluster.workloads import Workloads
 from service.dashboard.keys import OVERVIEW, PROBLEMS, STREAMS
@@ -33,6 +35,7 @@ from service.http.middlewares import envelop_errors, identify, limit_concurrency
 from service.http.rate_limits import RateLimits
 from service.http.routing import add_routes
 from service.http.work import Work
+from service.lost_versions import LostVersions
 from service.memory import Memory
 from service.metrics import catalogue
 from service.metrics.registry import Metrics
@@ -117,6 +120,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             _start(stack, name, watch.run(), health)
         _start(stack, "routing", memory.routing.run(), health)
         _start(stack, "pruning", pruning.run(), health)
+        _start(stack, "lost versions", _lost_versions(stores, memory, health).run(), health)
         yield
 
 
@@ -187,6 +191,13 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
         health=health,
         days=settings.orphaned_metadata_days,
     )
+
+
+def _lost_versions(stores: Stores, memory: Memory, health: Health) -> LostVersions:
+    """To be run. Nothing that has been listed before goes unnoticed: it has not begun to watch yet."""
+    lost = LostVersions(Records(stores.pool), lambda: latest_version(stores.client, DEPLOYMENTS), health)
+    memory.deployments.on_list = lost.due
+    return lost
 
 
 def _provide_writes(

@@ -40,6 +40,15 @@ class Versions(Generic[Key]):
         self._satisfied: dict[Key, int] = {}
         """Key → the version that an answer has shown, while the watch has not reached that."""
         self._changed = asyncio.Event()
+        self._is_other_history = False
+        """Whether what is listed now is of another history than what came before."""
+
+    def forget(self) -> None:
+        """What has come so far is of a history that has ended: what comes now is not to be compared with it."""
+        self._is_other_history = True
+        self._ahead.clear()
+        self._listed.clear()
+        self._satisfied.clear()
 
     @property
     def reached(self) -> int:
@@ -55,15 +64,13 @@ class Versions(Generic[Key]):
         """The watch has brought every change up to this version. `listed`: by a complete list, and not event by event.
 
         Returns whether the list is of another history than all before: a cluster that was restored from a backup counts
-        on from an earlier version. All that was expected and shown is forgotten then.
+        on from an earlier version. All that answers have shown is forgotten then. What is expected is not: it may have
+        been written since, and what was not is expected no more as soon as the rows say so (service.lost_versions).
         """
-        restored = listed and version < self._reached
+        restored = listed and (self._is_other_history or version < self._reached)
         if restored:
-            self._ahead.clear()
-            self._listed.clear()
-            self._expected.clear()
-            self._satisfied.clear()
-            self._changed.set()
+            self.forget()
+            self._is_other_history = False
         elif version <= self._reached:
             return False
         self._reached = version
@@ -76,10 +83,15 @@ class Versions(Generic[Key]):
         return restored
 
     def expect(self, key: Key, version: int) -> bool:
-        """Something was written at this version: expect it. Returns whether reads have to wait for it."""
+        """The latest version written is this: expect it. Returns whether reads have to wait for it.
+
+        It is earlier than one that was expected before where that turned out to be of a history that has ended.
+        """
         if self._has(key, version):
+            if self._expected.pop(key, None) is not None:
+                self._changed.set()
             return False
-        self._expected[key] = max(version, self._expected.get(key, 0))
+        self._expected[key] = version
         return True
 
     def accept_event(self, uid: str, version: int, *, deleted: bool = False) -> bool:

@@ -11,9 +11,10 @@ the version where the watch began (`cacheWatcher.process` in k8s.io/apiserver/pk
 cluster that may be for as long as the watch lasts. A connection that is dead is silent too. So after some silence the
 watch is opened anew, which takes two requests and is right in either case.
 
-Before a watch is resumed after silence or a failure, the cluster is asked for its latest version. One that is behind
-ours has been restored from a backup: it would let us wait without a word until it comes to our version again, and
-what we hold may never have been in its new history. Then everything is listed anew.
+Before a watch is resumed after silence or a failure, it is made sure that the cluster has the history that we know
+(service.cluster.history). One that was restored from a backup would let us wait without a word until it comes to our
+version again, or go on behind it, and what we hold may never have been in its new history. Then everything is listed
+anew. After a failure that is done where nobody can tell, too.
 
 Nothing in here raises: the state says what is going on.
 """
@@ -30,7 +31,8 @@ import aiohttp
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
-from service.cluster.collection import Event, Gone, latest_version, list_chunks, watch_events
+from service.cluster.collection import Event, Gone, list_chunks, watch_events
+from service.cluster.history import History
 from service.cluster.versions import version_number
 from service.cluster.watch_state import WatchState
 from service.pacing import Pace
@@ -117,17 +119,25 @@ class Reflector:
         label_selector: str = "",
         inactivity_s: float,
         on_change: Callable[[], None] = lambda: None,
+        on_restored: Callable[[], None] = lambda: None,
     ) -> None:
-        """`inactivity_s`: silence after which a watch is opened anew. `on_change` is called when the state changes."""
+        """`inactivity_s`: silence after which a watch is opened anew. `on_change` is called when the state changes.
+
+        `on_restored` is called when the cluster is found to have another history, before it is listed anew.
+        """
         self._client = client
         self._path = path
         self._consumer = consumer
         self._selector = {"labelSelector": label_selector} if label_selector else {}
         self._inactivity_s = inactivity_s
         self._on_change = on_change
+        self._on_restored = on_restored
         self._streams_lists = True
+        self._history = History(client, path)
         self._history_in_doubt = False
         """The cluster may be another, or a restored one, than when it was last heard."""
+        self._broken_off = False
+        """The last watch has failed, as each does where etcd is restored: kube-apiserver is started anew then."""
         self._pace = Pace()
         self.state = WatchState()
 
@@ -147,7 +157,7 @@ class Reflector:
             if not failure.resumable:
                 self.state.resource_version = ""
             self.state.restarts += 1
-            self._history_in_doubt = True
+            self._history_in_doubt = self._broken_off = True
             self._on_change()
             if failure.status in until:
                 return
@@ -191,18 +201,29 @@ class Reflector:
             await self._list()
 
     async def _require_same_history(self) -> None:
-        """Raises Gone where the cluster has gone back to before what was last seen of it."""
-        if self._history_in_doubt:
-            if await latest_version(self._client, self._path) < version_number(self.state.resource_version):
-                raise Gone
-            self._history_in_doubt = False
+        """Raises Gone where the cluster has another history than what was last seen of it, or may have."""
+        if not self._history_in_doubt:
+            return
+        is_same = await self._history.is_same()
+        if is_same is False or await self._history.is_behind(version_number(self.state.resource_version)):
+            self._restored()
+            raise Gone
+        if is_same is None and self._broken_off:
+            raise Gone
+        proven = self._history.resumable_at or self.state.resource_version
+        self.state.resource_version = min(proven, self.state.resource_version, key=version_number)
+        self._history_in_doubt = self._broken_off = False
+
+    def _restored(self) -> None:
+        """What was said so far may never have been."""
+        log.warning("the cluster has another history: it was restored, or is another", path=self._path)
+        self._on_restored()
 
     async def _list(self) -> None:
         """Consume a complete list, in chunks."""
         uids: set[str] = set()
         resource_version = ""
         async for chunk, version in list_chunks(self._client, self._path, self._selector):
-            self.state.heard(time.monotonic())
             resource_version = version
             for uid, object_version, item in chunk:
                 uids.add(uid)
@@ -224,7 +245,7 @@ class Reflector:
                 self._open()
             async with aclosing(watch_events(response, self._path)) as events:
                 async for event in events:
-                    self.state.heard(time.monotonic())
+                    self._require_progress(event, listing)
                     await self._consume(event, listing)
                     if listing is not None and event.ends_list:
                         await self._complete_list(listing, event.head.resourceVersion)
@@ -233,11 +254,23 @@ class Reflector:
                     elif listing is None:
                         # Before anyone else has a turn: an answer that shows what this event has just ended or changed
                         # would be taken for news in between, and nothing would ever correct it.
+                        self._history.followed(event)
                         self.state.resource_version = event.head.resourceVersion
                         self._consumer.advance(version_number(event.head.resourceVersion))
                     await self._pace.breathe()
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
+
+    def _require_progress(self, event: Event, listing: set[str] | None) -> None:
+        """Note that something has come. Raises Gone where it is of another history than what came before.
+
+        What comes of a list makes nothing new before the whole of it has come.
+        """
+        if listing is None:
+            if version_number(event.head.resourceVersion) < version_number(self.state.resource_version):
+                self._restored()
+                raise Gone
+            self.state.heard(time.monotonic())
 
     async def _consume(self, event: Event, listing: set[str] | None) -> None:
         """Hand on what the event says of an object; a bookmark says nothing."""
@@ -256,10 +289,12 @@ class Reflector:
         self._consumer.advance(version_number(resource_version), listed=True)
         await self._pace.run(self._consumer.retain(uids))
         await self._pace.breathe()
+        self.state.heard(time.monotonic())
+        self._history.listed()
         self.state.resource_version = resource_version
         self.state.relists += self.state.synced
         self.state.synced = True
-        self._history_in_doubt = False
+        self._history_in_doubt = self._broken_off = False
         log.info("listed", path=self._path, objects=len(uids), resource_version=resource_version)
         self._on_change()
 

@@ -84,6 +84,11 @@ class PodIndex:
         owner = self._owners.get(deployment)
         return 0 if owner is None else owner.version
 
+    def forget_versions(self) -> None:
+        """What has been heard so far was of a history that has ended: its versions are no measure for what comes."""
+        for each in (*self._sets.values(), *self._owners.values()):
+            each.version = 0
+
     # Pods
 
     def put(self, pods: tuple[Pod, ...], version: int) -> None:

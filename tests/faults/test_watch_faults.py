@@ -55,11 +55,12 @@ class Stream:
 
 @asynccontextmanager
 async def scripted(
-    *turns: Turn, inactivity_s: float = 5, consumer: Any = None, latest: int = 1000
+    *turns: Turn, inactivity_s: float = 5, consumer: Any = None, latest: int = 1000, last: int | None = 11
 ) -> AsyncIterator[tuple[Reflector, Any, list[dict[str, str]]]]:
     """A reflector fed by these turns; the last one goes on for ever. Yields it, its consumer, and the queries asked.
 
-    `latest` is the version that the cluster says it is at when it is asked for that alone, between the turns.
+    `latest` is the version that the cluster says it is at when it is asked for that alone, between the turns; `last`
+    that of object a when it is asked for that alone, None: it has none of that name.
     """
     asked: list[dict[str, str]] = []
     released = asyncio.Event()
@@ -67,11 +68,14 @@ async def scripted(
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.query.get("limit") == "1":
             return web.json_response({"metadata": {"resourceVersion": str(latest)}, "items": []})
+        if "fieldSelector" in request.query:
+            found = [] if last is None else [{"metadata": {"name": "a", "uid": "uid-a", "resourceVersion": str(last)}}]
+            return web.json_response({"metadata": {"resourceVersion": str(latest)}, "items": found})
         asked.append(dict(request.query))
         stream = Stream(request)
-        last = len(asked) >= len(turns)
+        is_last = len(asked) >= len(turns)
         answer = await turns[min(len(asked), len(turns)) - 1](request, stream)
-        if last and answer is None:
+        if is_last and answer is None:
             await released.wait()
         return answer or stream.response
 

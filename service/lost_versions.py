@@ -1,0 +1,51 @@
+"""Rows of Postgres that name resourceVersions of a history that etcd, restored from a backup, has ended.
+
+Reads would wait for those until the new history comes to them, and each write would name them again, as a row keeps the
+latest version. So whenever all Deployments have been listed, rows that name a version which the cluster has not come to
+are lowered to the one it is at. That any replica may do, and it does no harm where others do it too.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from service.cluster.client import ClusterUnreachable, UnexpectedStatus
+from service.health import Health
+from service.store.database import DatabaseUnavailable
+from service.store.records import Records
+from service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+RETRY_S = 1.0
+
+
+class LostVersions:
+    def __init__(self, records: Records, latest: Callable[[], Awaitable[int]], health: Health) -> None:
+        """`latest` asks for the version that the cluster is at. It raises ClusterUnreachable, UnexpectedStatus."""
+        self._records = records
+        self._latest = latest
+        self._health = health
+        self._wanted = asyncio.Event()
+
+    def due(self) -> None:
+        """The cluster may have been restored since rows were last looked at."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Look whenever that is due, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            while not self._health.loaded:
+                # There may be no table yet.
+                await asyncio.sleep(RETRY_S)
+            self._wanted.clear()
+            try:
+                if lowered := await self._records.lower_versions(self._latest):
+                    log.warning("rows named versions that the cluster has not come to", rows=lowered)
+            except (ClusterUnreachable, UnexpectedStatus, DatabaseUnavailable) as error:
+                log.info("rows not looked at for versions that are lost", reason=type(error).__name__)
+                self.due()
+                await asyncio.sleep(RETRY_S)
+            except Exception:
+                # A defect of ours in this must not end the service: reads that wait for such a version do so in vain.
+                log.exception("rows not looked at for versions that are lost")
