@@ -35,9 +35,10 @@ class LostVersions:
         """Look whenever that is due, until cancelled."""
         while True:
             await self._wanted.wait()
-            while not self._health.loaded:
+            if not self._health.loaded:
                 # There may be no table yet.
                 await asyncio.sleep(RETRY_S)
+                continue
             self._wanted.clear()
             try:
                 if lowered := await self._records.lower_versions(self._latest):

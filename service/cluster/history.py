@@ -49,12 +49,14 @@ class History:
         """
         return None if self._witness is None else self._witness.resource_version
 
-    async def is_behind(self, version: int) -> bool:
-        """Whether the cluster has not come to this version yet. Raises ClusterUnreachable, UnexpectedStatus."""
-        return await latest_version(self._client, self._path) < version
+    async def is_same(self, version: int) -> bool | None:
+        """Whether the cluster has come to this version, and its history has the last event; None: nobody can tell.
 
-    async def is_same(self) -> bool | None:
-        """Whether the cluster's history has the last event; None: nobody can tell. Raises as `is_behind`."""
+        Raises ClusterUnreachable, UnexpectedStatus.
+        """
+        # First of all: kube-apiserver waits for a version it is asked about, and gives up after some seconds.
+        if await latest_version(self._client, self._path) < version:
+            return False
         if (witness := self._witness) is None:
             return None
         if await self._shows(witness, {}):

@@ -4,7 +4,7 @@ A cycle is: a complete list (streamed as a watch, or in chunks where the server 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists), then the watch from there. A watch that
 ends is resumed from the last resourceVersion seen; one that cannot be (410) starts a new cycle, whose list is compared
 with what the consumer has, so that what was deleted in the dark goes away. Between attempts after a failure there is a
-jittered, growing pause.
+jittered, growing pause, which ends when kube-apiserver answers anyone (service.cluster.reachability).
 
 Silence is no failure. kube-apiserver sends a bookmark every minute, but none while its cache of the collection is at
 the version where the watch began (`cacheWatcher.process` in k8s.io/apiserver/pkg/storage/cacher), and in a quiet
@@ -19,19 +19,17 @@ anew. After a failure that is done where nobody can tell, too.
 Nothing in here raises: the state says what is going on.
 """
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable, Set
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
 from service.cluster.collection import Event, Gone, list_chunks, watch_events
+from service.cluster.failures import EXPECTED, Failure, failure_of
 from service.cluster.history import History
 from service.cluster.versions import version_number
 from service.cluster.watch_state import WatchState
@@ -63,48 +61,6 @@ class Consumer(Protocol):
 
     def advance(self, version: int, *, listed: bool = False) -> None:
         """All up to this resourceVersion has been consumed; `listed`: by a complete list."""
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """Why an attempt to list or watch has ended."""
-
-    reason: str
-    """What the log and /readyz say."""
-    resumable: bool
-    """Whether nothing can have been missed up to the resourceVersion last seen. If not, everything is listed anew."""
-    status: int = 0
-    """The HTTP status of the refusal; 0: it is no refusal."""
-
-
-_EXPECTED = (
-    Gone,
-    UnexpectedStatus,
-    ClusterUnreachable,
-    aiohttp.ClientError,
-    OSError,
-    msgspec.DecodeError,
-    UnicodeDecodeError,
-)
-"""What a cluster, or what is on the way to it, may do to us; anything else is a defect of ours."""
-
-
-def _failure(error: Exception) -> _Failure:
-    """What each of the expected errors means."""
-    match error:
-        case Gone():
-            return _Failure("the watch cannot be resumed where it was", resumable=False)
-        case UnexpectedStatus():
-            log.warning("watch refused", reason=str(error))
-            # 410: the version to resume from, or the rest of a list in chunks, is no longer kept.
-            return _Failure(f"HTTP {error.status}", resumable=error.status != 410, status=error.status)
-        case ClusterUnreachable():
-            return _Failure(error.reason, resumable=True)
-        case aiohttp.ClientError() | OSError():
-            return _Failure(f"{type(error).__name__} while reading", resumable=True)
-        case _:
-            # Not what kube-apiserver sends: a proxy's page, say. What was lost in it is unknown.
-            return _Failure(f"{type(error).__name__}: the answer is not a watch", resumable=False)
 
 
 class Reflector:
@@ -143,7 +99,7 @@ class Reflector:
 
     async def run(self, *, until: Set[int] = frozenset()) -> None:
         """Follow until cancelled, or refused with one of these HTTP statuses."""
-        pause = FIRST_PAUSE_S
+        pause, was_resumable = FIRST_PAUSE_S, False
         while True:
             failure = await self._attempt()
             now = time.monotonic()
@@ -156,31 +112,35 @@ class Reflector:
             self.state.failure = failure.reason
             if not failure.resumable:
                 self.state.resource_version = ""
+                if was_resumable:
+                    # Whatever it was before, it is over: a list is another request.
+                    pause = FIRST_PAUSE_S
+            was_resumable = failure.resumable
             self.state.restarts += 1
             self._history_in_doubt = self._broken_off = True
             self._on_change()
             if failure.status in until:
                 return
             log.warning("watch interrupted", path=self._path, reason=failure.reason, pause_s=round(pause, 2))
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+            is_back = await self._client.reachability.pause(pause)
+            pause = FIRST_PAUSE_S if is_back else min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _attempt(self) -> _Failure | None:
+    async def _attempt(self) -> Failure | None:
         """List or watch once. None: it ended as it should, and is to be gone on with at once."""
         try:
             await self._follow()
-        except _EXPECTED as error:
+        except EXPECTED as error:
             if isinstance(error, TimeoutError) and self.state.connected:
                 log.debug("watch silent, to be opened anew", path=self._path)
                 self._history_in_doubt = True
                 return None
-            return _failure(error)
+            return failure_of(error)
         except Exception as error:
             # A defect of ours must not end the watch without a word; starting over from a list is always right.
             log.exception("watch failed", path=self._path)
-            return _Failure(f"{type(error).__name__} in the service", resumable=False)
+            return Failure(f"{type(error).__name__} in the service", resumable=False)
         if self.state.connected and not self.state.lasted(time.monotonic()):
-            return _Failure("the watch ended at once", resumable=True)
+            return Failure("the watch ended at once", resumable=True)
         # A list in chunks that is now to be watched, or a watch that has had its time.
         return None
 
@@ -204,8 +164,8 @@ class Reflector:
         """Raises Gone where the cluster has another history than what was last seen of it, or may have."""
         if not self._history_in_doubt:
             return
-        is_same = await self._history.is_same()
-        if is_same is False or await self._history.is_behind(version_number(self.state.resource_version)):
+        is_same = await self._history.is_same(version_number(self.state.resource_version))
+        if is_same is False:
             self._restored()
             raise Gone
         if is_same is None and self._broken_off:

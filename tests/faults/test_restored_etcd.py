@@ -94,7 +94,7 @@ async def test_what_is_lost_is_shown_as_lost_and_what_is_written_then_at_once(
         found = [await instances_of(api, app) for app in (stays, goes, comes)]
         assert found == [1, 0, None]
         reply = await api.get(f"/v3/processes/{guid_of(stays, 'web')}")
-        assert reply.json["command"] is None
+        assert reply.json["command"] == ""
     for count in range(4):
         await scale(one, stays, 4 + count)
         assert [await instances_of(api, stays) for api in replicas] == [4 + count] * 2
