@@ -40,6 +40,8 @@ class Versions(Generic[Key]):
         self._satisfied: dict[Key, int] = {}
         """Key → the version that an answer has shown, while the watch has not reached that."""
         self._changed = asyncio.Event()
+        self._histories = 0
+        """How many have ended."""
         self._is_other_history = False
         """Whether what is listed now is of another history than what came before."""
 
@@ -49,6 +51,8 @@ class Versions(Generic[Key]):
         self._ahead.clear()
         self._listed.clear()
         self._satisfied.clear()
+        self._histories += 1
+        self._changed.set()
 
     @property
     def reached(self) -> int:
@@ -83,16 +87,21 @@ class Versions(Generic[Key]):
         return restored
 
     def expect(self, key: Key, version: int) -> bool:
-        """The latest version written is this: expect it. Returns whether reads have to wait for it.
-
-        It is earlier than one that was expected before where that turned out to be of a history that has ended.
-        """
+        """Something was written at this version: expect it. Returns whether reads have to wait for it."""
         if self._has(key, version):
-            if self._expected.pop(key, None) is not None:
-                self._changed.set()
             return False
-        self._expected[key] = version
+        self._expected[key] = max(version, self._expected.get(key, 0))
         return True
+
+    def expect_only(self, key: Key, version: int) -> None:
+        """Expect this version as the latest written, be it earlier than what was expected before.
+
+        It is where that turned out to be of a history that has ended.
+        """
+        if self._expected.get(key, 0) > version:
+            del self._expected[key]
+            self._changed.set()
+        self.expect(key, version)
 
     def accept_event(self, uid: str, version: int, *, deleted: bool = False) -> bool:
         """Whether an event of the watch, or an item of a list, is newer than what an answer has shown of the object.
@@ -141,11 +150,12 @@ class Versions(Generic[Key]):
     async def wait(self, versions: Mapping[Key, int], timeout_s: float) -> list[Key]:
         """Wait until of each key this version has come. Returns those of which it has not in the end.
 
-        It ends as well where nothing is expected of a key any more: its history is another.
+        It ends as well when the history does in which they were written: nobody knows what is still to come.
         """
+        histories = self._histories
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self.missing(versions):
+                while self._histories == histories and self.missing(versions):
                     self._changed.clear()
                     await self._changed.wait()
         return self.missing(versions)

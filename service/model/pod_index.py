@@ -86,8 +86,10 @@ class PodIndex:
 
     def forget_versions(self) -> None:
         """What has been heard so far was of a history that has ended: its versions are no measure for what comes."""
-        for each in (*self._sets.values(), *self._owners.values()):
-            each.version = 0
+        for known in self._sets.values():
+            known.version = 0
+        for owner in self._owners.values():
+            owner.version = 0
 
     # Pods
 

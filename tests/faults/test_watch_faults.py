@@ -274,6 +274,56 @@ async def test_cluster_behind_what_was_seen_of_it_is_listed_anew(last_seen_of_it
         assert reflector.state.relists == 1
 
 
+@pytest.mark.parametrize("last", [None, 9, 15])
+async def test_cluster_that_has_come_to_the_version_by_another_history_is_listed_anew(last: int | None) -> None:
+    """What the last event was about is not there, is of an earlier version, or was never of the version it had."""
+    async with scripted(cut_off, second_list, latest=30, last=last) as (reflector, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[1]
+        assert reflector.state.relists == 1
+
+
+async def test_cut_off_after_a_deletion_is_listed_anew_as_nobody_can_tell_whether_it_is_history_still() -> None:
+    async def deleted(request: web.Request, stream: Stream) -> None:
+        await stream.event("ADDED", "b", 2)
+        await stream.listed(10)
+        await stream.event("DELETED", "b", 11)
+        assert request.transport is not None
+        request.transport.close()
+
+    async with scripted(deleted, second_list) as (_, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[1]
+
+
+@pytest.mark.parametrize("kind", ["MODIFIED", "BOOKMARK"])
+async def test_event_of_an_earlier_version_is_of_another_history(kind: str) -> None:
+    async def goes_back(request: web.Request, stream: Stream) -> None:
+        await first_list(request, stream)
+        await stream.event(kind, "a", 7)
+
+    async with scripted(goes_back, second_list) as (reflector, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[1]
+        assert reflector.state.relists == 1
+
+
+async def test_list_begun_anew_proves_nothing_before_it_is_complete() -> None:
+    async def begun(_: web.Request, stream: Stream) -> None:
+        await stream.event("ADDED", "a", 11)
+        await asyncio.sleep(2)
+        await second_list(_, stream)
+
+    async with scripted(first_list, gone_as_event, begun) as (reflector, objects, _):
+
+        async def aged() -> bool:
+            return reflector.state.age_s(time.monotonic()) > 0
+
+        await eventually(aged)
+        await has(objects, "a", "c")
+        assert reflector.state.age_s(time.monotonic()) == 0
+
+
 async def test_list_that_breaks_off_is_not_taken_for_complete() -> None:
     async def half(_: web.Request, stream: Stream) -> None:
         await stream.event("ADDED", "a", 11)
