@@ -64,6 +64,7 @@ class Memory:
             (REPLICA_SET_WATCH, REPLICA_SETS, ReplicaSetFeed(pods), labelled),
             (POD_WATCH, PODS, pod_feed, labelled),
         )
+        on_restored = {"deployments": deployments.versions.forget, POD_WATCH: pod_feed.versions.forget}
         optional: dict[OptionalKind, SkippingFeed] = {AUTOSCALERS: AutoscalerFeed(autoscalers)}
         if settings.served == "all":
             optional |= route_feeds(index.routing)
@@ -77,13 +78,7 @@ class Memory:
             autoscalers=autoscalers,
             deployments=deployments,
             pod_feed=pod_feed,
-            watches=_watches(
-                client,
-                settings,
-                health,
-                followed,
-                {"deployments": deployments.versions.forget, POD_WATCH: pod_feed.versions.forget},
-            ),
+            watches=_watches(client, settings, health, followed, on_restored),
             optional_watches=_optional_watches(client, settings, health, optional),
             skips={kind.name: feed.skips for kind, feed in optional.items()},
             routing=routing,

@@ -210,11 +210,10 @@ class Connection(RequestHandler):
         self._collected = self._head = 0
         self._count(0, 0)
 
-    def is_in_use(self, now: float) -> bool:
-        """Whether a request is under way, or the last one was answered so lately that the client may send another."""
-        if self._link is None or not self._request_count:
-            return False
-        return not self._is_idle or now - self._answered_at < IN_USE_S
+    def expects_more(self, now: float) -> bool:
+        """Whether the last request was answered so lately that the client may be about to send another."""
+        is_open = self._link is not None and self._request_count > 0
+        return is_open and self._is_idle and now - self._answered_at < IN_USE_S
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

@@ -25,7 +25,7 @@ _BATCH = 32
 _CALM_S = 0.1
 """Between looks for those who stand still, so that many bytes do not mean many looks."""
 _GLANCES = 50
-"""How often it is looked for connections in use while there are to be none."""
+"""How often it is looked whether clients may be about to send."""
 MANAGEMENT_CONNECTIONS = 64
 IN_USE_S = 1.0
 """A client that was answered no longer ago may be about to send its next request."""
@@ -73,8 +73,8 @@ class Waiting(Protocol):
     def is_taking(self, now: float) -> bool:
         """Whether the client is taking a reply, and has not long stood still: however large it is, it soon is gone."""
 
-    def is_in_use(self, now: float) -> bool:
-        """Whether a request is under way on it, or likely to come."""
+    def expects_more(self, now: float) -> bool:
+        """Whether a request is likely to come on it: the last was answered a moment ago."""
 
     def give_up(self, error: CloudFoundryError) -> None:
         """Wait no longer; where a request has come in part, it is answered with the error."""
@@ -133,11 +133,11 @@ class Connections:
             timer.cancel()
 
     async def drain(self) -> None:
-        """Have those in use closed with a reply, and wait for that as long as their clients may be about to send."""
+        """Have each closed with its next reply, and wait for that while clients may be about to send."""
         self.draining = True
         for _ in range(_GLANCES):
             now = self._clock()
-            if not any(each.is_in_use(now) for each in self._open):
+            if not any(each.expects_more(now) for each in self._open):
                 return
             await asyncio.sleep(IN_USE_S / _GLANCES)
 

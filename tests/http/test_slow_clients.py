@@ -277,8 +277,8 @@ class Client:
     def is_taking(self, now: float) -> bool:
         return self.taking
 
-    def is_in_use(self, now: float) -> bool:
-        return self.used is None
+    def expects_more(self, now: float) -> bool:
+        return self.used is not None
 
     def give_up(self, error: CloudFoundryError) -> None:
         self.refused_with = error
