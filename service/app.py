@@ -17,6 +17,7 @@ from service.api.pages import Pages
 from service.api.readable import READS
 from service.api.resources.apps.resource import READABLE as APPS
 from service.api.resources.processes.resource import READABLE as PROCESSES
+from service.api.resources.spaces import READABLE as SPACES
 from service.api.routes import READABLE, lists_of, served_of
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
@@ -181,7 +182,7 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
     instances = _instances(stores, memory, settings, processes, barrier, health)
     app[ACCESS] = access
     app[INSTANCES] = instances
-    app[OVERVIEW] = Overview(processes, memory.pods)
+    app[OVERVIEW] = _overview(app, access, memory)
     app[PROBLEMS] = Problems(memory.index, access, memory.deployments, memory.mirror.state)
     _provide_writes(app, access, memory, workloads, barrier, records)
     return Pruning(
@@ -243,6 +244,17 @@ def _barrier(memory: Memory, workloads: Workloads, health: Health) -> ReadBarrie
         intake=memory.intake,
         workloads=workloads,
         health=health,
+    )
+
+
+def _overview(app: web.Application, access: Access, memory: Memory) -> Overview:
+    return Overview(
+        access=access,
+        spaces=SPACES.reads(app),
+        apps=APPS.reads(app),
+        index=memory.index,
+        pods=memory.pods,
+        autoscalers=memory.autoscalers,
     )
 
 

@@ -173,17 +173,21 @@ class ControlPlane:
 
     def kubeconfig_for(self, token: str) -> str:
         """A self-contained kubeconfig that presents the token."""
+        return self.kubeconfig_of({_CLUSTER: token})
+
+    def kubeconfig_of(self, tokens: Mapping[str, str]) -> str:
+        """The same with several users, each of whom has a token and a context of their name; the first is the one."""
         authority = base64.b64encode(self._authority.read_bytes()).decode()
         return json.dumps(
             {
                 "apiVersion": "v1",
                 "kind": "Config",
-                "current-context": _CLUSTER,
-                "contexts": [{"name": _CLUSTER, "context": {"cluster": _CLUSTER, "user": _CLUSTER}}],
+                "current-context": next(iter(tokens)),
+                "contexts": [{"name": name, "context": {"cluster": _CLUSTER, "user": name}} for name in tokens],
                 "clusters": [
                     {"name": _CLUSTER, "cluster": {"server": self.server, "certificate-authority-data": authority}}
                 ],
-                "users": [{"name": _CLUSTER, "user": {"token": token}}],
+                "users": [{"name": name, "user": {"token": token}} for name, token in tokens.items()],
             }
         )
 

@@ -78,6 +78,8 @@ METADATA = [
 """What Kubernetes does not hold."""
 
 _PODS_S = 60.0
+_DEADLINE_S = 30 * 86_400
+"""For a rollout that goes on for as long as the demo."""
 _DATABASE_S = 10.0
 
 
@@ -106,6 +108,12 @@ class _Process:
     """Image of a container before the app's own."""
     crash_message: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    """At which it is reached from outside."""
+    autoscaled: tuple[int, int] | None = None
+    """The least and the most instances that an autoscaler sets."""
+    next_image: str | None = None
+    """The version that is being rolled out, and does not get ready."""
 
 
 _PROCESSES = [
@@ -124,6 +132,7 @@ _PROCESSES = [
         user=2000,
         registry="registry-acme",
         environment={"RAILS_ENV": "production"},
+        hosts=("shop.acme.example", "www.acme.example"),
     ),
     _Process(
         STOREFRONT,
@@ -152,6 +161,8 @@ _PROCESSES = [
         memory_used="1640Mi",
         tcp=True,
         user=1000,
+        hosts=("search.acme.example",),
+        next_image="1.43.0",
     ),
     _Process(
         BACK_OFFICE,
@@ -166,6 +177,7 @@ _PROCESSES = [
         command=("gunicorn", "--bind=0.0.0.0:8080", "--workers=4", "invoices.wsgi"),
         http_path="/ready",
         user=2000,
+        hosts=("invoices.acme.example",),
     ),
     _Process(
         BACK_OFFICE,
@@ -233,17 +245,20 @@ _PROCESSES = [
         memory_used="1130Mi",
         command=("/collector", "--consume", "--shards=4"),
         user=65534,
+        autoscaled=(4, 8),
     ),
 ]
 
 
 def load(control_plane: ControlPlane) -> None:
-    """Create spaces, apps and people, and wait until every Pod runs. Raises LocalStackError."""
+    """Create spaces, apps and people, wait until every Pod runs, and begin a rollout. Raises LocalStackError."""
     control_plane.apply(_list(_namespaces()))
-    control_plane.apply(_list([*(_deployment(process) for process in _PROCESSES), *_people()]))
+    control_plane.apply(_list([each for process in _PROCESSES for each in _objects(process)]))
+    control_plane.apply(_list(_people()))
     wanted = sum(process.instances for process in _PROCESSES)
     if not wait_until(lambda: _running(control_plane) == wanted, _PODS_S):
         raise LocalStackError("the demo's Pods do not all run: see kubectl get pods -A")
+    control_plane.apply(_list([_next(process) for process in _PROCESSES if process.next_image]))
 
 
 def _running(control_plane: ControlPlane) -> int:
@@ -266,12 +281,75 @@ def _namespaces() -> Iterator[dict[str, Any]]:
     yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo-users"}}
 
 
+def _objects(process: _Process) -> Iterator[dict[str, Any]]:
+    """The Deployment of a process, and what leads to it or scales it."""
+    yield _deployment(process)
+    if process.hosts:
+        yield _service(process)
+        yield _ingress(process)
+    if process.autoscaled:
+        yield _autoscaler(process, *process.autoscaled)
+
+
+def _name(process: _Process) -> str:
+    return f"{process.app}-{process.type}"
+
+
+def _selected(process: _Process) -> dict[str, str]:
+    return {"app.kubernetes.io/name": process.app, "app.kubernetes.io/component": process.type}
+
+
+def _meta(process: _Process) -> dict[str, Any]:
+    return {"name": _name(process), "namespace": process.space}
+
+
+def _service(process: _Process) -> dict[str, Any]:
+    spec = {"selector": _selected(process), "ports": [{"port": 80, "targetPort": 8080}]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": _meta(process), "spec": spec}
+
+
+def _ingress(process: _Process) -> dict[str, Any]:
+    backend = {"service": {"name": _name(process), "port": {"number": 80}}}
+    paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": _meta(process),
+        "spec": {"rules": [{"host": host, "http": {"paths": paths}} for host in process.hosts]},
+    }
+
+
+def _autoscaler(process: _Process, least: int, most: int) -> dict[str, Any]:
+    # Far more than an instance uses: the least are enough, until somebody scales it by hand.
+    target = {"type": "AverageValue", "averageValue": "1"}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": _meta(process),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": _name(process)},
+            "minReplicas": least,
+            "maxReplicas": most,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        },
+    }
+
+
+def _next(process: _Process) -> dict[str, Any]:
+    """The Deployment with its next version."""
+    deployment = _deployment(process)
+    template = deployment["spec"]["template"]
+    template["metadata"]["annotations"]["local-stack/failing-probe"] = "readiness"
+    template["spec"]["containers"][-1]["image"] = f"registry.example/{process.app}:{process.next_image}"
+    return deployment
+
+
 def _deployment(process: _Process) -> dict[str, Any]:
-    name = f"{process.app}-{process.type}"
-    selected = {"app.kubernetes.io/name": process.app, "app.kubernetes.io/component": process.type}
+    name, selected = _name(process), _selected(process)
     labels = selected | {
         "cloudfoundry.org/app-guid": process.app_guid,
         "cloudfoundry.org/process-type": process.type,
+        "cloudfoundry.org/app-name": process.app,
     }
     return {
         "apiVersion": "apps/v1",
@@ -279,6 +357,7 @@ def _deployment(process: _Process) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": process.space, "labels": labels},
         "spec": {
             "replicas": process.instances,
+            "progressDeadlineSeconds": _DEADLINE_S,
             "selector": {"matchLabels": selected},
             "template": {
                 "metadata": {"labels": labels, "annotations": _annotations(process)},
@@ -324,10 +403,19 @@ def _pod(process: _Process) -> dict[str, Any]:
         container["readinessProbe"] = probe | {"periodSeconds": 10, "timeoutSeconds": 1}
     if process.user is not None:
         container["securityContext"] = {"runAsUser": process.user, "allowPrivilegeEscalation": False}
-    sidecars = [{"name": "proxy", "image": process.sidecar}] if process.sidecar else []
+    sidecars = [_sidecar(process.sidecar)] if process.sidecar else []
     return {
         "containers": [*sidecars, container],
         "imagePullSecrets": [{"name": process.registry}] if process.registry else [],
+    }
+
+
+def _sidecar(image: str) -> dict[str, Any]:
+    return {
+        "name": "proxy",
+        "image": image,
+        "command": ["envoy", "-c", "/etc/envoy.yaml"],
+        "resources": {"limits": {"memory": "64Mi"}},
     }
 
 

@@ -21,7 +21,10 @@ from .errors import LocalStackError
 from .processes import end, environment, wait_until
 
 SERVICE_PID = "service.pid"
-HANDED_OUT = ("kubeconfig", "service-kubeconfig", "database-url", "token", "token-viewer", "url", "management-url")
+HANDED_OUT = (
+    *("kubeconfig", "service-kubeconfig", "people-kubeconfig"),
+    *("database-url", "token", "token-viewer", "url", "management-url"),
+)
 """Files that are of use only while the stack runs."""
 
 _REPOSITORY = Path(__file__).parents[2]

@@ -46,8 +46,7 @@ def run() -> None:
         if served.control_plane:
             with _step("putting demo apps into the cluster"):
                 demo.load(served.control_plane)
-            for name, account in (("token", "operator"), ("token-viewer", "viewer")):
-                write_private(_DIRECTORY / name, served.control_plane.create_token("demo-users", account))
+            _hand_out_tokens(served.control_plane)
         write_private(_DIRECTORY / "database-url", served.database_url)
         env = environment(
             _DIRECTORY,
@@ -73,6 +72,14 @@ def run() -> None:
             _say(f"ready after {time.monotonic() - begun:.1f} s")
             _announce(url, management_url, served)
         raise LocalStackError(f"the service ended with exit code {service.wait()}")
+
+
+def _hand_out_tokens(control_plane: ControlPlane) -> None:
+    """A file for each person's token, and a kubeconfig with them all, as the cf CLI wants one."""
+    tokens = {account: control_plane.create_token("demo-users", account) for account in ("operator", "viewer")}
+    write_private(_DIRECTORY / "token", tokens["operator"])
+    write_private(_DIRECTORY / "token-viewer", tokens["viewer"])
+    write_private(_DIRECTORY / "people-kubeconfig", control_plane.kubeconfig_of(tokens))
 
 
 def _start_service(env: Mapping[str, str], management_port: int) -> "subprocess.Popen[bytes]":
@@ -159,6 +166,7 @@ def _announce(url: str, management_url: str, served: _Served) -> None:
     if served.control_plane:
         _say(f"  token of one who may do everything   {_shown('token')}")
         _say(f"  token of one who may read one space  {_shown('token-viewer')}")
+        _say(f"  a kubeconfig of both, for the cf CLI {_shown('people-kubeconfig')}")
         _say(f"  the cluster admin's kubeconfig       {_shown('kubeconfig')}\n")
         token, path = f"$(cat {_shown('token')})", f"/v3/apps/{demo.SHOP}/processes"
     else:

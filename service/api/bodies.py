@@ -121,15 +121,18 @@ class Pairs(fields.Field[dict[str, str | None]]):
         *,
         check_key: Callable[[str], None] = check_label_key,
         keys: str = patterns.KEY,
+        allow_none: bool = False,
     ) -> None:
         """The checks raise Malformed. `shown` and the pattern `keys` are for the API's document."""
         shown = {
-            "type": "object",
+            "type": ["object", "null"] if allow_none else "object",
             "maxProperties": MOST_PAIRS,
             "propertyNames": {"pattern": keys},
             "additionalProperties": {"type": ["string", "null"], **shown},
         }
-        super().__init__(error_messages={"null": "must be an object"}, metadata={"json_schema": shown})
+        super().__init__(
+            error_messages={"null": "must be an object"}, allow_none=allow_none, metadata={"json_schema": shown}
+        )
         self._check_key = check_key
         self._check_value = check_value
 
@@ -192,8 +195,12 @@ def nested(schema: type[Schema], *, allow_none: bool = False, required: bool = F
 
 
 class MetadataBody(BodySchema):
-    labels = Pairs(_check_label, {"pattern": patterns.LABEL_VALUE})
-    annotations = Pairs(_check_annotation, {"maxLength": LONGEST_ANNOTATION, "pattern": patterns.NO_NUL})
+    """The Java client sends null for whichever of the two it does not change."""
+
+    labels = Pairs(_check_label, {"pattern": patterns.LABEL_VALUE}, allow_none=True)
+    annotations = Pairs(
+        _check_annotation, {"maxLength": LONGEST_ANNOTATION, "pattern": patterns.NO_NUL}, allow_none=True
+    )
 
 
 def load(schema: Schema, document: object) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from service.access import Caller
 from service.api.keys import INSTANCES
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
+from service.dashboard.keys import OVERVIEW
+from service.dashboard.offers import Offers
+from service.dashboard.places import place_of
 from service.dashboard.query import ListAddress
 from service.dashboard.shapes import CELLS, Strip, rows, strip
 from service.errors import StatsUnavailable
@@ -51,9 +54,10 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
     warnings = freshness.warnings()
     shown, pace = [], Pace()
     for process in selection.items:
-        shown.append((process, None if found is None else _strip(process, found[process.workload.uid])))
+        drawn = None if found is None else _strip(process, found[process.workload.uid])
+        shown.append((process, drawn, app[OVERVIEW].app_name(process)))
         await pace.breathe()
-    strips = [each for _, each in shown if each is not None]
+    strips = [each for _, each, _ in shown if each is not None]
     running, desired = sum(each.running for each in strips), sum(each.desired for each in strips)
     context = {
         "summary": f"{selection.total_results} processes; here {running} of {desired} instances run",
@@ -70,7 +74,7 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
     return Content(context, (selection.total_results, tuple(shown), bool(warnings)))
 
 
-async def process_content(app: web.Application, caller: Caller, guid: str) -> Content:
+async def process_content(app: web.Application, caller: Caller, guid: str, offers: Offers) -> Content:
     """Of the page of a process. Raises ResourceNotFound, ServiceUnavailable."""
     complaint: str | None = None
     known = True
@@ -83,10 +87,15 @@ async def process_content(app: web.Application, caller: Caller, guid: str) -> Co
         stats, complaint = Stats(meaning.item, (), {}), error.detail
         known = not stats.process.workload.replicas
     process, warnings = stats.process, freshness.warnings()
+    autoscaler = app[OVERVIEW].autoscaler(process)
     context = {
         "process": process,
+        "app_name": app[OVERVIEW].app_name(process),
+        "place": await place_of(app, caller, process.space_guid, process.organization_guid),
         "strip": _strip(process, stats.instances, MANY_CELLS) if known else None,
         "instances": rows(stats),
+        "autoscaler": autoscaler,
+        "offer": await offers.of(process.workload),
         "complaint": complaint,
         "warnings": warnings,
         "several": ambiguity.of_read(meaning),
@@ -94,7 +103,7 @@ async def process_content(app: web.Application, caller: Caller, guid: str) -> Co
         "live": len(stats.instances) <= LIVE_ROWS,
     }
     pods = tuple(instance.pod for instance in stats.instances)
-    return Content(context, (process, len(meaning.others), pods, complaint, bool(warnings)))
+    return Content(context, (process, len(meaning.others), pods, autoscaler, complaint, bool(warnings)))
 
 
 async def process_state(app: web.Application, caller: Caller, guid: str) -> tuple[object, ...]:
@@ -102,11 +111,13 @@ async def process_state(app: web.Application, caller: Caller, guid: str) -> tupl
     meaning, freshness = await PROCESSES.reads(app).get(caller, by_guid(guid), pods=True)
     found, freshness = await app[INSTANCES].of_one(meaning.item, freshness)
     pods = tuple(instance.pod for instance in found)
-    return meaning.item, len(meaning.others), pods, bool(freshness.warnings())
+    autoscaler = app[OVERVIEW].autoscaler(meaning.item)
+    return meaning.item, len(meaning.others), pods, autoscaler, bool(freshness.warnings())
 
 
 def _strip(process: Process, found: Sequence[Instance], cells: int = CELLS) -> Strip | None:
     """None: what runs cannot be known."""
-    if process.workload.replicas and not process.workload.pods_labelled:
+    workload = process.workload
+    if workload.replicas and not workload.pods_labelled:
         return None
-    return strip(found, process.workload.replicas, cells)
+    return strip(found, workload.instances, cells, started=workload.started)

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from service.access import Caller
+from service.dashboard.app_contents import app_content, app_state, apps_content
 from service.dashboard.contents import LIVE_ROWS, Content, list_content, process_content, process_state
 from service.dashboard.frame import User, fragment
 from service.dashboard.keys import STREAMS
-from service.dashboard.query import parse_address
+from service.dashboard.offers import Offers
+from service.dashboard.query import APP_LIST, PROCESS_LIST, ListAddress, Listing, apps_of_space, parse_address
 from service.dashboard.streams import Live
 from service.errors import BadQueryParameter, CloudFoundryError, InvalidAuthToken, NotAuthorized, ResourceNotFound
 from service.http.callers import shown_token
@@ -30,30 +32,63 @@ State = tuple[object, ...]
 
 async def list_events(request: web.Request, user: User) -> web.StreamResponse:
     """GET /ui/events"""
-    address = parse_address(request.raw_path.partition("?")[2])
+    return _list(request, user, PROCESS_LIST, "_processes.html", list_content)
+
+
+async def app_list_events(request: web.Request, user: User) -> web.StreamResponse:
+    """GET /ui/lists/apps/events"""
+    return _list(request, user, APP_LIST, "_apps.html", apps_content)
+
+
+async def space_events(request: web.Request, user: User) -> web.StreamResponse:
+    """GET /ui/spaces/{guid}/events"""
+    return _list(request, user, apps_of_space(request.match_info["guid"]), "_apps.html", apps_content)
+
+
+def _list(
+    request: web.Request,
+    user: User,
+    listing: Listing,
+    template: str,
+    content_of: Callable[[web.Application, Caller, ListAddress], Awaitable[Content]],
+) -> web.StreamResponse:
+    address = parse_address(listing, request.raw_path.partition("?")[2])
     if address.page.per_page > LIVE_ROWS:
         raise BadQueryParameter(f"'per_page' must be {LIVE_ROWS} at most for a list that is kept up to date")
 
     async def content(caller: Caller) -> Content:
-        return await list_content(request.app, caller, address)
+        return await content_of(request.app, caller, address)
 
     async def state(caller: Caller) -> State:
         return (await content(caller)).state
 
-    return _stream(request, user, "_processes.html", content, state, AGES_S)
+    return _stream(request, user, template, content, state, AGES_S)
 
 
 async def process_events(request: web.Request, user: User) -> web.StreamResponse:
     """GET /ui/processes/{guid}/events"""
-    guid = request.match_info["guid"]
+    guid, offers = request.match_info["guid"], Offers(request.app, user.caller)
 
     async def content(caller: Caller) -> Content:
-        return await process_content(request.app, caller, guid)
+        return await process_content(request.app, caller, guid, offers)
 
     async def state(caller: Caller) -> State:
         return await process_state(request.app, caller, guid)
 
     return _stream(request, user, "_process.html", content, state, USAGE_S)
+
+
+async def app_events(request: web.Request, user: User) -> web.StreamResponse:
+    """GET /ui/apps/{guid}/events"""
+    guid, offers = request.match_info["guid"], Offers(request.app, user.caller)
+
+    async def content(caller: Caller) -> Content:
+        return await app_content(request.app, caller, guid, offers)
+
+    async def state(caller: Caller) -> State:
+        return await app_state(request.app, caller, guid)
+
+    return _stream(request, user, "_app.html", content, state, AGES_S)
 
 
 def _stream(
@@ -77,7 +112,8 @@ def _stream(
                 current = await state(caller)
                 if current != known or time.monotonic() >= due:
                     found = await content(caller)
-                    await live.send(await fragment(app, template, found.context), event="update")
+                    context = {**found.context, "form_token": user.session.form_token}
+                    await live.send(await fragment(app, template, context), event="update")
                     known, due = current, time.monotonic() + at_least_every_s
             except (InvalidAuthToken, NotAuthorized):
                 return await live.send("", event="signed-out")

@@ -1,33 +1,92 @@
 """The address of a list: the API's own parameters, and `q` for words to look for."""
 
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, urlencode
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
 
 from service.api.queries import ParsedList
+from service.api.readable import Readable
+from service.api.resources.apps.resource import READABLE as APPS
+from service.api.resources.organizations import READABLE as ORGANIZATIONS
 from service.api.resources.processes.resource import READABLE as PROCESSES
+from service.api.resources.spaces import READABLE as SPACES
 from service.errors import BadQueryParameter
+from service.model.apps import NAME
 from service.model.paging import PageNumbers, PageRequest, page_numbers
+from service.model.selection import CREATED_AT
 
 WORDS = "q"
 LONGEST_WORDS = 200
-FIELDS = (WORDS, "types", "space_guids", "label_selector")
-"""The parameters that the form of the page has fields for."""
 
 Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list that a page shows."""
+
+    readable: Readable[Any]
+    path: str
+    """Of the page."""
+    order: str = NAME
+    """The order where none is asked for."""
+    stream: str = ""
+    """Where its page is kept up to date; empty: nowhere."""
+    fields: tuple[str, ...] = (WORDS,)
+    """The parameters that the form of the page has fields for."""
+    within: Pairs = ()
+    """The conditions that the path stands for."""
+    refused: tuple[str, ...] = ("include",)
+    """What the API takes and a page has no place for."""
+
+
+PROCESS_LIST = Listing(
+    PROCESSES,
+    "/",
+    order=CREATED_AT,
+    stream="/ui/events",
+    fields=(WORDS, "types", "space_guids", "label_selector"),
+    refused=(),
+)
+APP_LIST = Listing(APPS, "/ui/apps", stream="/ui/lists/apps/events", fields=(WORDS, "space_guids", "label_selector"))
+SPACE_LIST = Listing(SPACES, "/ui/spaces")
+ORGANIZATION_LIST = Listing(ORGANIZATIONS, "/ui/organizations", refused=())
+
+
+def apps_of_space(guid: str) -> Listing:
+    """The apps of one space."""
+    path = f"/ui/spaces/{quote(guid, safe='')}"
+    return replace(
+        APP_LIST,
+        path=path,
+        stream=f"{path}/events",
+        fields=(WORDS, "label_selector"),
+        within=(("space_guids", guid),),
+    )
+
+
+def spaces_of_organization(guid: str) -> Listing:
+    """The spaces of one organization."""
+    path = f"/ui/organizations/{quote(guid, safe='')}"
+    return replace(SPACE_LIST, path=path, within=(("organization_guids", guid),))
 
 
 @dataclass(frozen=True)
 class ListAddress:
     """A list as its address asks for it, and the addresses of its neighbours."""
 
+    listing: Listing
     parsed: ParsedList
     pairs: Pairs
     """As sent, without those that name the page."""
-    path: str = "/"
 
     @property
     def page(self) -> PageRequest:
         return self.parsed.request.page
+
+    @property
+    def path(self) -> str:
+        return self.listing.path
 
     def value(self, name: str) -> str:
         """Of a parameter; empty where it was not sent."""
@@ -36,7 +95,12 @@ class ListAddress:
     @property
     def others(self) -> Pairs:
         """Conditions the form has no field for."""
-        return tuple(pair for pair in self.pairs if pair[0] not in (*FIELDS, "order_by"))
+        return tuple(pair for pair in self.unasked if pair[0] != "order_by")
+
+    @property
+    def unasked(self) -> Pairs:
+        """What the form sends along without a field for it."""
+        return tuple(pair for pair in self.pairs if pair[0] not in self.listing.fields)
 
     @property
     def filtered(self) -> bool:
@@ -71,10 +135,13 @@ class ListAddress:
         """The same of the API, without the part before `/v3`; None where the API has no such question."""
         if self.value(WORDS):
             return None
-        return self._href(self.pairs, self.page.page, path="/processes", always=True)
+        listing = self.listing
+        ordered = () if self.value("order_by") or listing.order == CREATED_AT else (("order_by", listing.order),)
+        pairs = (*self.pairs, *listing.within, *ordered)
+        return self._href(pairs, self.page.page, path=f"/{listing.readable.plural}", always=True)
 
     def stream(self) -> str:
-        return self._href(self.pairs, self.page.page, path="/ui/events")
+        return self._href(self.pairs, self.page.page, path=self.listing.stream)
 
     def _href(self, pairs: Pairs, page: int, *, path: str | None = None, always: bool = False) -> str:
         per_page = self.page.per_page
@@ -84,25 +151,32 @@ class ListAddress:
         return (path or self.path) + (f"?{query}" if query else "")
 
 
-def parse_address(query: str) -> ListAddress:
+def parse_address(listing: Listing, query: str) -> ListAddress:
     """A raw query string. Raises as ListQuery.parse does."""
+    sent = dict(parse_qsl(query, keep_blank_values=True))
+    for name in (*listing.refused, *(name for name, _ in listing.within)):
+        if name in sent:
+            raise BadQueryParameter(f"'{name}' is not for this page")
     kept = [part for part in query.split("&") if part.partition("=")[0] != WORDS]
-    parsed = PROCESSES.list_query.parse("&".join(kept))
-    words = dict(parse_qsl(query, keep_blank_values=True)).get(WORDS, "").strip()
-    if not words:
-        return ListAddress(parsed, parsed.kept)
+    if "order_by" not in sent:
+        kept.append(f"order_by={listing.order}")
+    parsed = listing.readable.list_query.parse("&".join(filter(None, kept)))
+    pairs = parsed.kept if "order_by" in sent else tuple(pair for pair in parsed.kept if pair[0] != "order_by")
+    filters = parsed.request.filters
+    for name, value in listing.within:
+        filters = filters.narrowed(listing.readable.found_by[name], value)
+    words = sent.get(WORDS, "").strip()
     if len(words) > LONGEST_WORDS:
         raise BadQueryParameter(f"'{WORDS}' must have {LONGEST_WORDS} characters at most")
-    request = parsed.request
-    filters = replace(request.filters, words=tuple(words.lower().split()))
-    return ListAddress(
-        replace(parsed, request=replace(request, filters=filters)), tuple(sorted((*parsed.kept, (WORDS, words))))
-    )
+    if words:
+        pairs = tuple(sorted((*pairs, (WORDS, words))))
+        filters = replace(filters, words=tuple(words.lower().split()))
+    return ListAddress(listing, replace(parsed, request=replace(parsed.request, filters=filters)), pairs)
 
 
-def tidied(query: str) -> str | None:
+def tidied(listing: Listing, query: str) -> str | None:
     """A form also sends the fields that were left empty: the query without those, if there are any."""
     parts = query.split("&") if query else []
     full = [part for part in parts if not part.endswith("=") and "=" in part]
-    empty = [part for part in parts if part.endswith("=") and part[:-1] in (*FIELDS, "order_by", "per_page")]
+    empty = [part for part in parts if part.endswith("=") and part[:-1] in (*listing.fields, "order_by", "per_page")]
     return "&".join(full) if empty and len(full) + len(empty) == len(parts) else None

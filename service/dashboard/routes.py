@@ -5,7 +5,7 @@ import jinja2
 from aiohttp import web
 
 from service.api.routes import HANDLERS
-from service.dashboard import actions, live, signing_in, views
+from service.dashboard import actions, app_actions, app_views, live, signing_in, views
 from service.dashboard.assets import asset_href, static
 from service.dashboard.frame import action, fenced, page, unknown
 from service.dashboard.keys import SESSIONS, STREAMS
@@ -16,6 +16,7 @@ from service.http.keys import SETTINGS
 from service.http.routing import Route, add_routes
 
 _PROCESS = "/ui/processes/{guid}"
+_LISTS = ("organizations", "spaces", "apps")
 _TERMINATE = _PROCESS + "/instances/{index}/terminate"
 
 ROUTES = (
@@ -25,11 +26,22 @@ ROUTES = (
     Route("POST", _PROCESS + "/scale", action(actions.scale)),
     Route("GET", _TERMINATE, page(actions.ask_terminate)),
     Route("POST", _TERMINATE, action(actions.terminate)),
-    Route("GET", "/ui/spaces", page(views.list_spaces)),
-    Route("GET", "/ui/apps", page(views.list_apps)),
+    Route("GET", "/ui/organizations", page(app_views.list_organizations)),
+    Route("GET", "/ui/organizations/{guid}", page(app_views.get_organization)),
+    Route("GET", "/ui/spaces", page(app_views.list_spaces)),
+    Route("GET", "/ui/spaces/{guid}", page(app_views.get_space)),
+    Route("GET", "/ui/apps", page(app_views.list_apps)),
+    Route("GET", "/ui/apps/{guid}", page(app_views.get_app)),
+    *(Route("GET", each.path, page(app_actions.ask(each))) for each in app_actions.ALL),
+    *(Route("POST", each.path, action(app_actions.act(each))) for each in app_actions.ALL),
     Route("GET", "/ui/problems", page(views.list_problems)),
     Route("GET", "/ui/events", page(live.list_events)),
+    Route("GET", "/ui/lists/apps/events", page(live.app_list_events)),
+    Route("GET", "/ui/spaces/{guid}/events", page(live.space_events)),
+    Route("GET", "/ui/apps/{guid}/events", page(live.app_events)),
     Route("GET", _PROCESS + "/events", page(live.process_events)),
+    *(Route("GET", f"/ui/json/{each}", page(views.as_json(HANDLERS[f"list{each.title()}"]))) for each in _LISTS),
+    Route("GET", "/ui/json/apps/{guid}", page(views.as_json(HANDLERS["getApp"]))),
     Route("GET", "/ui/json/processes", page(views.as_json(HANDLERS["listProcesses"]))),
     Route("GET", "/ui/json/processes/{guid}", page(views.as_json(HANDLERS["getProcess"]))),
     Route("GET", "/ui/json/processes/{guid}/stats", page(views.as_json(HANDLERS["getProcessStats"]))),

@@ -9,6 +9,7 @@ from service.model.instances import Instance
 from service.model.pods import Pod, State
 from service.model.usage import Usage
 from service.operations.instances import Stats
+from service.operations.overview import Tally
 
 CELLS = 16
 """Instances that are drawn one by one in a list."""
@@ -16,6 +17,7 @@ HIGH = 0.9
 """Of what there is, from where one should look."""
 _WORDS = ((State.RUNNING, "running"), (State.CRASHED, "crashed"), (State.STARTING, "starting"))
 _LESS = ((State.STOPPING, "stopping"), (State.DOWN, "down"))
+_STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,25 @@ class Strip:
     """`well`, `some` (not all run), `bad` (one has crashed) or `none` (none is wanted)."""
 
 
-def strip(instances: Sequence[Instance], desired: int, cells: int = CELLS) -> Strip:
+def strip(instances: Sequence[Instance], desired: int, cells: int = CELLS, *, started: bool = True) -> Strip:
     """`desired` may be more than there are rows for."""
-    states = [_state(instance) for instance in instances]
+    if not started:
+        return Strip((), 0, 0, 0, _STOPPED, "none")
+    return _drawn([_state(instance) for instance in instances], desired, cells)
+
+
+def strip_of(tally: Tally, *, started: bool, cells: int = CELLS) -> Strip:
+    """Of instances that are counted, and not told apart."""
+    if not started:
+        return Strip((), 0, 0, 0, _STOPPED, "none")
+    counted = {**tally.states, State.RUNNING: tally.running}
+    states = [state for state, _ in (*_WORDS, *_LESS) for _ in range(counted.get(state, 0))][: tally.desired]
+    # More than these are not drawn: somebody may ask for a thousand million.
+    missing = min(tally.desired, cells) - len(states)
+    return _drawn([*states, *[State.DOWN] * missing], tally.desired, cells)
+
+
+def _drawn(states: Sequence[State], desired: int, cells: int) -> Strip:
     counted = Counter(states)
     running = counted[State.RUNNING]
     if not desired:

@@ -74,6 +74,15 @@ def short(guid: str) -> str:
     return guid[:8] if len(guid) == 36 and guid.count("-") == 4 else guid if len(guid) <= 24 else f"{guid[:23]}…"
 
 
+def image(reference: str) -> str:
+    """An image without its registry and with a short digest, as it is told from others."""
+    name, at, digest = reference.partition("@")
+    host, slash, rest = name.partition("/")
+    if slash and ("." in host or ":" in host or host == "localhost"):
+        name = rest
+    return f"{name}@{digest.rpartition(':')[2][:12]}" if at else name
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "amount": amount,
     "mebibytes": mebibytes,
@@ -85,4 +94,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "exact": exact,
     "timestamp": timestamp,
     "short": short,
+    "image": image,
 }

@@ -1,9 +1,9 @@
 """Pages that show something and change nothing."""
 
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from aiohttp import hdrs, web
 
@@ -12,18 +12,18 @@ from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.dashboard import text
 from service.dashboard.contents import list_content, process_content
 from service.dashboard.frame import User, page, render, see
-from service.dashboard.keys import OVERVIEW
-from service.dashboard.query import parse_address, tidied
+from service.dashboard.offers import Offers
+from service.dashboard.places import choices
+from service.dashboard.query import PROCESS_LIST, parse_address, tidied
 from service.errors import BadQueryParameter, ResourceNotFound
 from service.http.routing import Handler
+from service.model.paging import PageRequest
 from service.model.process import Process
-from service.operations.overview import App, Space, Sums
 from service.operations.processes import of_app
 from service.operations.reads import ListRequest
 
-MOST_CHOICES = 500
-"""Spaces offered in a form."""
 MOST_TYPES = 50
+"""Types offered in a form."""
 
 _QUALITY = re.compile(r"q=([01](?:\.\d{0,3})?)$", re.ASCII)
 
@@ -55,19 +55,19 @@ def _quality(accept: str, kind: str) -> float:
 async def list_processes(request: web.Request, user: User) -> web.StreamResponse:
     """GET / for browsers"""
     query = request.raw_path.partition("?")[2]
-    if (shorter := tidied(query)) is not None:
+    if (shorter := tidied(PROCESS_LIST, query)) is not None:
         return see("/" + (f"?{shorter}" if shorter else ""))
-    sums, _ = await request.app[OVERVIEW].get(user.caller)
-    context = {"spaces": sums.spaces[:MOST_CHOICES], "types": sums.types[:MOST_TYPES]}
+    everything, _ = await PROCESSES.reads(request.app).page(user.caller, ListRequest(page=PageRequest(per_page=1)))
+    known = {"everything": everything.total_results, "spaces": await choices(request.app, user.caller)}
     try:
-        address = parse_address(query)
+        address = parse_address(PROCESS_LIST, query)
     except BadQueryParameter as error:
-        everything = {"address": parse_address(""), "error": error, "everything": sums.processes}
-        return await render(request, "processes.html", {**context, **everything}, user=user, status=error.status)
+        context = {**known, "address": parse_address(PROCESS_LIST, ""), "error": error, "types": []}
+        return await render(request, "processes.html", context, user=user, status=error.status)
     content = await list_content(request.app, user.caller, address)
-    return await render(
-        request, "processes.html", {**context, **content.context, "everything": sums.processes}, user=user
-    )
+    types = Counter(process.workload.type for process, _, _ in content.context["rows"])
+    context = {**known, **content.context, "types": [name for name, _ in types.most_common(MOST_TYPES)]}
+    return await render(request, "processes.html", context, user=user)
 
 
 _processes = page(list_processes)
@@ -76,7 +76,7 @@ _processes = page(list_processes)
 async def get_process(request: web.Request, user: User) -> web.StreamResponse:
     """GET /ui/processes/{guid}"""
     guid = request.match_info["guid"]
-    content = await process_content(request.app, user.caller, guid)
+    content = await process_content(request.app, user.caller, guid, Offers(request.app, user.caller))
     process = content.context["process"]
     siblings: Sequence[Process] = ()
     # Kubernetes lets some people get the Deployments of a namespace, one by one, and not list them.
@@ -86,39 +86,6 @@ async def get_process(request: web.Request, user: User) -> web.StreamResponse:
         siblings = selection.items
     context = {**content.context, "siblings": siblings, "done": request.query.get("done", "")}
     return await render(request, "process.html", context, user=user)
-
-
-async def list_spaces(request: web.Request, user: User) -> web.StreamResponse:
-    """GET /ui/spaces"""
-    return await _summed(request, user, "spaces", lambda sums: sums.spaces)
-
-
-async def list_apps(request: web.Request, user: User) -> web.StreamResponse:
-    """GET /ui/apps"""
-    return await _summed(request, user, "apps", lambda sums: sums.apps)
-
-
-async def _summed(
-    request: web.Request, user: User, name: str, rows: Callable[[Sums], Sequence[Space | App]]
-) -> web.StreamResponse:
-    """A page of sums over the processes that match. Raises BadQueryParameter for what sums cannot honour."""
-    query = request.raw_path.partition("?")[2]
-    if (shorter := tidied(query)) is not None:
-        return see(request.path + (f"?{shorter}" if shorter else ""))
-    address = replace(parse_address(query), path=request.path)
-    for parameter in ("order_by", "embed"):
-        if address.value(parameter):
-            raise BadQueryParameter(f"'{parameter}' is for lists of processes, not for their sums")
-    sums, freshness = await request.app[OVERVIEW].get(user.caller, address.parsed.request.filters)
-    found, page_request = rows(sums), address.page
-    context = {
-        "address": address,
-        "numbers": address.numbers(len(found)),
-        "total": len(found),
-        name: found[page_request.offset : page_request.offset + page_request.per_page],
-        "warnings": freshness.warnings(),
-    }
-    return await render(request, f"{name}.html", context, user=user)
 
 
 async def list_problems(request: web.Request, user: User) -> web.StreamResponse:

@@ -161,6 +161,12 @@ def _rollout(process: Process) -> tuple[str, int]:
     return process.workload.uid, process.workload.rollout
 
 
+def _mentioned(app: App) -> str:
+    """What words are looked for in."""
+    names = (each.workload.name for each in app.processes)
+    return " ".join((app.name, app.guid, app.namespace, app.lead.workload.image, *names)).lower()
+
+
 APPS: Shape[App] = Shape(
     key=lambda app: app.key,
     guid=lambda app: app.guid,
@@ -188,4 +194,5 @@ APPS: Shape[App] = Shape(
         STATUS_REASONS: lambda app: (app.status_reason,),
     },
     labels=lambda app: app.metadata.labels,
+    text=lambda app: _mentioned(app),
 )

@@ -55,6 +55,7 @@ SPACES: Shape[SpacePart] = Shape(
         NAMES: lambda part: (part.name,),
         ORGANIZATION_GUIDS: lambda part: (part.organization_guid,),
     },
+    text=lambda part: f"{part.name} {part.guid} {part.namespace}".lower(),
 )
 ORGANIZATIONS: Shape[OrganizationPart] = Shape(
     key=lambda part: part.namespace,
@@ -62,6 +63,7 @@ ORGANIZATIONS: Shape[OrganizationPart] = Shape(
     namespace=lambda part: part.namespace,
     orders={CREATED_AT: lambda part: part.created_at, UPDATED_AT: lambda part: part.updated_at, NAME: lambda p: p.name},
     facets={GUIDS: lambda part: (part.guid,), NAMES: lambda part: (part.name,)},
+    text=lambda part: f"{part.name} {part.guid}".lower(),
 )
 
 

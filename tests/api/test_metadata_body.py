@@ -110,7 +110,13 @@ def test_values_are_texts(kind: str, value: Any) -> None:
     assert complaint({"metadata": {kind: {"k": value}}}).startswith(f"'metadata.{kind}' key 'k': its value must be a")
 
 
-@pytest.mark.parametrize("value", [None, 5, True, "x", [], [{}]], ids=repr)
+def test_null_changes_nothing_as_clients_send_it_for_what_they_do_not_change() -> None:
+    assert updated(metadata={"labels": {"k": "v"}, "annotations": None}).metadata == MetadataChange({"k": "v"})
+    assert updated(metadata={"labels": None, "annotations": {"k": None}}).metadata == MetadataChange({}, {"k": None})
+    assert complaint({"metadata": None}) == "'metadata' must be an object"
+
+
+@pytest.mark.parametrize("value", [5, True, "x", [], [{}]], ids=repr)
 def test_metadata_is_of_objects(value: Any) -> None:
     assert complaint({"metadata": value}) == "'metadata' must be an object"
     assert complaint({"metadata": {"annotations": value, "labels": value}}) == (

@@ -5,7 +5,7 @@ from typing import Literal
 from playwright.async_api import expect
 
 from tests.dashboard.conftest import MakeApp, OpenPage
-from tests.support.kube import guid_of
+from tests.support.kube import guid_of, namespace_of
 
 STARTS_FOREVER = {"local-stack/failing-probe": "startup"}
 CRASHES = {"local-stack/crash-message": "out of memory"}
@@ -53,7 +53,8 @@ FAINT = """() => {
 async def test_everything_has_a_name_and_can_be_read(
     make_app: MakeApp, open_page: OpenPage, operator_token: str
 ) -> None:
-    guid = guid_of(await make_app("web", replicas=2), "web")
+    app = await make_app("web", replicas=2)
+    guid, space = guid_of(app, "web"), namespace_of(app)
     page = await open_page(operator_token)
     states = {
         "well": guid,
@@ -70,7 +71,15 @@ async def test_everything_has_a_name_and_can_be_read(
         "/?q=nothing-is-called-so",
         "/?order_by=nope",
         "/ui/apps",
+        f"/ui/apps?q={space}",
+        "/ui/apps?order_by=nope",
+        f"/ui/apps/{app}",
+        f"/ui/apps/{app}/stop",
+        f"/ui/apps/{app}/restart",
         "/ui/spaces",
+        f"/ui/spaces/{space}",
+        "/ui/organizations",
+        "/ui/organizations/default",
         "/ui/problems",
         *(f"/ui/processes/{of}" for of in states.values()),
         f"/ui/processes/{guid}/scale?instances=0&memory_in_mb=x",
@@ -105,9 +114,20 @@ async def test_keyboard_alone_is_enough(make_app: MakeApp, open_page: OpenPage, 
 
 
 async def test_nothing_is_cut_off_on_a_phone(make_app: MakeApp, open_page: OpenPage, operator_token: str) -> None:
-    guid = guid_of(await make_app("web", replicas=1), "web")
+    app = await make_app("web", replicas=1)
+    guid = guid_of(app, "web")
     page = await open_page(operator_token, width=390)
-    for path in ("/", "/ui/apps", "/ui/spaces", f"/ui/processes/{guid}", f"/ui/processes/{guid}/scale?instances=2"):
+    for path in (
+        "/",
+        "/ui/apps",
+        f"/ui/apps/{app}",
+        f"/ui/apps/{app}/stop",
+        "/ui/spaces",
+        f"/ui/spaces/{namespace_of(app)}",
+        "/ui/organizations",
+        f"/ui/processes/{guid}",
+        f"/ui/processes/{guid}/scale?instances=2",
+    ):
         await page.goto(path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
     await page.goto("/")

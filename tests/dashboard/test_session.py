@@ -125,13 +125,17 @@ async def test_static_files_are_kept_by_what_is_in_them(api: Api, visitor: Visit
 async def test_forms_of_other_pages_are_refused(
     api: Api, make_app: MakeApp, user: Visitor, headers: dict[str, str]
 ) -> None:
-    guid = guid_of(await make_app("web"), "web")
+    app = await make_app("web")
+    guid = guid_of(app, "web")
     fields = {"instances": "3", "form_token": await user.form_token()}
     reply = await user.post(f"/ui/processes/{guid}/scale", fields, headers)
     assert reply.status == 403
+    for action in ("start", "stop", "restart"):
+        assert (await user.post(f"/ui/apps/{app}/{action}", fields, headers)).status == 403
     assert (await user.post("/ui/sign-out", fields, headers)).status == 403
     assert (await user.post("/ui/sign-in", {"token": api.token or ""}, headers)).status == 403
     assert (await api.get(f"/v3/processes/{guid}")).json["instances"] == 0
+    assert (await api.get(f"/v3/apps/{app}")).json["state"] == "STOPPED"
     assert (await user.get("/")).status == 200
 
 

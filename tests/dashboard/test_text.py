@@ -1,14 +1,27 @@
 """Numbers, amounts and times as the pages show them, and what they draw."""
 
+from collections import Counter
+
 import pytest
 
 from service.dashboard import text
-from service.dashboard.query import ListAddress, parse_address, tidied
-from service.dashboard.shapes import bar, strip
+from service.dashboard.query import (
+    APP_LIST,
+    PROCESS_LIST,
+    ListAddress,
+    apps_of_space,
+    parse_address,
+    spaces_of_organization,
+    tidied,
+)
+from service.dashboard.shapes import bar, strip, strip_of
 from service.dashboard.signing_in import _local
+from service.dashboard.text import image
 from service.errors import BadQueryParameter
 from service.model.instances import Instance
+from service.model.pods import State
 from service.model.process import SECOND
+from service.operations.overview import Tally
 
 
 @pytest.mark.parametrize(
@@ -70,10 +83,35 @@ def test_a_strip_draws_a_few_and_counts_all() -> None:
     assert many.more == 99_984
     assert (many.level, many.summary) == ("some", "100000 wanted: 20 down")
     assert strip([], 0).level == "none"
+    assert strip([], 0, started=False).summary == "stopped"
+
+
+def test_instances_that_are_counted_are_drawn_by_state() -> None:
+    tally = Tally(4, 2, Counter({State.RUNNING: 3, State.CRASHED: 1}))
+    drawn = strip_of(tally, started=True)
+    assert drawn.cells == ["running", "running", "crashed", "down"]
+    assert (drawn.running, drawn.level) == (2, "bad")
+    many = strip_of(Tally(2_000_000_000), started=True)
+    assert (len(many.cells), many.more, many.level) == (16, 1_999_999_984, "some")
+    assert strip_of(tally, started=False).summary == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("reference", "shown"),
+    [
+        ("nginx", "nginx"),
+        ("registry.example:5000/shop/web:1.2", "shop/web:1.2"),
+        ("localhost/web@sha256:0123456789abcdef0123", "web@0123456789ab"),
+        ("team/web:1", "team/web:1"),
+        ("", ""),
+    ],
+)
+def test_images_are_shown_by_what_tells_them_apart(reference: str, shown: str) -> None:
+    assert image(reference) == shown
 
 
 def address(query: str) -> ListAddress:
-    return parse_address(query)
+    return parse_address(PROCESS_LIST, query)
 
 
 def test_neighbours_of_a_list_keep_its_conditions() -> None:
@@ -86,6 +124,29 @@ def test_neighbours_of_a_list_keep_its_conditions() -> None:
     assert listed.as_json() is None
     assert address("types=web").as_json() == "/processes?page=1&per_page=50&types=web"
     assert address("").href(1) == "/"
+
+
+def test_lists_of_apps_are_in_the_order_of_names_and_do_not_say_so() -> None:
+    listed = parse_address(APP_LIST, "per_page=20&page=2")
+    assert (listed.parsed.request.order, listed.filtered) == ("name", False)
+    assert listed.href(3) == "/ui/apps?page=3&per_page=20"
+    assert listed.sort_href("name") == "/ui/apps?order_by=-name&per_page=20"
+    # The API's own order is another: its address says so.
+    assert listed.as_json() == "/apps?order_by=name&page=2&per_page=20"
+    assert listed.stream() == "/ui/lists/apps/events?page=2&per_page=20"
+
+
+def test_a_list_within_another_thing_keeps_to_it() -> None:
+    listed = parse_address(apps_of_space("a/b"), "q=shop")
+    assert listed.href(2) == "/ui/spaces/a%2Fb?page=2&q=shop"
+    assert listed.stream() == "/ui/spaces/a%2Fb/events?q=shop"
+    assert ("space_guids", frozenset(("a/b",))) in listed.parsed.request.filters.facets
+    assert parse_address(apps_of_space("x"), "").as_json() == "/apps?order_by=name&page=1&per_page=50&space_guids=x"
+    for query in ("space_guids=other", "include=space"):
+        with pytest.raises(BadQueryParameter):
+            parse_address(apps_of_space("x"), query)
+    spaces = parse_address(spaces_of_organization("acme"), "")
+    assert ("organization_guids", frozenset(("acme",))) in spaces.parsed.request.filters.facets
 
 
 def test_words_are_bounded() -> None:
@@ -105,7 +166,7 @@ def test_words_are_bounded() -> None:
     ],
 )
 def test_fields_left_empty_are_left_out(query: str, tidy: str | None) -> None:
-    assert tidied(query) == tidy
+    assert tidied(PROCESS_LIST, query) == tidy
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,13 @@ async def test_a_failure_is_remembered_and_not_repeated_with_each_request(
             raise web.HTTPOk(text="<html>")
 
     relayed.before = fail
-    for _ in range(5):
+    assert (await stats(served, app)).headers["X-Cf-Warnings"] == UNAVAILABLE
+    # A connection that had been used before may be given another chance.
+    once = asked.count
+    assert once in (1, 2)
+    for _ in range(4):
         assert (await stats(served, app)).headers["X-Cf-Warnings"] == UNAVAILABLE
-    assert asked.count == 1
+    assert asked.count == once
 
 
 async def test_usage_is_there_again_when_the_metrics_api_is(

@@ -24,6 +24,7 @@ from service.cluster.reviews import review_key
 from service.cluster.sights import Sight
 from service.freshness import Freshness, ReadBarrier
 from service.http.rate_limits import CAPACITY, Windows
+from service.model.autoscalers import Autoscalers
 from service.model.derive import derive_workload
 from service.model.index import Index
 from service.model.labels import Keys
@@ -56,8 +57,11 @@ def memory_table() -> dict[str, int]:
 class Current:
     """A barrier before which nothing has to be waited for."""
 
-    async def catch_up(self, *, pods: bool = False) -> Freshness:
+    async def catch_up(self, _concerned: object = None, *, pods: bool = False) -> Freshness:
         return Freshness()
+
+    def as_of_now(self, freshness: Freshness) -> Freshness:
+        return freshness
 
 
 class Seeing(Unrestricted):
@@ -152,7 +156,18 @@ async def _fill_pages(index: Index) -> object:
 async def _fill_reads(index: Index) -> object:
     access = Seeing()
     reads = Reads(index.processes, access, cast(ReadBarrier, Current()))
-    overview = Overview(reads, PodIndex())
+    looked_at: dict[str, Reads[Any]] = {
+        name: Reads(collection, access, cast(ReadBarrier, Current()))
+        for name, collection in (("apps", index.apps), ("spaces", index.spaces), ("orgs", index.organizations))
+    }
+    overview = Overview(
+        access=access,
+        spaces=looked_at["spaces"],
+        apps=looked_at["apps"],
+        index=index,
+        pods=PodIndex(),
+        autoscalers=Autoscalers(),
+    )
     problems = Problems(index, access, DeploymentFeed(index, KEYS), MirrorState())
     anyone = Caller("anyone", b"")
     for number in range(400):
@@ -160,16 +175,13 @@ async def _fill_reads(index: Index) -> object:
         await reads.page(anyone, ListRequest(Filters((("guids", guids),))))
         await reads.page(anyone, ListRequest(page=PageRequest(per_page=5000)))
     for number in range(300):
-        await overview.get(anyone, Filters((("guids", frozenset(f"{number}-{each:040}" for each in range(1000))),)))
-        await overview.get(anyone)
+        guids = frozenset(f"{number}-{each:040}" for each in range(1000))
+        await overview.of_spaces(anyone, guids | frozenset(NAMESPACES))
+        await overview.of_organizations(anyone, guids | {"default"})
         await problems.find(anyone)
-    merged = []
-    for collection in (index.spaces, index.organizations):
-        looked: Reads[Any] = Reads(collection, access, cast(ReadBarrier, Current()))
-        for _ in range(300):
-            await looked.page(anyone, ListRequest())
-        merged.append(looked)
-    return reads, overview, problems, merged
+        await looked_at["spaces"].page(anyone, ListRequest())
+        await looked_at["orgs"].page(anyone, ListRequest())
+    return reads, overview, problems, looked_at
 
 
 def _fill_queries() -> object:

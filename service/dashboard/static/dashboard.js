@@ -25,7 +25,7 @@
   function rowsOf(root) {
     const rows = new Map();
     for (const row of root.querySelectorAll("tbody tr")) {
-      const said = [...row.querySelectorAll(".instances, .state, .details")].map((each) => each.textContent);
+      const said = [...row.querySelectorAll(".instances, .state, .details, .badge")].map((each) => each.textContent);
       rows.set(nameOf(row), said.join("|").replace(/\s+/g, " "));
     }
     return rows;
@@ -53,6 +53,7 @@
     const parsed = new DOMParser().parseFromString(html, "text/html").getElementById("live");
     if (!parsed) return;
     const after = document.importNode(parsed, true);
+    offerCopies(after);
     before.replaceWith(after);
     const shown = rowsOf(after);
     for (const row of after.querySelectorAll("tbody tr")) {
@@ -63,6 +64,26 @@
     if (after.dataset.summary !== before.dataset.summary) news.textContent = after.dataset.summary;
     tell();
   }
+
+  // A browser lets pages copy only where they came by https, or from this very machine.
+  function offerCopies(root) {
+    if (!navigator.clipboard) return;
+    for (const button of root.querySelectorAll(".copy")) button.hidden = false;
+  }
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest(".copy");
+    if (!button) return;
+    const command = button.closest("td").querySelector("code");
+    try {
+      await navigator.clipboard.writeText(command.textContent);
+      news.textContent = "Copied";
+      button.classList.add("done");
+      setTimeout(() => button.classList.remove("done"), 1500);
+    } catch {
+      document.getSelection().selectAllChildren(command);
+    }
+  });
+  offerCopies(document);
 
   function ended(text, link) {
     close();

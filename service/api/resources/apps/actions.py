@@ -47,7 +47,7 @@ def restart_of(snapshots: Sequence[Snapshot]) -> Restart | Start:
     return restart_now() if is_started(snapshots) else Start()
 
 
-_ACTIONS: Mapping[str, Callable[[Sequence[Snapshot]], Change]] = {
+ACTIONS: Mapping[str, Callable[[Sequence[Snapshot]], Change]] = {
     "start": lambda _: Start(),
     "stop": lambda snapshots: Stop(is_started(snapshots)),
     "restart": restart_of,
@@ -60,7 +60,7 @@ def _action(name: str) -> Handler:
         document = await read_document(request)
         async with request.app[APP_WRITES].begin(actor, APPS.by_guid(request.match_info["guid"]), name) as write:
             load(NOTHING, document)
-            done = await write.apply(_ACTIONS[name])
+            done = await write.apply(ACTIONS[name])
             return _shown(write.after(done), base, of_writes(done))
 
     return act
@@ -91,7 +91,7 @@ def parse_app_update(document: object, app: App) -> MetadataChange:
     if complaints:
         raise UnprocessableEntity(", ".join(complaints))
     metadata = values.get("metadata", {})
-    return MetadataChange(labels=metadata.get("labels", {}), annotations=metadata.get("annotations", {}))
+    return MetadataChange(labels=metadata.get("labels") or {}, annotations=metadata.get("annotations") or {})
 
 
 _LIFECYCLE = "must be an object of 'type' and 'data'"

@@ -42,7 +42,7 @@ def parse_update(document: object, user_ids: Mapping[str, int]) -> Update:
         user=values.get("user", UNSET),
         health_check=_check_change(values.get("health_check", {})),
         readiness_health_check=_check_change(values.get("readiness_health_check", {})),
-        metadata=MetadataChange(labels=metadata.get("labels", {}), annotations=metadata.get("annotations", {})),
+        metadata=MetadataChange(labels=metadata.get("labels") or {}, annotations=metadata.get("annotations") or {}),
     )
 
 
