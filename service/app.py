@@ -21,8 +21,6 @@ from service.api.resources.spaces import READABLE as SPACES
 from service.api.routes import READABLE, lists_of, served_of
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
-from service.cluster.collection import latest_version
-from service.cluster.feeds import DEPLOYMENTS
 from service.cluster.usage import UsageReader
 from service.cluster.workloads import Workloads
 from service.dashboard.keys import OVERVIEW, PROBLEMS, STREAMS
@@ -121,7 +119,9 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             _start(stack, name, watch.run(), health)
         _start(stack, "routing", memory.routing.run(), health)
         _start(stack, "pruning", pruning.run(), health)
-        _start(stack, "lost versions", _lost_versions(stores, memory, health).run(), health)
+        lost_versions = LostVersions(stores.client, Records(stores.pool), health)
+        memory.deployments.on_list = lost_versions.due
+        _start(stack, "lost versions", lost_versions.run(), health)
         yield
 
 
@@ -192,13 +192,6 @@ def _provide(app: web.Application, stores: Stores, access: Access, memory: Memor
         health=health,
         days=settings.orphaned_metadata_days,
     )
-
-
-def _lost_versions(stores: Stores, memory: Memory, health: Health) -> LostVersions:
-    """To be run. Nothing that has been listed before goes unnoticed: it has not begun to watch yet."""
-    lost = LostVersions(Records(stores.pool), lambda: latest_version(stores.client, DEPLOYMENTS), health)
-    memory.deployments.on_list = lost.due
-    return lost
 
 
 def _provide_writes(

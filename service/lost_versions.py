@@ -6,9 +6,10 @@ are lowered to the one it is at. That any replica may do, and it does no harm wh
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-from service.cluster.client import ClusterUnreachable, UnexpectedStatus
+from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.cluster.collection import latest_version
+from service.cluster.feeds import DEPLOYMENTS
 from service.health import Health
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records
@@ -20,10 +21,9 @@ RETRY_S = 1.0
 
 
 class LostVersions:
-    def __init__(self, records: Records, latest: Callable[[], Awaitable[int]], health: Health) -> None:
-        """`latest` asks for the version that the cluster is at. It raises ClusterUnreachable, UnexpectedStatus."""
+    def __init__(self, client: Client, records: Records, health: Health) -> None:
+        self._client = client
         self._records = records
-        self._latest = latest
         self._health = health
         self._wanted = asyncio.Event()
 
@@ -41,7 +41,7 @@ class LostVersions:
                 continue
             self._wanted.clear()
             try:
-                if lowered := await self._records.lower_versions(self._latest):
+                if lowered := await self._records.lower_versions(lambda: latest_version(self._client, DEPLOYMENTS)):
                     log.warning("rows named versions that the cluster has not come to", rows=lowered)
             except (ClusterUnreachable, UnexpectedStatus, DatabaseUnavailable) as error:
                 log.info("rows not looked at for versions that are lost", reason=type(error).__name__)

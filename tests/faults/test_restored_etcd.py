@@ -80,7 +80,7 @@ async def test_what_is_lost_is_shown_as_lost_and_what_is_written_then_at_once(
     await scale(one, stays, 1)
     control_plane = fragile_stack.control_plane
     await asyncio.to_thread(control_plane.save_etcd, tmp_path / "backup")
-    await fragile_kube.create(deployment("comes", space, comes, replicas=3))
+    await fragile_kube.create(deployment("comes", space, comes))
     await fragile_kube.delete(space, "goes")
     for count in range(lost):
         await scale(one, stays, 2 + count % 2)
