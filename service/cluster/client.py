@@ -259,11 +259,8 @@ class Client:
             outcome = str(response.status)
             if _is_available(response.status):
                 self.reachability.answered()
-            else:
-                self.reachability.failed()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, ConfigException) as error:
             # A ValueError: credentials in the URL, or in a netrc, beside the token.
-            self.reachability.failed()
             raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
         finally:
             self._on_answer(*verb_and_resource(method, path, query), outcome, time.monotonic() - started)

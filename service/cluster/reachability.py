@@ -32,12 +32,15 @@ class Reachability:
         self._is_looked_for = False
 
     def failed(self) -> None:
-        """It did not answer a request, or answered that it cannot now."""
+        """It did not answer a watch, or answered that it cannot now.
+
+        What becomes of other requests says less: the metrics API, say, may be away alone.
+        """
         if self._away_since is None:
             self._away_since = self._clock()
 
     def answered(self) -> None:
-        """It has answered a request, be it with a refusal."""
+        """It has answered any request, be it with a refusal."""
         if self._away_since is None:
             return
         if self._clock() - self._away_since >= ABSENCE_S:

@@ -134,6 +134,8 @@ class Reflector:
                 log.debug("watch silent, to be opened anew", path=self._path)
                 self._history_in_doubt = True
                 return None
+            if isinstance(error, ClusterUnreachable):
+                self._client.reachability.failed()
             return failure_of(error)
         except Exception as error:
             # A defect of ours must not end the watch without a word; starting over from a list is always right.
