@@ -26,7 +26,7 @@ class CloudFoundryError(Exception):
         super().__init__(self.detail)
 
     def saying_more(self, words: str) -> Self:
-        """The same error, with a sentence more."""
+        """This error, with a sentence added to its detail."""
         longer = copy(self)
         longer.detail = f"{self.detail.rstrip('.')}. {words}"
         return longer

@@ -76,7 +76,7 @@ def assert_contains(answered: Any, pasted: Any, where: str = "$") -> None:
 
 async def test_examples_do_what_the_page_says(api: Api, shop: None) -> None:
     assert shutil.which("curl"), "curl is missing: apt-get install curl"
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     for curl, _, pasted in EXAMPLES:
         command = curl.replace("http://127.0.0.1:8080", api.url).replace("$(cat .local/token)", "$TOKEN")
         process = await asyncio.create_subprocess_shell(

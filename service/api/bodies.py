@@ -20,9 +20,9 @@ MAXIMUM_COMPLAINTS = 50
 LARGEST_SCALE = 16 * 1024
 """Bytes of a body of four numbers, however it is written."""
 MOST_MEMBERS, MOST_PAIRS = 100, 1000
-"""Of an object, and of labels or annotations: to say of each of thousands that it is unknown would take a while."""
+"""Members of an object, and labels or annotations: to complain of each of thousands would take a while."""
 MOST_VALUES = 10_000
-"""Of a body, nested ones included: an empty list of three bytes becomes an object of sixty."""
+"""Values in a body, nested ones included: an empty list of three bytes becomes an object of sixty."""
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 UNKNOWN = "Unknown field."
 FORM = object()
@@ -77,7 +77,7 @@ class Integer(fields.Field[int]):
 
 
 class Amount(Integer):
-    """The same, or a text of ASCII digits, as the original takes it: `"3"`, but not `"3.0"`, `"3 "` or `""`."""
+    """A whole number, or a text of ASCII digits, as the original takes it: `"3"`, but not `"3.0"`, `"3 "` or `""`."""
 
     def __init__(self, least: int, most: int) -> None:
         # To JSON Schema a pattern is of texts alone, and limits are of numbers.

@@ -46,7 +46,7 @@ class Documented:
 
     operations: tuple[Operation, ...]
     schemas: Mapping[str, JSONSchema] = field(default_factory=dict)
-    """Of what it answers with, by name."""
+    """The schemas of what it answers with, by name."""
     answers: Mapping[str, Any] = field(default_factory=dict)
     """An example of an answer, by the name of its schema."""
     bodies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

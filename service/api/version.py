@@ -1,4 +1,4 @@
 """Which version of the Cloud Controller's API this is."""
 
 API_VERSION = "3.220.0"
-"""Of the Cloud Controller API whose behaviour this is; clients choose their requests by it."""
+"""The version of the Cloud Controller API whose behaviour this is; clients choose their requests by it."""

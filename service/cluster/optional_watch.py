@@ -37,7 +37,7 @@ class OptionalKind:
     """A kind of objects that is watched where there is one for us."""
 
     name: str
-    """Of the watch: the plural in Kubernetes."""
+    """The name of the watch: the plural of the kind in Kubernetes."""
     path: str
     """Where all of its objects are listed."""
     gives: str

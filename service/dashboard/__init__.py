@@ -1,1 +1,1 @@
-"""The same processes for people with a browser: pages over the operations, with a session in the token's place."""
+"""The dashboard: pages for people with a browser, over the same operations, with a session in the token's place."""

@@ -44,7 +44,7 @@ class AppRow:
 
 
 async def apps_content(app: web.Application, caller: Caller, address: ListAddress) -> Content:
-    """Of a page of a list. Raises ServiceUnavailable."""
+    """The content of a page of a list. Raises ServiceUnavailable."""
     selection, freshness = await APPS.reads(app).page(caller, address.parsed.request, pods=True)
     around = await app[OVERVIEW].around(selection.items, routes=ROUTES_IN_LISTS)
     rows, total, pace = [], Tally(), Pace()
@@ -122,7 +122,7 @@ async def _find(app: web.Application, caller: Caller, guid: str) -> _Found:
 
 
 async def app_content(app: web.Application, caller: Caller, guid: str, offers: Offers) -> Content:
-    """Of the page of an app. Raises ResourceNotFound, ServiceUnavailable."""
+    """The content of the page of an app. Raises ResourceNotFound, ServiceUnavailable."""
     found = await _find(app, caller, guid)
     item = found.app
     context: dict[str, Any] = {

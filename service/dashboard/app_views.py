@@ -77,7 +77,7 @@ async def _apps(request: web.Request, user: User, listing: Listing, context: Con
 
 
 async def _places(request: web.Request, user: User, listing: Listing, context: Context) -> web.StreamResponse:
-    """Of spaces or organizations, each with what it comes to."""
+    """The page of spaces or of organizations, each with what it comes to."""
     app, caller, overview = request.app, user.caller, request.app[OVERVIEW]
 
     async def content(address: ListAddress) -> Context:

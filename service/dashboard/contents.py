@@ -42,7 +42,7 @@ class Content:
 
 
 async def list_content(app: web.Application, caller: Caller, address: ListAddress) -> Content:
-    """Of a page of a list. Raises ServiceUnavailable."""
+    """The content of a page of a list. Raises ServiceUnavailable."""
     selection, freshness = await PROCESSES.reads(app).page(caller, address.parsed.request, pods=True)
     found: dict[str, Sequence[Instance]] | None = None
     try:
@@ -75,7 +75,7 @@ async def list_content(app: web.Application, caller: Caller, address: ListAddres
 
 
 async def process_content(app: web.Application, caller: Caller, guid: str, offers: Offers) -> Content:
-    """Of the page of a process. Raises ResourceNotFound, ServiceUnavailable."""
+    """The content of the page of a process. Raises ResourceNotFound, ServiceUnavailable."""
     complaint: str | None = None
     known = True
     try:

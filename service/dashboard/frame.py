@@ -114,7 +114,7 @@ def page(view: View) -> Handler:
 
 
 def action(view: View) -> Handler:
-    """The same for what changes something: only forms of the very session are taken."""
+    """The handler of a view that changes something: only forms of the very session are taken."""
 
     async def guarded(request: web.Request, user: User) -> web.StreamResponse:
         check_origin(request)

@@ -15,13 +15,13 @@ class Offer:
     """Whether to show what begins a change."""
 
     change: bool
-    """Of the Deployment."""
+    """Whether the Deployment may be changed."""
     terminate: bool
     """Its Pods."""
 
 
 class Offers:
-    """Of one page that somebody looks at. What has been asked once is remembered for as long as it is open.
+    """What one page offers to whoever looks at it. What has been asked once is remembered for as long as it is open.
 
     An offer is no permission: Kubernetes is asked again when it is taken up.
     """

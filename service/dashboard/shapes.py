@@ -14,7 +14,7 @@ from service.operations.overview import Tally
 CELLS = 16
 """Instances that are drawn one by one in a list."""
 HIGH = 0.9
-"""Of what there is, from where one should look."""
+"""The part of a limit from which on one should look."""
 _WORDS = ((State.RUNNING, "running"), (State.CRASHED, "crashed"), (State.STARTING, "starting"))
 _LESS = ((State.STOPPING, "stopping"), (State.DOWN, "down"))
 _STOPPED = "stopped"
@@ -43,7 +43,7 @@ def strip(instances: Sequence[Instance], desired: int, cells: int = CELLS, *, st
 
 
 def strip_of(tally: Tally, *, started: bool, cells: int = CELLS) -> Strip:
-    """Of instances that are counted, and not told apart."""
+    """The strip of instances that are counted, and not told apart."""
     if not started:
         return Strip((), 0, 0, 0, _STOPPED, "none")
     counted = {**tally.states, State.RUNNING: tally.running}
@@ -73,13 +73,13 @@ class Bar:
     of: str
     """Empty: there is no limit to compare it with."""
     percent: int
-    """Of the limit, whatever it comes to."""
+    """Of the limit, in hundredths; it may be more than 100."""
     level: str
     """`well`, `high` or `over`."""
 
     @property
     def width(self) -> int:
-        """Of 100."""
+        """How much of the bar is filled, in hundredths."""
         return min(100, self.percent)
 
 

@@ -33,7 +33,7 @@ def mebibytes(number: int) -> str:
 
 
 def cores(nanos: int) -> str:
-    """Of CPU, as Kubernetes writes it: thousandths below one core."""
+    """An amount of CPU as Kubernetes writes it: in thousandths below one core."""
     if nanos >= 1_000_000_000:
         return f"{nanos / 1_000_000_000:.2f}".rstrip("0").rstrip(".")
     thousandths = nanos / 1_000_000

@@ -93,7 +93,7 @@ def droplet_guid(namespace: str, app_guid: str, image: str) -> str:
 
 
 def rollout_guid(uid: str, revision: int) -> str:
-    """Of the rollout by which the Deployment of this uid has come to this revision."""
+    """The GUID of the rollout by which the Deployment of this uid has come to this revision."""
     return str(uuid5(GUID_NAMESPACE, f"rollout/{uid}/{revision}"))
 
 
@@ -103,7 +103,7 @@ def is_started(workload: Workload) -> bool:
 
 
 def lead_of(processes: Sequence[Process]) -> Process:
-    """Of those of one app, the oldest first."""
+    """The process that speaks for its app. The processes are those of one app, the oldest first."""
     return next((each for each in processes if each.workload.type == DEFAULT_TYPE), processes[0])
 
 

@@ -73,5 +73,5 @@ def _sidecar(container: CommandedContainer, room: int) -> SidecarContainer:
 
 @lru_cache(maxsize=256)
 def _one_of_its_kind(sidecar: SidecarContainer) -> SidecarContainer:
-    """The same object for equal ones: what is put beside apps is mostly the same everywhere."""
+    """One object for all that are equal: what is put beside apps is mostly alike everywhere."""
     return sidecar

@@ -16,7 +16,7 @@ CROWD = 64
 
 
 class Crowds:
-    """Of one facet: the keys of its items by namespace, for each value that a crowd has."""
+    """The keys of items by namespace, for each value of one facet that a crowd has."""
 
     def __init__(self, namespace_of: Callable[[str], str]) -> None:
         """`namespace_of` tells the namespace of an item by its key."""

@@ -31,7 +31,7 @@ from service.model.rollouts import condition, derive_rollout
 from service.model.texts import LONGEST_NAME, LONGEST_REASON, name_or_none, shortened
 
 GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
-"""Of the UUIDv5 GUIDs below. Changing it renames every process that has no GUID label."""
+"""The namespace of the UUIDv5 GUIDs below. Changing it renames every process that has no GUID label."""
 
 DEFAULT_TYPE = "web"
 ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
@@ -164,7 +164,7 @@ def merge(
 
 
 def rollout_revision(annotations: Mapping[str, str] | None) -> int:
-    """Of a Deployment, or of a ReplicaSet that it has made; 0 where there is none that can be read."""
+    """The revision that a Deployment, or a ReplicaSet that it has made, is at; 0 where none can be read."""
     text = (annotations or {}).get(ROLLOUT_REVISION, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
 
@@ -231,7 +231,7 @@ def _limit(container: Container, pod: PodSpec, resource: str) -> int:
 
 @lru_cache(maxsize=1024)
 def _one_of_its_kind(check: HealthCheck) -> HealthCheck:
-    """The same object for equal checks: most processes are checked like many others."""
+    """One object for all equal checks: most processes are checked like many others."""
     return check
 
 
@@ -246,7 +246,7 @@ def _flat(labels: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _shared_text(text: str) -> str:
-    """The same object for equal texts."""
+    """One object for all equal texts."""
     return text
 
 
@@ -259,7 +259,7 @@ def _named_ports(pod: PodSpec) -> Iterator[tuple[str, int]]:
 
 @lru_cache(maxsize=4096)
 def _shared_ports(ports: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    """The same object for equal ports."""
+    """One object for all equal ports."""
     return ports
 
 

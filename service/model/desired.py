@@ -22,7 +22,7 @@ MOST_INSTANCES = (1 << 31) - 1
 class Desired(NamedTuple):
     started: bool
     instances: int
-    """Of a stopped process: what it will have once it is started."""
+    """How many it is to have; for a stopped process, once it is started."""
 
     @property
     def replicas(self) -> int:

@@ -26,7 +26,7 @@ class Facet:
         return frozenset((held,)) if isinstance(held, str) else held
 
     def having_any(self, values: Iterable[str]) -> Set[str]:
-        """The same for any of several values."""
+        """The keys of the items that have any of several values, to be looked at now."""
         found = [held for value in values if (held := self.having(value))]
         return found[0] if len(found) == 1 else _NOTHING.union(*found)
 

@@ -31,7 +31,7 @@ Slots = tuple[str, ...]
 SHOWN = 5000
 """Rows that are made however little runs. Kubernetes takes two thousand million as a number of replicas."""
 SHOWN_IN_LISTS = 100
-"""The same for each process of a list: a list has thousands of them."""
+"""Rows that are made for each process of a list: a list has thousands of them."""
 NOTHING: Set[str] = frozenset()
 
 

@@ -83,7 +83,7 @@ class PodSpec(msgspec.Struct, gc=False):
     imagePullSecrets: list[LocalObjectReference] | None = None
     nodeName: str | None = None
     resources: ResourceRequirements | None = None
-    """Of all its containers together."""
+    """The requests and limits of the whole Pod, all of its containers together."""
 
 
 class PodTemplateMeta(msgspec.Struct, gc=False):

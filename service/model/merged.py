@@ -17,7 +17,7 @@ from service.model.views import Visible
 Part = TypeVar("Part")
 
 KEPT_BYTES = 8 << 20
-"""Of what is merged, for each of the two."""
+"""Bytes of merged items that are kept, of spaces and of organizations each."""
 ITEM_BYTES = 1500
 """What a merged item takes, with its places in a collection."""
 MERGED = 50

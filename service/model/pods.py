@@ -24,14 +24,14 @@ from service.model.texts import LONGEST_REASON, shortened
 
 POD_INDEX = "apps.kubernetes.io/pod-index"
 MOST_PORTS = 32
-"""Of a container, that are shown. Kubernetes sets no limit."""
+"""Ports of a container that are shown. Kubernetes sets no limit."""
 BEING_DELETED = "The Pod is being deleted"
 BEGINNING = ("", "ContainerCreating", "PodInitializing")
 """Why a container may wait without anything being wrong; all other reasons are failures."""
 
 
 class State(Enum):
-    """Of an instance, in Cloud Foundry's words."""
+    """The state of an instance, in Cloud Foundry's words."""
 
     RUNNING = "RUNNING"
     STARTING = "STARTING"
@@ -150,7 +150,7 @@ _Derived = tuple[State, int | None, str | None]
 
 
 def _going(meta: PodMeta, stopping: State) -> _Derived:
-    """Of a Pod that is being deleted."""
+    """What a Pod that is being deleted shows."""
     begun = None
     if meta.deletionTimestamp is not None:
         # The timestamp is when the grace period ends.

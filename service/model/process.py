@@ -20,7 +20,7 @@ DEFAULT_ORGANIZATION = "default"
 SECOND = 1_000_000
 """One second in the unit of every time in the model."""
 LARGEST_INTEGER = (1 << 31) - 1
-"""Of what clients read as a whole number: some keep 32 bits, and refuse a whole list for one that does not fit."""
+"""The largest whole number to show: some clients keep 32 bits, and refuse a whole list for one that does not fit."""
 
 
 def microseconds(moment: datetime) -> int:
@@ -78,7 +78,7 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     memory_in_mb: int
     """The limit; 0: there is none."""
     disk_in_mb: int
-    """The same of its ephemeral storage."""
+    """The limit of its ephemeral storage; 0: there is none."""
     health_check: HealthCheck
     readiness_health_check: HealthCheck
     revision_guid: str | None
@@ -90,7 +90,7 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     started: bool = True
     """Whether it is to run (service.model.desired)."""
     write_id: str | None = None
-    """Of the last write that touched Kubernetes and Postgres both (service.model.record)."""
+    """The id of the last write that touched both Kubernetes and Postgres (service.model.record)."""
     type_labelled: bool = True
     """Whether a label says its type; none does for one that has the default."""
     pods_labelled: bool = True
@@ -156,7 +156,7 @@ class MetadataChange(msgspec.Struct, frozen=True, gc=False):
     log_rate_limit_in_bytes_per_second: int | None = None
 
     def names(self) -> list[str]:
-        """Of what it changes."""
+        """The names of the fields that it changes."""
         fields = ("labels", "annotations")
         rate = "log_rate_limit_in_bytes_per_second"
         return [name for name in fields if getattr(self, name)] + ([rate] if getattr(self, rate) is not None else [])

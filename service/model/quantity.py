@@ -31,7 +31,7 @@ def parse_quantity(text: str) -> int:
 
 @lru_cache(maxsize=4096)
 def parse_nanos(text: str) -> int:
-    """The same in billionths: an amount of CPU is some number of cores, often a small part of one."""
+    """The quantity in billionths of a unit: an amount of CPU is often a small part of a core. Raises ValueError."""
     return _parse(text, NANOS)
 
 

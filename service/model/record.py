@@ -36,8 +36,9 @@ from service.model.process import Key, Metadata, MetadataChange, Pending
 
 MAXIMUM_LABELS, MAXIMUM_ANNOTATIONS = 50, 200
 MAXIMUM_BYTES = 1 << 18
-"""Of labels and annotations together, keys and values, as UTF-8: what Kubernetes allows the annotations of an object.
-All that every tenant writes here is in the memory of each replica."""
+"""The size of labels and annotations together, keys and values, as UTF-8.
+
+It is what Kubernetes allows the annotations of an object. What every tenant writes is in the memory of each replica."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):

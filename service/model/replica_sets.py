@@ -15,7 +15,7 @@ class ReplicaSet(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     deployment: str | None
     """The uid of the Deployment that it belongs to now; None: it belongs to none."""
     revision: int
-    """Of its Deployment: the highest is the newest. A rollback raises that of the ReplicaSet it goes back to."""
+    """The revision of its Deployment: the highest is the newest. A rollback raises that of the one it goes back to."""
     container: str
     """The name of the app container in the Pods as they are asked for, before anyone has injected others."""
     spent: bool

@@ -52,7 +52,7 @@ class _Place:
         self.rules = 0
         self.references: dict[str, _Reference] = {}
         self.selectors = Selectors()
-        """Of the Services that rules refer to."""
+        """The selectors of the Services that rules refer to."""
         self.pods = PodLabels()
 
 
@@ -69,7 +69,7 @@ class RouteIndex:
         self._origins: dict[str, tuple[Origin, frozenset[str]]] = {}
         """By uid, with the GUIDs of its rules."""
         self._uids: dict[tuple[str, str, str], str] = {}
-        """Of origins, by what no two share."""
+        """The uid of each origin, by what no two origins share."""
         self._services = Services()
         self._new_places: dict[str, None] = {}
         self._stale_references: dict[tuple[str, str], None] = {}

@@ -82,7 +82,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     backends: tuple[Backend, ...]
 
     def guid(self) -> str:
-        """The same for ever, whatever becomes of the object."""
+        """The GUID of the route; it does not change when the object is made anew."""
         namespace, kind, name = self.origin.key
         return str(uuid5(GUID_NAMESPACE, f"route/{namespace}/{kind}/{name}/{self.host}/{self.path}"))
 
@@ -93,7 +93,7 @@ class Destination(msgspec.Struct, frozen=True, gc=False):
     app_guid: str
     type: str
     port: int | None
-    """Of the container; None: its Pods have no port of the name that the Service gives."""
+    """The port of the container; None: its Pods have no port of the name that the Service gives."""
     weight: int | None
     protocol: str
 
@@ -128,7 +128,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def app_guids(self) -> tuple[str, ...]:
-        """Of its destinations, each once."""
+        """The app GUIDs of its destinations, each once."""
         return tuple(dict.fromkeys(each.app_guid for each in self.destinations))
 
 

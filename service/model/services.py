@@ -14,7 +14,7 @@ class Services:
         return self._services.get((namespace, name))
 
     def uids(self) -> list[str]:
-        """Of all, as of now."""
+        """The uids of all Services, as of now."""
         return list(self._keys)
 
     def put(self, service: Service) -> bool:

@@ -17,7 +17,7 @@ STEP = 1_000
 
 
 class Sharing(Generic[Item]):
-    """Of one facet of a collection. Whoever adds or removes an item says so."""
+    """The shared values of one facet of a collection. Whoever adds or removes an item says so here."""
 
     def __init__(self, collection: Collection[Item], facet: str) -> None:
         self._collection = collection

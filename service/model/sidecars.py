@@ -67,5 +67,5 @@ def _key(process: Process, container: SidecarContainer) -> str:
 
 @lru_cache(maxsize=4096)
 def sidecar_guid(process_guid: str, name: str) -> str:
-    """The same for ever, whatever becomes of the Deployment."""
+    """The GUID of a sidecar; it does not change when the Deployment is made anew."""
     return str(uuid5(GUID_NAMESPACE, f"sidecar/{process_guid}/{name}"))

@@ -23,7 +23,7 @@ class Unlabelled(msgspec.Struct, frozen=True):
     labels: Mapping[str, str]
     """Its own."""
     pod_labels: Mapping[str, str]
-    """Of its Pod template."""
+    """The labels of its Pod template."""
 
 
 def app_guid(unlabelled: Unlabelled, keys: Keys) -> str:

@@ -38,7 +38,7 @@ class Tally:
 
     desired: int = 0
     running: int = 0
-    """Of each process no more than are to run: a rollout runs more for a while."""
+    """Instances that run, of each process no more than are to: a rollout runs more for a while."""
     states: Counter[State] = field(default_factory=Counter)
     is_known: bool = True
     """Whether it is known of all that are to run what they do."""
@@ -70,7 +70,7 @@ class Sums:
     """What a space or an organization comes to, for someone who sees some of its apps."""
 
     spaces: int = 0
-    """Of an organization."""
+    """How many spaces an organization has."""
     apps: int = 0
     started: int = 0
     tally: Tally = field(default_factory=Tally)
@@ -106,7 +106,7 @@ class Overview:
         return visible is None or app.namespace in visible
 
     async def around(self, apps: Sequence[App], *, routes: int = ROUTES_SHOWN) -> Sequence[Surroundings]:
-        """Of each app, with so many routes at most: for callers who may list what there is in its namespace."""
+        """What is around each app, with so many routes at most: for callers who may list what is in its namespace."""
         return await self._turns.run(self._around(apps, routes))
 
     def tally(self, processes: Sequence[Process]) -> Tally:
@@ -136,7 +136,7 @@ class Overview:
         return await self._summed(caller, SPACE_GUIDS, frozenset(guids))
 
     async def of_organizations(self, caller: Caller, guids: Set[str]) -> Mapping[str, Sums]:
-        """The same of organizations."""
+        """The sums of organizations, by their GUIDs."""
         return await self._summed(caller, ORGANIZATION_GUIDS, frozenset(guids))
 
     async def _summed(self, caller: Caller, facet: str, guids: frozenset[str]) -> Mapping[str, Sums]:

@@ -56,7 +56,7 @@ class Plans:
         return None if snapshot is None else self.of(snapshot)
 
     def of(self, snapshot: Snapshot) -> Plan | None:
-        """The same for a version that is known from elsewhere."""
+        """A plan for a version that is known from elsewhere; None: the change cannot be planned for it."""
         with suppress(UnprocessableEntity):
             if patch := self._change.patch(snapshot):
                 return Plan(snapshot, patch, is_read=False)

@@ -42,7 +42,7 @@ class Database:
     may_create: bool
     """Tables in the schema, so that the role can migrate."""
     lacking: tuple[str, ...]
-    """Of PRIVILEGES, as `UPDATE ON metadata_counter`; on tables that are there."""
+    """Those of PRIVILEGES that the role has not, as `UPDATE ON metadata_counter`; on tables that are there."""
 
 
 def address(database_url: str) -> str:

@@ -86,7 +86,7 @@ class Mirror:
         self._timeout_s = timeout_s
         self._on_change = on_change
         self._under_way: list[asyncio.Future[bool]] = []
-        """Of those who wait for the probe that is under way."""
+        """The futures of those who wait for the probe that is under way."""
         self._next: list[asyncio.Future[bool]] = []
         self._wanted = asyncio.Event()
         self._cursor = records.START

@@ -49,7 +49,7 @@ class Plan:
 
     @property
     def keys(self) -> list[Key]:
-        """Of all rows concerned."""
+        """The keys of all rows concerned."""
         return [*self.mark, *self.unmark, *(row.key for row in (*self.clear, *self.remove))]
 
 

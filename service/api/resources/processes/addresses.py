@@ -8,7 +8,7 @@ from service.operations.processes import by_app, by_guid
 from service.operations.reads import Address
 
 APP_GUID, PROCESS_GUID = "1cb006ee-fb05-47e1-b541-c34179ddc446", "be949d45-a110-5df4-b389-a32fb60cc94c"
-"""Of the examples in the API's document."""
+"""The GUIDs in the examples of the API's document."""
 
 BY_GUID = At("/v3/processes/{guid}", lambda match: by_guid(match["guid"]), example={"guid": PROCESS_GUID})
 BY_APP = At(
