@@ -264,7 +264,7 @@ class PodFeed:
 
     def advance(self, version: int, *, listed: bool = False) -> None:
         if self.versions.advance(version, listed=listed):
-            self._pods.forget_versions()
+            self._pods.forget_versions(version)
 
 
 class ReplicaSetFeed:

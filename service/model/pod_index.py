@@ -84,12 +84,12 @@ class PodIndex:
         owner = self._owners.get(deployment)
         return 0 if owner is None else owner.version
 
-    def forget_versions(self) -> None:
-        """What has been heard so far was of a history that has ended: its versions are no measure for what comes."""
+    def forget_versions(self, latest: int) -> None:
+        """All later versions are of a history that has ended, and no measure for what comes."""
         for known in self._sets.values():
-            known.version = 0
+            known.version = min(known.version, latest)
         for owner in self._owners.values():
-            owner.version = 0
+            owner.version = min(owner.version, latest)
 
     # Pods
 
