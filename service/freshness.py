@@ -88,8 +88,8 @@ class RowIntake:
 
     def _put(self, record: Record) -> None:
         self._numbering.put(record.key, Numbered(record.slots, record.pod_version))
-        self._deployments.expect(record.key, record.deployment_version)
-        self._pods.expect(record.key, record.pod_version)
+        self._deployments.expect_only(record.key, record.deployment_version)
+        self._pods.expect_only(record.key, record.pod_version)
         self._joins.put_row(record)
 
     def retain(self, keys: Set[Key]) -> Iterator[None]:

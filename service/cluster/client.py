@@ -28,6 +28,7 @@ from kubernetes_asyncio.config.incluster_config import (
 
 from service.cluster.answers import Answer, status_message, warning_texts, words_of
 from service.cluster.paths import verb_and_resource
+from service.cluster.reachability import Reachability
 from service.errors import ServiceUnavailable
 from service.telemetry import get_logger
 
@@ -131,7 +132,9 @@ class Client:
         *,
         reload: Callable[[], Awaitable[Configuration]] | None = None,
         on_answer: Observer = lambda *_: None,
+        reachability: Reachability | None = None,
     ) -> None:
+        self.reachability = reachability or Reachability()
         self._configuration = configuration
         self._reload = reload
         self._on_answer = on_answer
@@ -162,7 +165,7 @@ class Client:
         configuration = copy.deepcopy(self._configuration)
         configuration.api_key = {}
         configuration.cert_file = configuration.key_file = None
-        return Client(configuration, self._timeout_s, on_answer=self._on_answer)
+        return Client(configuration, self._timeout_s, on_answer=self._on_answer, reachability=self.reachability)
 
     async def close(self) -> None:
         await self._session.close()
@@ -189,20 +192,23 @@ class Client:
     ) -> Answer:
         """Send any request, with the token where one is given, and within `timeout_s` where that is given.
 
-        Raises ClusterUnreachable, which says nothing of whether the request was carried out.
+        A denial (403) is asked again while it may have come too soon. Raises ClusterUnreachable, which says nothing of
+        whether the request was carried out.
         """
         headers = {"Content-Type": content_type}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         data = None if body is None else _data(orjson.dumps(body))
         timeout = self._timeout if timeout_s is None else _timeout(timeout_s)
-        async with self._open(method, path, query, data, timeout, headers) as response:
-            try:
-                answer = await response.read()
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
-            _require_available(response, method, path, answer)
-            return Answer(response.status, answer, warning_texts(response.headers.getall(hdrs.WARNING, ())))
+        while True:
+            async with self._open(method, path, query, data, timeout, headers) as response:
+                try:
+                    answer = await response.read()
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
+                _require_available(response, method, path, answer)
+            if response.status != 403 or not await self.reachability.may_deny_too_soon():
+                return Answer(response.status, answer, warning_texts(response.headers.getall(hdrs.WARNING, ())))
 
     async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: object) -> bytes:
         answer = await self.send(method, path, query, body)
@@ -254,6 +260,8 @@ class Client:
                 proxy_headers=self._configuration.proxy_headers,
             )
             outcome = str(response.status)
+            if _is_available(response.status):
+                self.reachability.answered()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, ConfigException) as error:
             # A ValueError: credentials in the URL, or in a netrc, beside the token.
             raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
@@ -285,8 +293,12 @@ def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=seconds, connect=min(seconds, CONNECT_TIMEOUT_S))
 
 
+def _is_available(status: int) -> bool:
+    return status != 429 and status < 500
+
+
 def _require_available(response: aiohttp.ClientResponse, method: str, path: str, body: bytes) -> None:
     """Raises ClusterUnreachable for a status that says that nothing can be had now."""
     status = response.status
-    if status == 429 or status >= 500:
+    if not _is_available(status):
         raise ClusterUnreachable(f"{method} {path}: HTTP {status}", status=status, said=words_of(body))

@@ -3,6 +3,7 @@
 With the service's own account there are only lists of one app, for a read that waits for a write.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ _TOO_LARGE = "request is too large"
 STRATEGIC_MERGE, JSON_PATCH = "application/strategic-merge-patch+json", "application/json-patch+json"
 PATCH_QUERY = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 
+_OF_CALLER = re.compile(r' is forbidden: User ".*" cannot [a-z]+ resource "')
+
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
 
 
@@ -38,6 +41,11 @@ class Conflict(Exception):
 
 class Denied(Exception):
     """Kubernetes answered 403: to the caller (RBAC) or to what they want (admission). The message is Kubernetes'."""
+
+    @property
+    def is_of_caller(self) -> bool:
+        """Whether Kubernetes' words, which are its authorizers', are about who asks."""
+        return _OF_CALLER.search(str(self)) is not None
 
 
 class Refused(UnprocessableEntity):

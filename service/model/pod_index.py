@@ -94,6 +94,13 @@ class PodIndex:
         owner = self._owners.get(deployment)
         return 0 if owner is None else owner.version
 
+    def forget_versions(self, latest: int) -> None:
+        """All later versions are of a history that has ended, and no measure for what comes."""
+        for known in self._sets.values():
+            known.version = min(known.version, latest)
+        for owner in self._owners.values():
+            owner.version = min(owner.version, latest)
+
     # Pods
 
     def put(self, pods: tuple[Pod, ...], version: int) -> None:

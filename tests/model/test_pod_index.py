@@ -169,6 +169,19 @@ def test_the_version_is_the_latest_heard_of_any() -> None:
     assert index.version("uid-2") == 0
 
 
+def test_versions_of_a_history_that_has_ended_are_forgotten() -> None:
+    index = index_of(replica_set("rs-1"), replica_set("rs-2", "uid-2"), replica_set("rs-3", "uid-3"))
+    for uid, owner, version in (("a", "rs-1", 900), ("b", "rs-2", 40), ("c", "rs-3", 901)):
+        index.put((pod(uid, replica_set=owner),), version)
+    index.forget_versions(50)
+    assert [index.version(each) for each in ("uid-1", "uid-2", "uid-3")] == [50, 40, 50]
+    index.put((pod("a", replica_set="rs-1"),), 60)
+    assert index.version("uid-1") == 60
+    # Nor do they come back with a ReplicaSet that changes its owner.
+    index.put_set(replica_set("rs-3", "uid-4"))
+    assert index.version("uid-4") == 50
+
+
 def test_an_unknown_pod_is_removed_without_a_word() -> None:
     index = index_of(replica_set())
     index.put((pod("a"),), 10)
