@@ -11,7 +11,7 @@ from service.api.document import Document
 from service.api.routes import RESOURCES
 from service.check import check
 from service.check.suggestions import SuggestionFailed, suggest_labels
-from service.cluster.client import NoCluster
+from service.cluster.configuration import NoCluster
 from service.environment import InvalidSettings
 from service.http.connections import MANAGEMENT_CONNECTIONS, Limits
 from service.http.keys import HEALTH, TRAFFIC

@@ -63,7 +63,7 @@ class Access(Protocol):
         """
 
     async def authenticate(self, token: str | None) -> Caller:
-        """The same of those who may use the API. Raises NotAuthorized too (they may not)."""
+        """Whose token this is, if they may use the API; else it raises NotAuthorized, or what `identify` does."""
 
     def knows(self, token: str) -> bool:
         """Whether this token was accepted lately, without asking anybody. A guessed one never was."""

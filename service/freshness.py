@@ -37,7 +37,7 @@ RETRY_S = 5.0
 AT_A_TIME = 8
 
 Concerned = Callable[[Set[Key]], Awaitable[Set[Key]]]
-"""Of processes of which something is late, those that an answer may show."""
+"""Chooses, of the processes of which something is late, those that an answer may show."""
 
 
 class Freshness(msgspec.Struct, frozen=True):

@@ -45,7 +45,7 @@ class Memory:
     watches: Mapping[str, Reflector]
     optional_watches: Mapping[str, OptionalWatch]
     skips: Mapping[str, Skips]
-    """Of what is watched optionally, by the name of the watch."""
+    """What could not be understood of what is watched optionally, by the name of the watch."""
     routing: Upkeep
     intake: RowIntake
     mirror: Mirror
@@ -90,7 +90,7 @@ class Memory:
 
     @property
     def watch_states(self) -> Mapping[str, WatchState]:
-        """Of the watches without which nothing is served."""
+        """The states of the watches without which nothing is served."""
         return {name: watch.state for name, watch in self.watches.items()}
 
     @property

@@ -33,7 +33,7 @@ class Shown:
     """How an item is shown at an address where something else of it is looked at."""
 
     name: str
-    """Of its schema, in the API's document."""
+    """The name of its schema in the API's document."""
     present: Callable[[Any, str], dict[str, Any]]
     """From an item and the base URL (before `/v3`)."""
     schema: JSONSchema
@@ -107,10 +107,10 @@ class Readable(Generic[Item]):
     present: Callable[[Item, str], dict[str, Any]]
     """From an item and the base URL (before `/v3`) to what a list shows of it."""
     schema: JSONSchema
-    """Of what is shown, for the API's document."""
+    """The schema of what is shown, for the API's document."""
     example: Item
     present_single: Callable[[Item, str], dict[str, Any]] | None = None
-    """The same for a single item, where that shows more."""
+    """From an item and the base URL to what is shown of a single item, where that is more than in a list."""
     at: tuple[At, ...] = ()
     """Where single items are; none: at their GUID alone."""
     parents: tuple[Parent, ...] = ()

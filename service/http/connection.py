@@ -63,7 +63,7 @@ class Connection(RequestHandler):
         self._head = 0
         """Bytes of a head that is not complete."""
         self._body: StreamReader | None = None
-        """Of the last request, while it is not complete."""
+        """The body of the last request, while it is not complete."""
         self._collected = 0
         """Bytes of it that somebody has read and keeps."""
         self._began_at = 0.0

@@ -35,7 +35,7 @@ REASONS = ("refused", "for others", "for bytes", "too slow")
 
 @dataclass(frozen=True)
 class Limits:
-    """Of the connections of one server."""
+    """What the connections of one server may take, in number, bytes and time."""
 
     connections: int
     bytes_in_flight: int

@@ -114,7 +114,7 @@ class Collection(Generic[Item]):
     def page_having(
         self, facet: str, value: str, visible: Visible, part: Slice, *, most: int
     ) -> Selection[Item] | None:
-        """The same of those that have a value, sorted on the spot; None: there are more than `most`."""
+        """A page of what is visible and has a value, sorted on the spot; None: more than `most` items have it."""
         keys = self.keys_having(facet, value, visible)
         if len(keys) > most:
             return None
@@ -128,7 +128,7 @@ class Collection(Generic[Item]):
         return items
 
     def search(self, filters: Filters, visible: Visible, part: Slice) -> Generator[None, None, Selection[Item]]:
-        """The same of those that match the filters. What enters or leaves meanwhile may or may not be in it."""
+        """A page of what is visible and matches the filters. What comes or goes meanwhile may or may not be in it."""
         if filters == NO_FILTERS and part.order in self._views:
             return self.page(visible, part)
         version = self.version

@@ -36,7 +36,7 @@ from service.store.records import Records
 WRITE_S = 60.0
 """Time for all that one write does."""
 MOST_DEPLOYMENTS = 50
-"""Of an app that can be changed: one that has more is a mistake in labels, or somebody else's doing."""
+"""Deployments of an app that can be changed: more are a mistake in labels, or somebody else's doing."""
 ROLLOUT_S, POLL_S = 3.0, 0.02
 NAMED = 10
 """Deployments that are named in one text."""

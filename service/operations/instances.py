@@ -93,7 +93,10 @@ class Instances:
         return found[process.workload.uid], freshness
 
     async def stats(self, caller: Caller, address: Address) -> tuple[Meaning[Process], Stats, Freshness]:
-        """The same with usage, as the metrics API last sampled it (service.cluster.usage)."""
+        """What an address means, and the instances of that process with what the metrics API last said they use.
+
+        Raises as `get` does.
+        """
         meaning, found, freshness = await self.get(caller, address)
         process = meaning.item
         usage: Mapping[tuple[str, str], Usage] | None = {}

@@ -200,7 +200,7 @@ class Reads(Generic[Item]):
         return visible, concerned, freshness
 
     async def _concerned(self, caller: Caller, verb: Verb, asked: Conditions, late: Set[Key]) -> Set[Key]:
-        """Of processes of which something is late, those that may be in the answer: nothing else is waited for.
+        """What chooses those late processes that may be in the answer: nothing else is waited for.
 
         Least of all what the caller does not see: by waiting they would learn of it.
         """

@@ -140,7 +140,7 @@ class Records:
                     lowered += len(await connection.fetch(statements.LOWER, *guarded, version))
 
     async def change_all(self, keys: Collection[Key], change: Callable[[Record, int], Record]) -> list[Record]:
-        """The same for many rows, statements.CHUNK of them in a transaction; in the order of their keys.
+        """Change many rows as `change` does one, statements.CHUNK of them in a transaction; in the order of their keys.
 
         Rows that cannot be understood are left alone, and left out of what is returned.
         """
