@@ -11,10 +11,10 @@ from service.api.document import Document
 from service.api.routes import RESOURCES
 from service.check import check
 from service.check.suggestions import SuggestionFailed, suggest_labels
-from service.cluster.client import NoCluster
+from service.cluster.configuration import NoCluster
 from service.environment import InvalidSettings
 from service.http.connections import MANAGEMENT_CONNECTIONS, Limits
-from service.http.keys import HEALTH
+from service.http.keys import HEALTH, TRAFFIC
 from service.http.server import listening
 from service.prune import PruneFailed, prune
 from service.settings import Settings
@@ -53,6 +53,7 @@ async def serve(configured: Settings) -> int:
         telemetry.get_logger(__name__).info("listening", api=api_addresses, management=management_addresses)
         await stop.wait()
         api[HEALTH].stop()
+        api[TRAFFIC].drain()
         await asyncio.sleep(configured.drain_s)
     return 0
 

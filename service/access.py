@@ -5,7 +5,7 @@ service.cluster.access has the implementation that asks Kubernetes.
 
 import hashlib
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from service.model.views import Visible
@@ -26,11 +26,13 @@ class Caller:
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     expires_at: float = float("inf")
     """The token's own expiry, seconds since the epoch."""
+    person: bytes = field(init=False, compare=False)
+    """Stands for whoever it is, whichever of their tokens they show; short, however long the name."""
 
-    @property
-    def person(self) -> bytes:
-        """Stands for whoever it is, whichever of their tokens they show; short, however long the name."""
-        return hashlib.blake2b(f"{self.uid}\0{self.name}".encode(), digest_size=16).digest()
+    def __post_init__(self) -> None:
+        # Made once, not with each request of theirs.
+        person = hashlib.blake2b(f"{self.uid}\0{self.name}".encode(), digest_size=16).digest()
+        object.__setattr__(self, "person", person)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Access(Protocol):
         """
 
     async def authenticate(self, token: str | None) -> Caller:
-        """The same of those who may use the API. Raises NotAuthorized too (they may not)."""
+        """Whose token this is, if they may use the API; else it raises NotAuthorized, or what `identify` does."""
 
     def knows(self, token: str) -> bool:
         """Whether this token was accepted lately, without asking anybody. A guessed one never was."""

@@ -34,6 +34,7 @@ from service.http.middlewares import envelop_errors, identify, limit_concurrency
 from service.http.rate_limits import RateLimits
 from service.http.routing import add_routes
 from service.http.work import Work
+from service.lost_versions import LostVersions
 from service.memory import Memory
 from service.metrics import catalogue
 from service.metrics.registry import Metrics
@@ -118,6 +119,9 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             _start(stack, name, watch.run(), health)
         _start(stack, "routing", memory.routing.run(), health)
         _start(stack, "pruning", pruning.run(), health)
+        lost_versions = LostVersions(stores.client, Records(stores.pool), health)
+        memory.deployments.on_list = lost_versions.due
+        _start(stack, "lost versions", lost_versions.run(), health)
         yield
 
 

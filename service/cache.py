@@ -34,16 +34,19 @@ class BoundedCache(Generic[Key, Value]):
         """Bytes of all that is held."""
         return self._size
 
-    def put(self, key: Key, value: Value, size: int) -> None:
+    def put(self, key: Key, value: Value, size: int, *, alone: bool = False) -> None:
         """Keep a value in place of the key's former one, unless it is larger than the whole capacity.
 
-        `size` is what the value takes in bytes, and all that lives only as long as it is kept.
+        `size` is what the value takes in bytes, and all that lives only as long as it is kept. `alone`: one that is
+        larger is kept too, in place of all others, for it costs the most to make anew.
         """
         size += ENTRY_BYTES + memory_of(key)
         _, former = self._values.pop(key, (None, 0))
         self._size -= former
         if size > self._capacity:
-            return
+            if not alone:
+                return
+            size = self._capacity
         self._values[key] = value, size
         self._size += size
         while self._size > self._capacity:
@@ -59,10 +62,12 @@ class RecencyCache(BoundedCache[Key, Value]):
     """A BoundedCache in which those that have not been looked up for the longest time go first."""
 
     def get(self, key: Key) -> Value | None:
-        value = super().get(key)
-        if value is not None:
-            self._values.move_to_end(key)
-        return value
+        # As BoundedCache does, and not through it: each request looks up ten.
+        found = self._values.get(key)
+        if found is None:
+            return None
+        self._values.move_to_end(key)
+        return found[0]
 
 
 class Numbers(Generic[Key]):

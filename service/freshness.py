@@ -8,7 +8,8 @@ app alone. It waits for nothing that its answer does not show, and for all it wa
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from service.cluster.client import ClusterUnreachable
 from service.cluster.feeds import DeploymentFeed, PodFeed
@@ -36,11 +37,10 @@ RETRY_S = 5.0
 AT_A_TIME = 8
 
 Concerned = Callable[[Set[Key]], Awaitable[Set[Key]]]
-"""Of processes of which something is late, those that an answer may show."""
+"""Chooses, of the processes of which something is late, those that an answer may show."""
 
 
-@dataclass(frozen=True)
-class Freshness:
+class Freshness(msgspec.Struct, frozen=True):
     """How far an answer is current. `cluster_age_s` 0 and `metadata_current` True: entirely."""
 
     cluster_age_s: float = 0.0
@@ -88,8 +88,8 @@ class RowIntake:
 
     def _put(self, record: Record) -> None:
         self._numbering.put(record.key, Numbered(record.slots, record.pod_version))
-        self._deployments.expect(record.key, record.deployment_version)
-        self._pods.expect(record.key, record.pod_version)
+        self._deployments.expect_only(record.key, record.deployment_version)
+        self._pods.expect_only(record.key, record.pod_version)
         self._joins.put_row(record)
 
     def retain(self, keys: Set[Key]) -> Iterator[None]:
@@ -167,7 +167,7 @@ class ReadBarrier:
         """How far an answer is current whose items have just been looked up, some time after catching up."""
         if freshness.breaks == self._mirror.state.breaks:
             return freshness
-        return replace(freshness, metadata_current=False)
+        return msgspec.structs.replace(freshness, metadata_current=False)
 
     def knows(self, key: Key) -> bool:
         """Whether there is such a process, as far as is known here."""

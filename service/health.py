@@ -39,6 +39,7 @@ class OptionalPart(Protocol):
 class Health:
     def __init__(self) -> None:
         self._watches: dict[str, WatchState] = {}
+        self._process_watches: list[WatchState] = []
         self._optional: dict[str, OptionalPart] = {}
         self._mirror = MirrorState()
         self._counts: Callable[[], Mapping[str, int]] = dict
@@ -58,6 +59,7 @@ class Health:
         The optional watches are reported on, and decide nothing.
         """
         self._watches = dict(watches)
+        self._process_watches = [watch for name, watch in watches.items() if name not in INSTANCE_WATCHES]
         self._optional = dict(optional)
         self._mirror = mirror
         self._counts = counts
@@ -81,8 +83,11 @@ class Health:
     @property
     def loaded(self) -> bool:
         """All processes have been read once: answers are complete, though maybe no longer new."""
-        watches = [watch for name, watch in self._watches.items() if name not in INSTANCE_WATCHES]
-        return bool(watches) and self._mirror.synced and all(watch.synced for watch in watches)
+        # Written out, like the age: each request asks.
+        for watch in self._process_watches:
+            if not watch.synced:
+                return False
+        return self._mirror.synced and bool(self._process_watches)
 
     @property
     def pods_loaded(self) -> bool:
@@ -115,8 +120,11 @@ class Health:
 
     def cluster_age_s(self) -> float:
         """Seconds by which the oldest watch may be behind; 0 while all are in step."""
-        now = time.monotonic()
-        return max((watch.age_s(now) for watch in self._watches.values()), default=0.0)
+        age_s = 0.0
+        for watch in self._watches.values():
+            if watch.lost:
+                age_s = max(age_s, watch.age_s(time.monotonic()))
+        return age_s
 
     def report(self) -> dict[str, Any]:
         """The body of /readyz: what is there, what is missing and why."""

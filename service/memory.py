@@ -1,6 +1,6 @@
 """What one replica holds in memory of both stores, and what keeps it up to date. There is no other copy of anything."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from service.cluster.autoscaler_feed import AUTOSCALERS, AutoscalerFeed
@@ -45,7 +45,7 @@ class Memory:
     watches: Mapping[str, Reflector]
     optional_watches: Mapping[str, OptionalWatch]
     skips: Mapping[str, Skips]
-    """Of what is watched optionally, by the name of the watch."""
+    """What could not be understood of what is watched optionally, by the name of the watch."""
     routing: Upkeep
     intake: RowIntake
     mirror: Mirror
@@ -64,6 +64,7 @@ class Memory:
             (REPLICA_SET_WATCH, REPLICA_SETS, ReplicaSetFeed(pods), labelled),
             (POD_WATCH, PODS, pod_feed, labelled),
         )
+        on_restored = {"deployments": deployments.versions.forget, POD_WATCH: pod_feed.versions.forget}
         optional: dict[OptionalKind, SkippingFeed] = {AUTOSCALERS: AutoscalerFeed(autoscalers)}
         if settings.served == "all":
             optional |= route_feeds(index.routing)
@@ -77,7 +78,7 @@ class Memory:
             autoscalers=autoscalers,
             deployments=deployments,
             pod_feed=pod_feed,
-            watches=_watches(client, settings, health, followed),
+            watches=_watches(client, settings, health, followed, on_restored),
             optional_watches=_optional_watches(client, settings, health, optional),
             skips={kind.name: feed.skips for kind, feed in optional.items()},
             routing=routing,
@@ -89,7 +90,7 @@ class Memory:
 
     @property
     def watch_states(self) -> Mapping[str, WatchState]:
-        """Of the watches without which nothing is served."""
+        """The states of the watches without which nothing is served."""
         return {name: watch.state for name, watch in self.watches.items()}
 
     @property
@@ -110,9 +111,16 @@ class Memory:
 
 
 def _watches(
-    client: Client, settings: Settings, health: Health, followed: Iterable[tuple[str, str, Consumer, str]]
+    client: Client,
+    settings: Settings,
+    health: Health,
+    followed: Iterable[tuple[str, str, Consumer, str]],
+    on_restored: Mapping[str, Callable[[], None]],
 ) -> Mapping[str, Reflector]:
-    """The watches without which nothing is served, each as name, path, where it leads, and selector."""
+    """The watches without which nothing is served, each as name, path, where it leads, and selector.
+
+    `on_restored`: by name, what is to be done when the cluster has another history.
+    """
     return {
         name: Reflector(
             client,
@@ -121,6 +129,7 @@ def _watches(
             label_selector=selector,
             inactivity_s=settings.watch_inactivity_s,
             on_change=health.changed,
+            on_restored=on_restored.get(name, lambda: None),
         )
         for name, path, consumer, selector in followed
     }

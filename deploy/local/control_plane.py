@@ -21,6 +21,8 @@ from .processes import end, environment, recorded, send, spawn, wait_until
 _CLUSTER = "stack"
 _START_S = 60.0
 _CALL_S = 60.0
+_ON_ETCD = ("kwok-controller", "kube-controller-manager", "kube-scheduler", "kube-apiserver", "etcd")
+"""What has to be started anew with etcd, and etcd: the first to be stopped first."""
 _PODS_PER_NODE = 250  # one node's Pod addresses are a /24
 
 
@@ -36,6 +38,7 @@ class ControlPlane:
         self._programs = programs
         self._cluster = _cluster_directory(directory)
         self._authority = self._cluster / "pki" / "ca.crt"
+        self._etcd_data = self._cluster / "etcd"
         self._etcd_port = ports.take()
         self._apiserver_port = ports.take()
         self._config = directory / "kwokctl.json"
@@ -112,6 +115,23 @@ class ControlPlane:
         if status != 200 and "has been compacted" not in answer["message"]:
             raise LocalStackError(f"etcd compaction: {answer['message']}")
         return revision
+
+    def save_etcd(self, to: Path) -> None:
+        """Copy what etcd holds, as of now, into a directory that is not there yet: a backup."""
+        pid = self._running("etcd")
+        send(pid, signal.SIGSTOP)
+        try:
+            shutil.copytree(self._etcd_data, to)
+        finally:
+            send(pid, signal.SIGCONT)
+
+    def restore_etcd(self, saved: Path) -> None:
+        """Put etcd back to a backup, and start the whole control plane on it, as Kubernetes says that it is done."""
+        for component in _ON_ETCD:
+            end(self._pid_file(component), self._stack)
+        shutil.rmtree(self._etcd_data)
+        shutil.copytree(saved, self._etcd_data)
+        self.start_apiserver()
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl prints, as cluster admin. Raises LocalStackError with its complaint."""
@@ -220,10 +240,14 @@ class ControlPlane:
         return self._cluster / "pids" / f"{component}.pid"
 
     def _signal_apiserver(self, number: signal.Signals) -> None:
-        pid = recorded(self._pid_file("kube-apiserver"), self._stack)
+        send(self._running("kube-apiserver"), number)
+
+    def _running(self, component: str) -> int:
+        """The pid of a component. Raises LocalStackError where it is not running."""
+        pid = recorded(self._pid_file(component), self._stack)
         if pid is None:
-            raise LocalStackError("kube-apiserver is not running")
-        send(pid, number)
+            raise LocalStackError(f"{component} is not running")
+        return pid
 
 
 def remove_recorded(directory: Path) -> None:

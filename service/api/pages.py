@@ -45,8 +45,8 @@ class Extras:
     """What a list shows beyond its rows."""
 
     embedded_as: str = ""
-    embedded: Mapping[str, bytes] | None = None
-    """What each row has embedded, as JSON, by the key of its item; None: nothing."""
+    embedded: Mapping[str, Any] | None = None
+    """What each row has embedded, by the key of its item; None: nothing."""
     included: bytes | None = None
     """What comes along after the rows, as JSON; None: nothing."""
 
@@ -138,7 +138,7 @@ class Pages:
                 parts.append(row.encoded)
                 digests.append(row.digest)
             else:
-                embedded = b'"%b":%b,' % (extras.embedded_as.encode(), extras.embedded[key])
+                embedded = b'"%b":%b,' % (extras.embedded_as.encode(), orjson.dumps(extras.embedded[key]))
                 parts.append(row.encoded[: row.embed_at] + embedded + row.encoded[row.embed_at :])
                 digests += (row.digest, embedded)
                 yield

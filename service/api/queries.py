@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from marshmallow import Schema, ValidationError, fields
 
 from service.api import parameters
@@ -24,8 +25,7 @@ LONGEST_KEPT = 512
 _PARSED: "BoundedCache[tuple[ListQuery, str], ParsedList]" = BoundedCache(PARSED_BYTES)
 
 
-@dataclass(frozen=True)
-class ParsedList:
+class ParsedList(msgspec.Struct, frozen=True):
     """A list request, and the pairs of its query that its pages' links repeat (all but page and per_page)."""
 
     request: ListRequest
@@ -36,8 +36,7 @@ class ParsedList:
     """The related resources that are to come along, as they were asked for."""
 
 
-@dataclass(frozen=True)
-class ParsedSingle:
+class ParsedSingle(msgspec.Struct, frozen=True):
     """What is to be shown beside a single item; as of a list."""
 
     embed: bool = False

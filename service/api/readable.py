@@ -33,7 +33,7 @@ class Shown:
     """How an item is shown at an address where something else of it is looked at."""
 
     name: str
-    """Of its schema, in the API's document."""
+    """The name of its schema in the API's document."""
     present: Callable[[Any, str], dict[str, Any]]
     """From an item and the base URL (before `/v3`)."""
     schema: JSONSchema
@@ -107,10 +107,10 @@ class Readable(Generic[Item]):
     present: Callable[[Item, str], dict[str, Any]]
     """From an item and the base URL (before `/v3`) to what a list shows of it."""
     schema: JSONSchema
-    """Of what is shown, for the API's document."""
+    """The schema of what is shown, for the API's document."""
     example: Item
     present_single: Callable[[Item, str], dict[str, Any]] | None = None
-    """The same for a single item, where that shows more."""
+    """From an item and the base URL to what is shown of a single item, where that is more than in a list."""
     at: tuple[At, ...] = ()
     """Where single items are; none: at their GUID alone."""
     parents: tuple[Parent, ...] = ()
@@ -134,7 +134,7 @@ class Readable(Generic[Item]):
     incomplete: Callable[[web.Application], str | None] = lambda _: None
     """What people are to know of lists that lack something now; None: they lack nothing."""
 
-    @property
+    @cached_property
     def path(self) -> str:
         return f"/v3/{self.plural}"
 
@@ -142,14 +142,14 @@ class Readable(Generic[Item]):
     def schema_name(self) -> str:
         return self.singular.title().replace("_", "")
 
-    @property
+    @cached_property
     def addresses(self) -> tuple[At, ...]:
         if self.at:
             return self.at
         example = {"guid": self.guid_of(self.example)}
         return (At(f"{self.path}/{{guid}}", lambda match: self.by_guid(match["guid"]), example=example),)
 
-    @property
+    @cached_property
     def extra(self) -> Extra:
         return Extra(self.embed.name if self.embed else "", tuple(self.includes))
 
@@ -157,7 +157,7 @@ class Readable(Generic[Item]):
     def guid_of(self) -> Callable[[Item], str]:
         return self.guid or self.shape.guid
 
-    @property
+    @cached_property
     def found_by(self) -> Mapping[str, str]:
         """Facets and traits of the shape by what clients call them."""
         return {name: name for name in (*self.shape.facets, *self.shape.traits)} if self.facets is None else self.facets
@@ -176,7 +176,7 @@ class Readable(Generic[Item]):
         orders = {name: name for name in self.shape.orders} if self.orders is None else self.orders
         return ListQuery(name, facets=facets, orders=orders, labelled=self.labelled, extra=self.extra)
 
-    @property
+    @cached_property
     def row_kind(self) -> RowKind[Item]:
         return RowKind(self.plural, self.shape.key, self.present, self.unshown, self.embed.before if self.embed else "")
 
@@ -184,7 +184,7 @@ class Readable(Generic[Item]):
         present = at.shown.present if at.shown else self.present_single or self.present
         return RowKind(self.plural, self.shape.key, present, embed_before=self.embed.before if self.embed else "")
 
-    @property
+    @cached_property
     def not_found(self) -> str:
         """What is said where there is none."""
         return f"{self.singular.capitalize().replace('_', ' ')} not found"

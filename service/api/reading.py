@@ -23,6 +23,7 @@ from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
 from service.model.selection import Filters, Selection
 from service.operations.ambiguity import of_parent, of_read
 from service.operations.reads import ListRequest
+from service.pacing import Pace
 
 Item = TypeVar("Item")
 Resources = Mapping[str, Readable[Any]]
@@ -179,7 +180,7 @@ class _Presenter(Generic[Item]):
             embedded = None
             if parsed.embed:
                 embedded, freshness = await self._embedded(selection.items, freshness)
-            included = orjson.dumps(await self._included(selection.items, parsed.include)) if parsed.include else None
+            included = await self._included(selection.items, parsed.include) if parsed.include else None
             extras = Extras(self._readable.extra.embed, embedded, included)
         url = self._base + path
         incomplete = self._readable.incomplete(self._request.app)
@@ -195,22 +196,21 @@ class _Presenter(Generic[Item]):
         encoded, place = encode_row(self._readable.single_kind(at), item, self._base)
         if parsed.embed:
             embedded, freshness = await self._embedded([item], freshness)
-            shown = b'"%b":%b,' % (self._readable.extra.embed.encode(), embedded[self._readable.shape.key(item)])
+            also = orjson.dumps(embedded[self._readable.shape.key(item)])
+            shown = b'"%b":%b,' % (self._readable.extra.embed.encode(), also)
             encoded = encoded[:place] + shown + encoded[place:]
         if parsed.include:
-            included = orjson.dumps(await self._included([item], parsed.include))
-            encoded = encoded[:-1] + b',"included":' + included + b"}"
+            encoded = encoded[:-1] + b',"included":' + await self._included([item], parsed.include) + b"}"
         return encoded, freshness
 
-    async def _embedded(self, items: Sequence[Item], freshness: Freshness) -> tuple[Mapping[str, bytes], Freshness]:
+    async def _embedded(self, items: Sequence[Item], freshness: Freshness) -> tuple[Mapping[str, Any], Freshness]:
         if self._readable.embed is None:
             return {}, freshness
-        found, freshness = await self._readable.embed.find(self._request.app, items, freshness)
-        return {key: orjson.dumps(shown) for key, shown in found.items()}, freshness
+        return await self._readable.embed.find(self._request.app, items, freshness)
 
-    async def _included(self, items: Sequence[Item], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-        """What comes along: of each related resource the items that the caller sees, once each, by its plural."""
-        found = {}
+    async def _included(self, items: Sequence[Item], names: Sequence[str]) -> bytes:
+        """What comes along, as JSON: of each related resource the items the caller sees, once each, by its plural."""
+        found, pace = [], Pace()
         wanted_ones = {each.plural: each for name in names for each in self._readable.includes[name]}
         for include in wanted_ones.values():
             related = self._resources[include.plural]
@@ -219,8 +219,12 @@ class _Presenter(Generic[Item]):
                 Filters(((related.found_by[GUIDS], guids),)), page=PageRequest(per_page=MAXIMUM_PER_PAGE)
             )
             selection, _ = await related.reads(self._request.app).page(self._caller, wanted)
-            found[related.plural] = [related.present(each, self._base) for each in selection.items]
-        return found
+            rows = []
+            for each in selection.items:
+                rows.append(orjson.dumps(related.present(each, self._base)))
+                await pace.breathe()
+            found.append(b'"%b":[%b]' % (related.plural.encode(), b",".join(rows)))
+        return b"{%b}" % b",".join(found)
 
 
 def filled(path: str, match: Mapping[str, str]) -> str:

@@ -6,7 +6,8 @@ from service.check.labels import check_labels
 from service.check.report import Clock, Outcome, Report
 from service.cluster import inspection
 from service.cluster.autoscaler_feed import AUTOSCALERS
-from service.cluster.client import Client, NoCluster
+from service.cluster.client import Client
+from service.cluster.configuration import NoCluster
 from service.cluster.inspection import Unanswered
 from service.cluster.permissions import OPTIONAL, PERMISSIONS, AccountPermission, Need
 from service.cluster.route_feeds import ROUTE_KINDS

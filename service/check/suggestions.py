@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from service.check.cluster import CREDENTIALS_S
 from service.check.labels import LISTING_S
-from service.cluster.client import Client, NoCluster
+from service.cluster.client import Client
+from service.cluster.configuration import NoCluster
 from service.cluster.inspection import Unanswered
 from service.cluster.unlabelled import unlabelled
 from service.model.suggestions import Unlabelled, label_command, template_command

@@ -6,27 +6,22 @@ decoding the needed fields does.
 
 import asyncio
 import copy
-import os
+import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
-import yaml
 from aiohttp import hdrs
 from kubernetes_asyncio.client import ApiClient, Configuration
-from kubernetes_asyncio.config import ConfigException, load_kube_config
-from kubernetes_asyncio.config.incluster_config import (
-    SERVICE_CERT_FILENAME,
-    SERVICE_TOKEN_FILENAME,
-    InClusterConfigLoader,
-)
+from kubernetes_asyncio.config import ConfigException
 
 from service.cluster.answers import Answer, status_message, warning_texts, words_of
+from service.cluster.configuration import NoCluster, load_configuration, proxy_of_environment
 from service.cluster.paths import verb_and_resource
+from service.cluster.reachability import Reachability
 from service.errors import ServiceUnavailable
 from service.telemetry import get_logger
 
@@ -34,6 +29,8 @@ log = get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 """Time for a connection, and for credentials that are read anew."""
+LARGE_BODY = 1 << 20
+"""Bytes of a body from which it is sent in pieces, so that others get their turn."""
 READ_BUFFER = 1 << 21
 """Bytes: events of a watch may be larger than etcd's own limit of 1.5 MiB."""
 CREDENTIALS_TTL_S = 60.0
@@ -64,46 +61,6 @@ class UnexpectedStatus(Exception):
         self.status = status
 
 
-class NoCluster(Exception):
-    """No configuration that can be used says where the cluster is; the message says what was looked for."""
-
-
-async def load_configuration(kubeconfig: str, context: str) -> Configuration:
-    """The cluster of a kubeconfig file, or of the Pod this runs in. Raises NoCluster."""
-    configuration = Configuration()
-    try:
-        if kubeconfig:
-            if not os.path.isfile(kubeconfig):  # noqa: ASYNC240 - a small local file
-                raise NoCluster(f"KUBECONFIG: there is no file {kubeconfig}")
-            await load_kube_config(
-                config_file=kubeconfig,
-                context=context or None,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-        elif "KUBERNETES_SERVICE_HOST" in os.environ:
-            InClusterConfigLoader(SERVICE_TOKEN_FILENAME, SERVICE_CERT_FILENAME).load_and_set(configuration)
-        else:
-            raise NoCluster("KUBECONFIG: is not set, and this is not a Pod with a service account")
-    except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # The loader trips over a broken file in all these ways; what it says may quote the file, secrets included.
-        reason = str(error) if isinstance(error, ConfigException) else type(error).__name__
-        raise NoCluster(f"KUBECONFIG: cannot be used: {reason}") from error
-    return configuration
-
-
-def _proxy_of_environment(url: str) -> str | None:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for this URL; None: none.
-
-    NB: aiohttp's `trust_env` would ask for this in a thread at every request, and in another read ~/.netrc, whose
-    passwords no request of ours is to carry.
-    """
-    split = urlsplit(url)
-    # An exception may name a port; an IPv6 address is not to be taken for one.
-    bypassed = any(proxy_bypass(host) for host in (split.hostname or "", split.netloc.rpartition("@")[2]))
-    return None if bypassed else getproxies().get(split.scheme)
-
-
 class Client:
     """Sends requests to one kube-apiserver. Whoever makes one closes it."""
 
@@ -128,7 +85,9 @@ class Client:
         *,
         reload: Callable[[], Awaitable[Configuration]] | None = None,
         on_answer: Observer = lambda *_: None,
+        reachability: Reachability | None = None,
     ) -> None:
+        self.reachability = reachability or Reachability()
         self._configuration = configuration
         self._reload = reload
         self._on_answer = on_answer
@@ -141,7 +100,7 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=READ_BUFFER,
         )
-        self._proxy = configuration.proxy or _proxy_of_environment(str(configuration.host))
+        self._proxy = configuration.proxy or proxy_of_environment(str(configuration.host))
         self._timeout_s = timeout_s
         self._timeout = _timeout(timeout_s)
 
@@ -159,7 +118,7 @@ class Client:
         configuration = copy.deepcopy(self._configuration)
         configuration.api_key = {}
         configuration.cert_file = configuration.key_file = None
-        return Client(configuration, self._timeout_s, on_answer=self._on_answer)
+        return Client(configuration, self._timeout_s, on_answer=self._on_answer, reachability=self.reachability)
 
     async def close(self) -> None:
         await self._session.close()
@@ -186,20 +145,23 @@ class Client:
     ) -> Answer:
         """Send any request, with the token where one is given, and within `timeout_s` where that is given.
 
-        Raises ClusterUnreachable, which says nothing of whether the request was carried out.
+        A denial (403) is asked again while it may have come too soon. Raises ClusterUnreachable, which says nothing of
+        whether the request was carried out.
         """
         headers = {"Content-Type": content_type}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        data = None if body is None else orjson.dumps(body)
+        data = None if body is None else _data(orjson.dumps(body))
         timeout = self._timeout if timeout_s is None else _timeout(timeout_s)
-        async with self._open(method, path, query, data, timeout, headers) as response:
-            try:
-                answer = await response.read()
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
-            _require_available(response, method, path, answer)
-            return Answer(response.status, answer, warning_texts(response.headers.getall(hdrs.WARNING, ())))
+        while True:
+            async with self._open(method, path, query, data, timeout, headers) as response:
+                try:
+                    answer = await response.read()
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
+                _require_available(response, method, path, answer)
+            if response.status != 403 or not await self.reachability.may_deny_too_soon():
+                return Answer(response.status, answer, warning_texts(response.headers.getall(hdrs.WARNING, ())))
 
     async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: object) -> bytes:
         answer = await self.send(method, path, query, body)
@@ -228,7 +190,7 @@ class Client:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        body: bytes | None,
+        body: bytes | io.BytesIO | None,
         timeout: aiohttp.ClientTimeout,
         headers: Mapping[str, str],
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -251,6 +213,8 @@ class Client:
                 proxy_headers=self._configuration.proxy_headers,
             )
             outcome = str(response.status)
+            if _is_available(response.status):
+                self.reachability.answered()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, ConfigException) as error:
             # A ValueError: credentials in the URL, or in a netrc, beside the token.
             raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
@@ -274,12 +238,20 @@ class Client:
         return {setting["key"]: setting["value"].strip() for setting in settings}
 
 
+def _data(body: bytes) -> bytes | io.BytesIO:
+    return body if len(body) <= LARGE_BODY else io.BytesIO(body)
+
+
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=seconds, connect=min(seconds, CONNECT_TIMEOUT_S))
+
+
+def _is_available(status: int) -> bool:
+    return status != 429 and status < 500
 
 
 def _require_available(response: aiohttp.ClientResponse, method: str, path: str, body: bytes) -> None:
     """Raises ClusterUnreachable for a status that says that nothing can be had now."""
     status = response.status
-    if status == 429 or status >= 500:
+    if not _is_available(status):
         raise ClusterUnreachable(f"{method} {path}: HTTP {status}", status=status, said=words_of(body))

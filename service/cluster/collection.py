@@ -32,6 +32,8 @@ class Head(msgspec.Struct, gc=False):
 
     resourceVersion: str = ""
     uid: str = ""
+    name: str = ""
+    namespace: str = ""
     annotations: dict[str, str] | None = None
 
 
@@ -107,6 +109,12 @@ async def latest_version(client: Client, path: str) -> int:
     Without a selector: kube-apiserver may read objects until it finds one that matches.
     """
     return version_number(_decode_list(await client.get(path, {"limit": "1"})).metadata.resourceVersion)
+
+
+async def object_versions(client: Client, path: str, query: Mapping[str, str]) -> set[tuple[str, int]]:
+    """The uids and versions of the few objects that a query finds. Raises as `list_chunks`."""
+    heads = (_decode_head(item).metadata for item in _decode_list(await client.get(path, query)).items)
+    return {(head.uid, version_number(head.resourceVersion)) for head in heads}
 
 
 async def watch_events(response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[Event]:

@@ -1,6 +1,6 @@
 """Feeds: each takes in the objects of one kind, from a watch and from answers, and keeps an index of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -79,6 +79,8 @@ class DeploymentFeed:
         self.versions: Versions[Key] = Versions()
         """By the key of the process that was written."""
         self.cache = DeploymentCache()
+        self.on_list: Callable[[], None] = lambda: None
+        """Called when all Deployments have been listed."""
 
     @property
     def skipped(self) -> Mapping[str, Skipped]:
@@ -169,6 +171,7 @@ class DeploymentFeed:
             del self._skipped[uid]
         yield from self.joins.retain_workloads(uids)
         self.joins.advance(self.versions.reached, restored=self._restored)
+        self.on_list()
 
     def _skip(self, uid: str, raw: bytes | msgspec.Raw, reason: str) -> None:
         # An old state of it must not stay in the lists.
@@ -264,7 +267,8 @@ class PodFeed:
         yield from self._pods.retain(uids | self.versions.ahead)
 
     def advance(self, version: int, *, listed: bool = False) -> None:
-        self.versions.advance(version, listed=listed)
+        if self.versions.advance(version, listed=listed):
+            self._pods.forget_versions(version)
 
 
 class ReplicaSetFeed:

@@ -44,9 +44,12 @@ class Reviewer:
 
     async def identify(self, token: str) -> Caller | None:
         """Whose token this is; None: nobody's, as far as the cluster knows."""
-        status = await self._review("authentication.k8s.io/v1/tokenreviews", {"token": token}, _TokenReview)
-        if not status.authenticated:
-            return None
+        while True:
+            status = await self._review("authentication.k8s.io/v1/tokenreviews", {"token": token}, _TokenReview)
+            if status.authenticated:
+                break
+            if not await self._client.reachability.may_deny_too_soon():
+                return None
         user = status.user
         groups = tuple(user.groups or ())
         extra = tuple((name, tuple(values)) for name, values in sorted((user.extra or {}).items()))
@@ -70,7 +73,10 @@ class Reviewer:
             "extra": {name: list(values) for name, values in caller.extra},
             **attributes,
         }
-        return (await self._review("authorization.k8s.io/v1/subjectaccessreviews", spec, _AccessReview)).allowed
+        while True:
+            review = await self._review("authorization.k8s.io/v1/subjectaccessreviews", spec, _AccessReview)
+            if review.allowed or not await self._client.reachability.may_deny_too_soon():
+                return review.allowed
 
     async def _review(self, path: str, spec: dict[str, Any], kind: "type[_Review[_StatusT]]") -> "_StatusT":
         if self._waiting >= MAXIMUM_WAITING:

@@ -11,9 +11,10 @@ chooses those, and neither should choose what an entry takes.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Generic, TypeVar
+
+import msgspec
 
 from service.cache import RecencyCache
 from service.errors import ServiceUnavailable
@@ -36,8 +37,7 @@ def review_key(about: bytes, *words: str) -> bytes:
     return blake2b("\0".join(words).encode(), key=about, digest_size=16).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept(Generic[_Answer]):
+class _Kept(msgspec.Struct, Generic[_Answer], frozen=True):
     """An answer; times are of the cache's clock, in seconds."""
 
     answer: _Answer
@@ -82,7 +82,11 @@ class ReviewCache(Generic[_Answer]):
     def fresh(self, key: bytes, default: _Default) -> _Answer | _Default:
         """The answer kept if it is fresh, else the default."""
         kept = self._kept.get(key)
-        return default if kept is None or self._clock() >= kept.fresh_until else kept.answer
+        if kept is None or self._clock() >= kept.fresh_until:
+            return default
+        # Who gets None cannot tell it from a default, and asks on: that is counted then.
+        self.hits += kept.answer is not None
+        return kept.answer
 
     def fresh_until(self, key: bytes) -> float:
         """When the answer kept is to be asked for again, by the cache's clock; in the past where none is kept."""

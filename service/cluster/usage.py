@@ -127,9 +127,8 @@ class UsageReader:
             log.info("usage unavailable", namespace=namespace, reason=getattr(error, "reason", str(error)))
             self._kept.put(namespace, _Kept(None, self._clock() + RETRY_S), ENTRY_BYTES)
             raise UsageUnavailable from error
-        # One that is larger than the whole cache is kept too, in place of all others: it costs the most to ask for.
-        size = min(ENTRY_BYTES * (len(sample) + 1), CAPACITY)
-        self._kept.put(namespace, _Kept(sample, self._clock() + self._interval_s), size)
+        size = ENTRY_BYTES * (len(sample) + 1)
+        self._kept.put(namespace, _Kept(sample, self._clock() + self._interval_s), size, alone=True)
         return sample
 
 

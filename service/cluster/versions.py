@@ -40,6 +40,19 @@ class Versions(Generic[Key]):
         self._satisfied: dict[Key, int] = {}
         """Key → the version that an answer has shown, while the watch has not reached that."""
         self._changed = asyncio.Event()
+        self._histories = 0
+        """How many have ended."""
+        self._is_other_history = False
+        """Whether what is listed now is of another history than what came before."""
+
+    def forget(self) -> None:
+        """What has come so far is of a history that has ended: what comes now is not to be compared with it."""
+        self._is_other_history = True
+        self._ahead.clear()
+        self._listed.clear()
+        self._satisfied.clear()
+        self._histories += 1
+        self._changed.set()
 
     @property
     def reached(self) -> int:
@@ -55,15 +68,13 @@ class Versions(Generic[Key]):
         """The watch has brought every change up to this version. `listed`: by a complete list, and not event by event.
 
         Returns whether the list is of another history than all before: a cluster that was restored from a backup counts
-        on from an earlier version. All that was expected and shown is forgotten then.
+        on from an earlier version. All that answers have shown is forgotten then. What is expected is not: it may have
+        been written since, and what was not is expected no more as soon as the rows say so (service.lost_versions).
         """
-        restored = listed and version < self._reached
+        restored = listed and (self._is_other_history or version < self._reached)
         if restored:
-            self._ahead.clear()
-            self._listed.clear()
-            self._expected.clear()
-            self._satisfied.clear()
-            self._changed.set()
+            self.forget()
+            self._is_other_history = False
         elif version <= self._reached:
             return False
         self._reached = version
@@ -81,6 +92,16 @@ class Versions(Generic[Key]):
             return False
         self._expected[key] = max(version, self._expected.get(key, 0))
         return True
+
+    def expect_only(self, key: Key, version: int) -> None:
+        """Expect this version as the latest written, be it earlier than what was expected before.
+
+        It is where that turned out to be of a history that has ended.
+        """
+        if self._expected.get(key, 0) > version:
+            del self._expected[key]
+            self._changed.set()
+        self.expect(key, version)
 
     def accept_event(self, uid: str, version: int, *, deleted: bool = False) -> bool:
         """Whether an event of the watch, or an item of a list, is newer than what an answer has shown of the object.
@@ -133,11 +154,12 @@ class Versions(Generic[Key]):
     async def wait(self, versions: Mapping[Key, int], timeout_s: float) -> list[Key]:
         """Wait until of each key this version has come. Returns those of which it has not in the end.
 
-        It ends as well where nothing is expected of a key any more: its history is another.
+        It ends as well when the history does in which they were written: nobody knows what is still to come.
         """
+        histories = self._histories
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self.missing(versions):
+                while self._histories == histories and self.missing(versions):
                     self._changed.clear()
                     await self._changed.wait()
         return self.missing(versions)

@@ -4,33 +4,33 @@ A cycle is: a complete list (streamed as a watch, or in chunks where the server 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists), then the watch from there. A watch that
 ends is resumed from the last resourceVersion seen; one that cannot be (410) starts a new cycle, whose list is compared
 with what the consumer has, so that what was deleted in the dark goes away. Between attempts after a failure there is a
-jittered, growing pause.
+jittered, growing pause, which ends when kube-apiserver answers anyone (service.cluster.reachability).
 
 Silence is no failure. kube-apiserver sends a bookmark every minute, but none while its cache of the collection is at
 the version where the watch began (`cacheWatcher.process` in k8s.io/apiserver/pkg/storage/cacher), and in a quiet
 cluster that may be for as long as the watch lasts. A connection that is dead is silent too. So after some silence the
 watch is opened anew, which takes two requests and is right in either case.
 
-Before a watch is resumed after silence or a failure, the cluster is asked for its latest version. One that is behind
-ours has been restored from a backup: it would let us wait without a word until it comes to our version again, and
-what we hold may never have been in its new history. Then everything is listed anew.
+Before a watch is resumed after silence or a failure, it is made sure that the cluster has the history that we know
+(service.cluster.history). One that was restored from a backup would let us wait without a word until it comes to our
+version again, or go on behind it, and what we hold may never have been in its new history. Then everything is listed
+anew. After a failure that is done where nobody can tell, too.
 
 Nothing in here raises: the state says what is going on.
 """
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable, Set
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
-from service.cluster.collection import Event, Gone, latest_version, list_chunks, watch_events
+from service.cluster.collection import Event, Gone, list_chunks, watch_events
+from service.cluster.failures import EXPECTED, Failure, failure_of
+from service.cluster.history import History
 from service.cluster.versions import version_number
 from service.cluster.watch_state import WatchState
 from service.pacing import Pace
@@ -63,48 +63,6 @@ class Consumer(Protocol):
         """All up to this resourceVersion has been consumed; `listed`: by a complete list."""
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """Why an attempt to list or watch has ended."""
-
-    reason: str
-    """What the log and /readyz say."""
-    resumable: bool
-    """Whether nothing can have been missed up to the resourceVersion last seen. If not, everything is listed anew."""
-    status: int = 0
-    """The HTTP status of the refusal; 0: it is no refusal."""
-
-
-_EXPECTED = (
-    Gone,
-    UnexpectedStatus,
-    ClusterUnreachable,
-    aiohttp.ClientError,
-    OSError,
-    msgspec.DecodeError,
-    UnicodeDecodeError,
-)
-"""What a cluster, or what is on the way to it, may do to us; anything else is a defect of ours."""
-
-
-def _failure(error: Exception) -> _Failure:
-    """What each of the expected errors means."""
-    match error:
-        case Gone():
-            return _Failure("the watch cannot be resumed where it was", resumable=False)
-        case UnexpectedStatus():
-            log.warning("watch refused", reason=str(error))
-            # 410: the version to resume from, or the rest of a list in chunks, is no longer kept.
-            return _Failure(f"HTTP {error.status}", resumable=error.status != 410, status=error.status)
-        case ClusterUnreachable():
-            return _Failure(error.reason, resumable=True)
-        case aiohttp.ClientError() | OSError():
-            return _Failure(f"{type(error).__name__} while reading", resumable=True)
-        case _:
-            # Not what kube-apiserver sends: a proxy's page, say. What was lost in it is unknown.
-            return _Failure(f"{type(error).__name__}: the answer is not a watch", resumable=False)
-
-
 class Reflector:
     """Follows one collection (`path`, narrowed by `label_selector`) into `consumer`."""
 
@@ -117,23 +75,31 @@ class Reflector:
         label_selector: str = "",
         inactivity_s: float,
         on_change: Callable[[], None] = lambda: None,
+        on_restored: Callable[[], None] = lambda: None,
     ) -> None:
-        """`inactivity_s`: silence after which a watch is opened anew. `on_change` is called when the state changes."""
+        """`inactivity_s`: silence after which a watch is opened anew. `on_change` is called when the state changes.
+
+        `on_restored` is called when the cluster is found to have another history, before it is listed anew.
+        """
         self._client = client
         self._path = path
         self._consumer = consumer
         self._selector = {"labelSelector": label_selector} if label_selector else {}
         self._inactivity_s = inactivity_s
         self._on_change = on_change
+        self._on_restored = on_restored
         self._streams_lists = True
+        self._history = History(client, path)
         self._history_in_doubt = False
         """The cluster may be another, or a restored one, than when it was last heard."""
+        self._broken_off = False
+        """The last watch has failed, as each does where etcd is restored: kube-apiserver is started anew then."""
         self._pace = Pace()
         self.state = WatchState()
 
     async def run(self, *, until: Set[int] = frozenset()) -> None:
         """Follow until cancelled, or refused with one of these HTTP statuses."""
-        pause = FIRST_PAUSE_S
+        pause, was_resumable = FIRST_PAUSE_S, False
         while True:
             failure = await self._attempt()
             now = time.monotonic()
@@ -146,31 +112,37 @@ class Reflector:
             self.state.failure = failure.reason
             if not failure.resumable:
                 self.state.resource_version = ""
+                if was_resumable:
+                    # Whatever it was before, it is over: a list is another request.
+                    pause = FIRST_PAUSE_S
+            was_resumable = failure.resumable
             self.state.restarts += 1
-            self._history_in_doubt = True
+            self._history_in_doubt = self._broken_off = True
             self._on_change()
             if failure.status in until:
                 return
             log.warning("watch interrupted", path=self._path, reason=failure.reason, pause_s=round(pause, 2))
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+            is_back = await self._client.reachability.pause(pause)
+            pause = FIRST_PAUSE_S if is_back else min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _attempt(self) -> _Failure | None:
+    async def _attempt(self) -> Failure | None:
         """List or watch once. None: it ended as it should, and is to be gone on with at once."""
         try:
             await self._follow()
-        except _EXPECTED as error:
+        except EXPECTED as error:
             if isinstance(error, TimeoutError) and self.state.connected:
                 log.debug("watch silent, to be opened anew", path=self._path)
                 self._history_in_doubt = True
                 return None
-            return _failure(error)
+            if isinstance(error, ClusterUnreachable):
+                self._client.reachability.failed()
+            return failure_of(error)
         except Exception as error:
             # A defect of ours must not end the watch without a word; starting over from a list is always right.
             log.exception("watch failed", path=self._path)
-            return _Failure(f"{type(error).__name__} in the service", resumable=False)
+            return Failure(f"{type(error).__name__} in the service", resumable=False)
         if self.state.connected and not self.state.lasted(time.monotonic()):
-            return _Failure("the watch ended at once", resumable=True)
+            return Failure("the watch ended at once", resumable=True)
         # A list in chunks that is now to be watched, or a watch that has had its time.
         return None
 
@@ -191,18 +163,29 @@ class Reflector:
             await self._list()
 
     async def _require_same_history(self) -> None:
-        """Raises Gone where the cluster has gone back to before what was last seen of it."""
-        if self._history_in_doubt:
-            if await latest_version(self._client, self._path) < version_number(self.state.resource_version):
-                raise Gone
-            self._history_in_doubt = False
+        """Raises Gone where the cluster has another history than what was last seen of it, or may have."""
+        if not self._history_in_doubt:
+            return
+        is_same = await self._history.is_same(version_number(self.state.resource_version))
+        if is_same is False:
+            self._restored()
+            raise Gone
+        if is_same is None and self._broken_off:
+            raise Gone
+        proven = self._history.resumable_at or self.state.resource_version
+        self.state.resource_version = min(proven, self.state.resource_version, key=version_number)
+        self._history_in_doubt = self._broken_off = False
+
+    def _restored(self) -> None:
+        """What was said so far may never have been."""
+        log.warning("the cluster has another history: it was restored, or is another", path=self._path)
+        self._on_restored()
 
     async def _list(self) -> None:
         """Consume a complete list, in chunks."""
         uids: set[str] = set()
         resource_version = ""
         async for chunk, version in list_chunks(self._client, self._path, self._selector):
-            self.state.heard(time.monotonic())
             resource_version = version
             for uid, object_version, item in chunk:
                 uids.add(uid)
@@ -224,7 +207,7 @@ class Reflector:
                 self._open()
             async with aclosing(watch_events(response, self._path)) as events:
                 async for event in events:
-                    self.state.heard(time.monotonic())
+                    self._require_progress(event, listing)
                     await self._consume(event, listing)
                     if listing is not None and event.ends_list:
                         await self._complete_list(listing, event.head.resourceVersion)
@@ -233,11 +216,23 @@ class Reflector:
                     elif listing is None:
                         # Before anyone else has a turn: an answer that shows what this event has just ended or changed
                         # would be taken for news in between, and nothing would ever correct it.
+                        self._history.followed(event)
                         self.state.resource_version = event.head.resourceVersion
                         self._consumer.advance(version_number(event.head.resourceVersion))
                     await self._pace.breathe()
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
+
+    def _require_progress(self, event: Event, listing: set[str] | None) -> None:
+        """Note that something has come. Raises Gone where it is of another history than what came before.
+
+        What comes of a list makes nothing new before the whole of it has come.
+        """
+        if listing is None:
+            if version_number(event.head.resourceVersion) < version_number(self.state.resource_version):
+                self._restored()
+                raise Gone
+            self.state.heard(time.monotonic())
 
     async def _consume(self, event: Event, listing: set[str] | None) -> None:
         """Hand on what the event says of an object; a bookmark says nothing."""
@@ -256,10 +251,12 @@ class Reflector:
         self._consumer.advance(version_number(resource_version), listed=True)
         await self._pace.run(self._consumer.retain(uids))
         await self._pace.breathe()
+        self.state.heard(time.monotonic())
+        self._history.listed()
         self.state.resource_version = resource_version
         self.state.relists += self.state.synced
         self.state.synced = True
-        self._history_in_doubt = False
+        self._history_in_doubt = self._broken_off = False
         log.info("listed", path=self._path, objects=len(uids), resource_version=resource_version)
         self._on_change()
 

@@ -61,6 +61,11 @@ class WatchState:
         """Whether the watch that is open has been so for long enough to call it working."""
         return self.connected and now - self._opened_at >= LASTING_S
 
+    @property
+    def lost(self) -> bool:
+        """Whether something has broken off after which nothing has come yet: only then can anything be old."""
+        return self._lost_at is not None
+
     def age_s(self, now: float) -> float:
         """Seconds by which what we hold may be out of date; 0 while in step, and within the grace of a reconnect."""
         if self._lost_at is None or self._held(now):

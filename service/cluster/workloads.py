@@ -3,6 +3,7 @@
 With the service's own account there are only lists of one app, for a read that waits for a write.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,12 @@ from service.model.rollback import selector_of
 from service.model.snapshots import Snapshot
 
 FIELD_MANAGER = "cf-processes"
+_TOO_LARGE = "request is too large"
+"""What etcd says of an object that it will never take; Kubernetes makes an error of its own of that, a 500."""
 STRATEGIC_MERGE, JSON_PATCH = "application/strategic-merge-patch+json", "application/json-patch+json"
 PATCH_QUERY = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+
+_OF_CALLER = re.compile(r' is forbidden: User ".*" cannot [a-z]+ resource "')
 
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
 
@@ -36,6 +41,11 @@ class Conflict(Exception):
 
 class Denied(Exception):
     """Kubernetes answered 403: to the caller (RBAC) or to what they want (admission). The message is Kubernetes'."""
+
+    @property
+    def is_of_caller(self) -> bool:
+        """Whether Kubernetes' words, which are its authorizers', are about who asks."""
+        return _OF_CALLER.search(str(self)) is not None
 
 
 class Refused(UnprocessableEntity):
@@ -171,6 +181,8 @@ class Workloads:
             if error.said is None:
                 raise
             _check_webhooks(error.said)
+            if _TOO_LARGE in error.said:
+                raise Refused(error.said) from error
             if error.http_status == 504:
                 raise ServiceUnavailable(f"Kubernetes did not finish in time, and may yet: {error.said}") from error
             raise

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+import msgspec
+
 from service.api.queries import ParsedList
 from service.api.readable import Readable
 from service.api.resources.apps.resource import READABLE as APPS
@@ -27,7 +29,7 @@ class Listing:
 
     readable: Readable[Any]
     path: str
-    """Of the page."""
+    """The path of the page."""
     order: str = NAME
     """The order where none is asked for."""
     stream: str = ""
@@ -89,7 +91,7 @@ class ListAddress:
         return self.listing.path
 
     def value(self, name: str) -> str:
-        """Of a parameter; empty where it was not sent."""
+        """The value of a parameter; empty where it was not sent."""
         return dict(self.pairs).get(name, "")
 
     @property
@@ -110,7 +112,7 @@ class ListAddress:
         return page_numbers(self.page, total_results)
 
     def href(self, page: int) -> str:
-        """Of another page."""
+        """The address of another page of the list."""
         return self._href(self.pairs, page)
 
     def without(self, name: str) -> str:
@@ -132,7 +134,7 @@ class ListAddress:
         return self.with_value("order_by", f"-{key}" if self.sorted_by == (key, False) else key)
 
     def as_json(self) -> str | None:
-        """The same of the API, without the part before `/v3`; None where the API has no such question."""
+        """The same question to the API, without the part before `/v3`; None where the API has none like it."""
         if self.value(WORDS):
             return None
         listing = self.listing
@@ -170,8 +172,9 @@ def parse_address(listing: Listing, query: str) -> ListAddress:
         raise BadQueryParameter(f"'{WORDS}' must have {LONGEST_WORDS} characters at most")
     if words:
         pairs = tuple(sorted((*pairs, (WORDS, words))))
-        filters = replace(filters, words=tuple(words.lower().split()))
-    return ListAddress(listing, replace(parsed, request=replace(parsed.request, filters=filters)), pairs)
+        filters = msgspec.structs.replace(filters, words=tuple(words.lower().split()))
+    request = msgspec.structs.replace(parsed.request, filters=filters)
+    return ListAddress(listing, msgspec.structs.replace(parsed, request=request), pairs)
 
 
 def tidied(listing: Listing, query: str) -> str | None:

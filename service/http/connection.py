@@ -11,7 +11,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from service.errors import CloudFoundryError, InvalidRequest, UnknownError
-from service.http.connections import Connections
+from service.http.connections import IN_USE_S, Connections
 from service.http.middlewares import REQUEST_ID, SERVER
 from service.http.replies import error_response
 from service.telemetry import get_logger, new_request_id, outline
@@ -63,7 +63,7 @@ class Connection(RequestHandler):
         self._head = 0
         """Bytes of a head that is not complete."""
         self._body: StreamReader | None = None
-        """Of the last request, while it is not complete."""
+        """The body of the last request, while it is not complete."""
         self._collected = 0
         """Bytes of it that somebody has read and keeps."""
         self._began_at = 0.0
@@ -183,9 +183,7 @@ class Connection(RequestHandler):
             return None if self._body is None else 1.0
         if self._head:
             return (now - self._began_at) / limits.head_s
-        # NB: aiohttp notes for itself when the last request was over, if only as the time at which it would close.
-        idle_s = now - (self._next_keepalive_close_time - self._keepalive_timeout)
-        return idle_s / (limits.idle_s if self._request_count else limits.head_s)
+        return (now - self._answered_at) / (limits.idle_s if self._request_count else limits.head_s)
 
     def is_taking(self, now: float) -> bool:
         """Whether the client is taking a reply, and has not long stood still."""
@@ -212,6 +210,19 @@ class Connection(RequestHandler):
         self._collected = self._head = 0
         self._count(0, 0)
 
+    def expects_more(self, now: float) -> bool:
+        """Whether the last request was answered so lately that the client may be about to send another."""
+        is_open = self._link is not None and self._request_count > 0
+        return is_open and self._is_idle and now - self._answered_at < IN_USE_S
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if self._connections.draining:
+            # The client sends its next request to somebody else, instead of on a connection that is being closed.
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -236,6 +247,11 @@ class Connection(RequestHandler):
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """In place of aiohttp's, whose traceback may show what the client sent."""
         log.error("connection failed", **outline(kw.get("exc_info")))
+
+    @property
+    def _answered_at(self) -> float:
+        # NB: aiohttp notes for itself when the last request was over, if only as the time at which it would close.
+        return self._next_keepalive_close_time - self._keepalive_timeout
 
     @property
     def _is_idle(self) -> bool:

@@ -24,14 +24,18 @@ _BATCH = 32
 """Connections chosen at a time to make room for others: to look through all for each new one would cost too much."""
 _CALM_S = 0.1
 """Between looks for those who stand still, so that many bytes do not mean many looks."""
+_GLANCES = 50
+"""How often it is looked whether clients may be about to send."""
 MANAGEMENT_CONNECTIONS = 64
+IN_USE_S = 1.0
+"""A client that was answered no longer ago may be about to send its next request."""
 REASONS = ("refused", "for others", "for bytes", "too slow")
 """Why clients are given up: there is no room for one more, others need the room or the bytes, or it takes too long."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of the connections of one server."""
+    """What the connections of one server may take, in number, bytes and time."""
 
     connections: int
     bytes_in_flight: int
@@ -69,6 +73,9 @@ class Waiting(Protocol):
     def is_taking(self, now: float) -> bool:
         """Whether the client is taking a reply, and has not long stood still: however large it is, it soon is gone."""
 
+    def expects_more(self, now: float) -> bool:
+        """Whether a request is likely to come on it: the last was answered a moment ago."""
+
     def give_up(self, error: CloudFoundryError) -> None:
         """Wait no longer; where a request has come in part, it is answered with the error."""
 
@@ -80,6 +87,8 @@ class Connections:
         """`clock` is the event loop's."""
         self.limits = limits
         self._clock = clock
+        self.draining = False
+        """Whether each connection is to be closed with its next reply, which says so."""
         self._open: set[Waiting] = set()
         self._in_flight = 0
         self._relieved_at = float("-inf")
@@ -122,6 +131,15 @@ class Connections:
             yield
         finally:
             timer.cancel()
+
+    async def drain(self) -> None:
+        """Have each closed with its next reply, and wait for that while clients may be about to send."""
+        self.draining = True
+        for _ in range(_GLANCES):
+            now = self._clock()
+            if not any(each.expects_more(now) for each in self._open):
+                return
+            await asyncio.sleep(IN_USE_S / _GLANCES)
 
     def add(self, connection: Waiting) -> bool:
         """Take in a new connection; False where there is no room and nobody to close for it."""
@@ -209,6 +227,11 @@ class Traffic:
     def follow(self, connections: Connections) -> None:
         """Tell of these from now on."""
         self._connections = connections
+
+    def drain(self) -> None:
+        """Have each connection closed with its next reply, from now on."""
+        if self._connections is not None:
+            self._connections.draining = True
 
     @property
     def open(self) -> int:

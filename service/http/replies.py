@@ -96,7 +96,9 @@ def answer(
         hdrs.VARY: "Accept-Encoding, Authorization",
         hdrs.CACHE_CONTROL: "private, no-cache",
     }
-    headers |= _marks(freshness.warnings(), warnings)
+    stale = freshness.warnings()
+    if stale or any(warnings):
+        headers |= _marks(stale, warnings)
     if _matches(request.headers.get(hdrs.IF_NONE_MATCH), tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = content_type
@@ -117,8 +119,8 @@ def page_response(request: web.Request, body: bytes, status: int) -> web.Respons
 
 
 def _is_worth_compressing(request: web.Request, body: bytes) -> bool:
-    accepted = request.headers.get(hdrs.ACCEPT_ENCODING, "")
-    return len(body) >= WORTH_COMPRESSING and _ACCEPTS_GZIP.search(accepted) is not None
+    accepted = request.headers.get(hdrs.ACCEPT_ENCODING)
+    return accepted is not None and len(body) >= WORTH_COMPRESSING and bool(_ACCEPTS_GZIP.search(accepted))
 
 
 def _marks(stale: Sequence[str], warnings: Sequence[str | None] = ()) -> dict[str, str]:

@@ -87,6 +87,7 @@ async def listening(
                     await web.SockSite(runner, bound, backlog=BACKLOG).start()
                 yield [address[:2] for address in runner.addresses]
             finally:
+                await connections.drain()
                 await runner.cleanup()
     finally:
         for bound in sockets:

@@ -30,7 +30,7 @@ SMALL_PART = 50
 STEP = 5_000
 """Keys looked at in one step of a search."""
 SOUGHT = 1_000
-"""Items whose texts are searched in one step."""
+"""Items looked at in one step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +111,16 @@ class Collection(Generic[Item]):
         keys = view.page(visible, part.start, part.size, part.descending)
         return Selection(view.count(visible), [self._items[key] for key in keys])
 
-    def page_having(self, facet: str, value: str, visible: Visible, part: Slice) -> Selection[Item]:
-        """The same of those that have a value, sorted on the spot: for values that few items have."""
-        found = self.having(facet, value, visible)
-        found.sort(key=lambda item: self._position(item, part.order), reverse=part.descending)
+    def page_having(
+        self, facet: str, value: str, visible: Visible, part: Slice, *, most: int
+    ) -> Selection[Item] | None:
+        """A page of what is visible and has a value, sorted on the spot; None: more than `most` items have it."""
+        keys = self.keys_having(facet, value, visible)
+        if len(keys) > most:
+            return None
+        found = [self._items[key] for key in keys]
+        if len(found) > 1:
+            found.sort(key=lambda item: self._position(item, part.order), reverse=part.descending)
         return Selection(len(found), found[part.start : part.start + part.size])
 
     def combined(self, items: Sequence[Item]) -> Sequence[Item]:
@@ -122,7 +128,7 @@ class Collection(Generic[Item]):
         return items
 
     def search(self, filters: Filters, visible: Visible, part: Slice) -> Generator[None, None, Selection[Item]]:
-        """The same of those that match the filters. What enters or leaves meanwhile may or may not be in it."""
+        """A page of what is visible and matches the filters. What comes or goes meanwhile may or may not be in it."""
         if filters == NO_FILTERS and part.order in self._views:
             return self.page(visible, part)
         version = self.version
@@ -161,10 +167,7 @@ class Collection(Generic[Item]):
         for order, ranges in filters.times:
             if order in self._views:
                 wanted.append((yield from self._within(order, ranges)))
-        matching = yield from self._visible(wanted, visible)
-        if excluded:
-            yield
-            matching = matching.difference(*excluded)
+        matching = yield from self._visible(wanted, excluded, visible)
         if tests := tests_of(filters, self.shape.traits, self.shape.sorts, self.shape.text):
             matching = yield from self._passing(matching, tests)
         return matching
@@ -189,23 +192,28 @@ class Collection(Generic[Item]):
                 yield
         return frozenset(found)
 
-    def _visible(self, sets: list[Set[str]], visible: Visible) -> Generator[None, None, frozenset[str]]:
-        """The intersection of the sets, as far as it is visible; without sets, all that is visible."""
-        view = self._first_view
-        if not sets:
-            return frozenset(self._items if visible is None else view.keys(visible))
-        smallest, *others = sorted(sets, key=len)
-        matching = frozenset(smallest)
-        yield
-        for other in others:
-            matching = matching & other
+    def _visible(
+        self, sets: list[Set[str]], excluded: list[Set[str]], visible: Visible
+    ) -> Generator[None, None, Set[str]]:
+        """What is visible of the intersection of the sets, without the excluded ones; without sets, of everything."""
+        matching: frozenset[str] | None = None
+        for each in sorted(sets, key=len):
+            matching = frozenset(each) if matching is None else matching & each
             yield
-        if visible is None:
-            return matching
-        if view.count(visible) < len(matching):
-            return matching.intersection(view.keys(visible))
-        items = ((key, self._items.get(key)) for key in matching)
-        return frozenset(key for key, item in items if item is not None and self._is_visible(item, visible))
+        if matching is not None and visible is None:
+            return matching.difference(*excluded) if excluded else matching
+        found: set[str] = set()
+        if matching is None or self._first_view.count(visible) < len(matching):
+            for keys in self._first_view.chunks(visible, STEP):
+                found |= (keys if matching is None else keys & matching).difference(*excluded)
+                yield
+            return found
+        everything = list(matching)
+        for first in range(0, len(everything), SOUGHT):
+            items = ((key, self._items.get(key)) for key in everything[first : first + SOUGHT])
+            found.update(key for key, item in items if item is not None and self._is_visible(item, visible))
+            yield
+        return found.difference(*excluded)
 
     def _cut(self, keys: Set[str], part: Slice) -> Generator[None, None, list[str]]:
         """Those at the ranks wanted, of the keys in order."""

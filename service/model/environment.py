@@ -6,7 +6,8 @@ to other variables, which are shown as they are written.
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from service.model.snapshots import NO_PATCH, Patch, Snapshot
 
 _NAMED = 10
 """Names in one complaint."""
+_REPLACE: Mapping[str, Any] = {"$patch": "replace"}
 
 
 def variables(snapshot: Snapshot) -> dict[str, str]:
@@ -46,7 +48,30 @@ class EnvironmentChange:
         changed = {name: value for name, value in self.values.items() if value != present.get(name)}
         if not changed:
             return NO_PATCH
-        return Patch(snapshot.in_container({"env": [_merged(name, value) for name, value in changed.items()]}))
+        written = snapshot.container.get("env") or ()
+        count = Counter(entry["name"] for entry in written)
+        # Of several entries of one name the last counts, and a patch that merges by name would change the first.
+        doubled = any(count[name] > 1 for name in changed)
+        return Patch(snapshot.in_container({"env": _rewritten(written, changed) if doubled else _merged(changed)}))
+
+
+def _merged(changed: Mapping[str, str | None]) -> list[Mapping[str, Any]]:
+    """What a strategic merge patch says of the changed variables, which it knows by their names."""
+    return [
+        {"name": name, "$patch": "delete"} if value is None else _entry(name, value) for name, value in changed.items()
+    ]
+
+
+def _rewritten(entries: Iterable[Mapping[str, Any]], changed: Mapping[str, str | None]) -> list[Mapping[str, Any]]:
+    """What it says to put others in place of all: each changed variable once, where it stood first; new ones last."""
+    left, found = dict(changed), [_REPLACE]
+    for entry in entries:
+        name = entry["name"]
+        if name not in changed:
+            found.append(entry)
+        elif (value := left.pop(name, None)) is not None:
+            found.append(_entry(name, value))
+    return [*found, *(_entry(name, value) for name, value in left.items() if value is not None)]
 
 
 def _entries(snapshot: Snapshot) -> dict[str, Mapping[str, Any]]:
@@ -58,9 +83,8 @@ def _refers(entry: Mapping[str, Any]) -> bool:
     return entry.get("valueFrom") is not None
 
 
-def _merged(name: str, value: str | None) -> dict[str, str]:
-    """The entry of a strategic merge patch, which knows variables by their names."""
-    return {"name": name, "$patch": "delete"} if value is None else {"name": name, "value": _escaped(value)}
+def _entry(name: str, value: str) -> Mapping[str, Any]:
+    return {"name": name, "value": _escaped(value)}
 
 
 def _escaped(value: str) -> str:

@@ -124,12 +124,9 @@ class Index:
 
     def workloads_of(self, namespace: str, app_guid: str) -> list[Workload]:
         """The Deployments of an app in a namespace, served or not."""
-        served = (process.workload for process in self.processes.having(APP_GUIDS, app_guid))
-        return [
-            each
-            for each in (*served, *self.conflicts.values())
-            if (each.namespace, each.app_guid) == (namespace, app_guid)
-        ]
+        served = self.processes.having(APP_GUIDS, app_guid, frozenset((namespace,)))
+        lost = [each for each in self.conflicts.values() if (each.namespace, each.app_guid) == (namespace, app_guid)]
+        return [*(process.workload for process in served), *lost]
 
     def metadata(self, key: Key) -> Metadata | None:
         """What is stored of a process, whether or not there is one; None: nothing."""

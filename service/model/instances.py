@@ -42,10 +42,14 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
     pod: Pod | None
 
 
-def assign(slots: Slots, pods: Sequence[Pod], desired: int, outdated: Set[str] = NOTHING) -> Slots:
+def assign(
+    slots: Slots, pods: Sequence[Pod], desired: int, outdated: Set[str] = NOTHING, elsewhere: Set[str] = NOTHING
+) -> Slots:
     """The slots as they are to be for these Pods (oldest first), of which `desired` are wanted. Idempotent.
 
-    `outdated` are the uids of the ReplicaSets that are not the newest.
+    `outdated` are the uids of the ReplicaSets that are not the newest. `elsewhere` are those of Pods in the slots that
+    live, and are not the process's now: they keep their places where nobody else needs them. A ReplicaSet that one
+    Deployment leaves and another takes over has no owner for a moment, and its Pods come back to where they were.
     """
     plain = {pod.uid for pod in pods if not pod.deleting and pod.index is None}
     if len(plain) == len(pods) == len(slots) <= desired and plain.issuperset(slots):
@@ -71,7 +75,7 @@ def assign(slots: Slots, pods: Sequence[Pod], desired: int, outdated: Set[str] =
         holders = [pod for uid, pod in live.items() if uid not in labelled and places.of(uid, desired) < desired]
         _admit(homeless, holders, places, desired, outdated)
     for index, uid in enumerate(slots):
-        if uid in going:
+        if uid in going or uid in elsewhere:
             taken.setdefault(index, uid)
     return tuple(taken.get(index, "") for index in range(max(taken, default=-1) + 1))
 

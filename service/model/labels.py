@@ -34,6 +34,8 @@ class Keys:
     stopped_instances: str = "cloudfoundry.org/stopped-instances"
     """What a Deployment of no replicas wants (service.model.desired)."""
     scaled_to_zero: str = "cloudfoundry.org/scaled-to-zero"
+    cancelled_deployment: str = "cloudfoundry.org/cancelled-deployment"
+    """From which deployment a Deployment was last taken back (service.model.rollback)."""
 
 
 def _korifi(name: str) -> str:
@@ -65,6 +67,7 @@ PRESETS: Mapping[str, Keys] = {
         original_readiness_health_check=_korifi("original-readiness-health-check"),
         stopped_instances=_korifi("stopped-instances"),
         scaled_to_zero=_korifi("scaled-to-zero"),
+        cancelled_deployment=_korifi("cancelled-deployment"),
     ),
     "eirini": Keys(
         app_guid="cloudfoundry.org/app_guid",
@@ -89,5 +92,6 @@ PRESETS: Mapping[str, Keys] = {
         original_readiness_health_check="cloudfoundry.org/original_readiness_health_check",
         stopped_instances="cloudfoundry.org/stopped_instances",
         scaled_to_zero="cloudfoundry.org/scaled_to_zero",
+        cancelled_deployment="cloudfoundry.org/cancelled_deployment",
     ),
 }

@@ -1,14 +1,13 @@
 """Page arithmetic: which slice a page is, and which pages its neighbours are."""
 
-from dataclasses import dataclass
+import msgspec
 
 DEFAULT_PER_PAGE = 50
 MAXIMUM_PER_PAGE = 5000
 MAXIMUM_PAGE = (1 << 63) - 1
 
 
-@dataclass(frozen=True)
-class PageRequest:
+class PageRequest(msgspec.Struct, frozen=True, cache_hash=True):
     """Page number `page`, from 1, of `per_page` items."""
 
     page: int = 1
@@ -19,8 +18,7 @@ class PageRequest:
         return (self.page - 1) * self.per_page
 
 
-@dataclass(frozen=True)
-class PageNumbers:
+class PageNumbers(msgspec.Struct, frozen=True):
     """The pages around one page. None: there is no such page. A list without items has one, empty page."""
 
     total_pages: int

@@ -60,11 +60,21 @@ class PodIndex:
         return sorted(found, key=lambda pod: (pod.created_at, pod.uid)) if len(found) > 1 else found
 
     def outdated(self, deployment: str, rollout: int) -> Set[str]:
-        """The uids of those ReplicaSets of a Deployment that are older than this revision of it."""
+        """The uids of those ReplicaSets of a Deployment that are older than this revision of it.
+
+        Where none of that revision is known, none is known to be older either: a rollout back gives an old one the new
+        revision, and the watch of ReplicaSets may be behind that of Deployments.
+        """
         owner = self._owners.get(deployment)
-        if owner is None:
+        told = [each.told for each in owner.sets if each.told] if owner is not None else []
+        if not any(each.revision >= rollout for each in told):
             return _NONE
-        return {each.told.uid for each in owner.sets if each.told and each.told.revision < rollout} or _NONE
+        return {each.uid for each in told if each.revision < rollout} or _NONE
+
+    def lives(self, namespace: str, uid: str) -> bool:
+        """Whether there is such a Pod in the namespace, whosever it is."""
+        pod = self._pods.get(uid)
+        return pod is not None and pod.namespace == namespace
 
     @property
     def any_waiting(self) -> bool:
@@ -83,6 +93,13 @@ class PodIndex:
     def version(self, deployment: str) -> int:
         owner = self._owners.get(deployment)
         return 0 if owner is None else owner.version
+
+    def forget_versions(self, latest: int) -> None:
+        """All later versions are of a history that has ended, and no measure for what comes."""
+        for known in self._sets.values():
+            known.version = min(known.version, latest)
+        for owner in self._owners.values():
+            owner.version = min(owner.version, latest)
 
     # Pods
 

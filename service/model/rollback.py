@@ -12,48 +12,46 @@ POD_TEMPLATE_HASH = "pod-template-hash"
 """The label that Kubernetes adds to the template of a ReplicaSet."""
 
 
-ROLLED_OUT = "NewReplicaSetAvailable"
-"""The reason of the condition Progressing once a revision has been rolled out. It stays so however that is scaled."""
-
-
 @dataclass(frozen=True)
 class Rollback:
     """The Pod template of the revision before, put in place of the one that is being rolled out."""
 
-    revision: int
-    """The rollout that is to be undone."""
+    undone: Mapping[str, Any]
+    """The Pod template that is being rolled out. Another one may be there before Kubernetes gives it a revision."""
     template: Mapping[str, Any]
+    """The one before."""
+    deployment_guid: str
+    """What is cancelled: of an app, the rollout of its lead."""
 
     def names(self) -> list[str]:
         return ["rollback"]
 
     def patch(self, snapshot: Snapshot) -> Patch:
-        """Raises UnprocessableEntity where there is another rollout by now, or none, or it is held up."""
+        """Raises UnprocessableEntity where there is another rollout by now, or it is held up."""
         if snapshot.workload.paused:
             raise UnprocessableEntity(
                 f"Deployment {snapshot.workload.name} is paused, and cannot go back until it is resumed"
             )
-        if snapshot.workload.rollout != self.revision:
-            raise UnprocessableEntity(
-                f"Deployment {snapshot.workload.name} is not being rolled out to revision {self.revision} any more"
-            )
-        return Patch({"template": {"$patch": "replace", **self.template}})
+        if snapshot.template != self.undone:
+            raise UnprocessableEntity(f"Deployment {snapshot.workload.name} has been given something else to roll out")
+        return Patch(
+            {"template": {"$patch": "replace", **self.template}},
+            {snapshot.keys.cancelled_deployment: self.deployment_guid},
+        )
 
 
-def has_been_noticed(snapshot: Snapshot) -> bool:
-    """Whether Kubernetes has looked at the last change of the Deployment: else its revision may be of one before."""
-    observed: int = _status(snapshot).get("observedGeneration", 0)
-    return observed >= int(snapshot.object["metadata"].get("generation", 0))
+def has_gone_back(snapshot: Snapshot, deployment_guid: str) -> bool:
+    """Whether an earlier attempt to cancel this has taken the Deployment back: once more would bring it forth again."""
+    return snapshot.annotations.get(snapshot.keys.cancelled_deployment) == deployment_guid
 
 
 def is_under_way(snapshot: Snapshot) -> bool:
-    """Whether the present revision has never been wholly rolled out. One that is merely scaled has been."""
-    conditions = _status(snapshot).get("conditions") or ()
-    return not any(each["type"] == "Progressing" and each.get("reason") == ROLLED_OUT for each in conditions)
-
-
-def _status(snapshot: Snapshot) -> Mapping[str, Any]:
-    return snapshot.object.get("status") or {}
+    """Whether the present revision is being rolled out. One that is merely scaled is not."""
+    status = snapshot.object.get("status") or {}
+    if any(each["type"] == "Progressing" for each in status.get("conditions") or ()):
+        return not snapshot.workload.rolled_out
+    # A Deployment without a deadline does not say so: then it is for as long as there are Pods of an earlier one.
+    return bool(status.get("replicas", 0) > status.get("updatedReplicas", 0))
 
 
 def former_template(snapshot: Snapshot, replica_sets: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -1,7 +1,8 @@
 """What is selected of a collection: which items, in which order, which part of them; and what was found."""
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 from service.model.selectors import Range, Requirement
 
@@ -11,8 +12,7 @@ CREATED_AT, UPDATED_AT = "created_at", "updated_at"
 """The orders that each resource has, by the names that clients give them."""
 
 
-@dataclass(frozen=True)
-class Filters:
+class Filters(msgspec.Struct, frozen=True, cache_hash=True):
     """Which items are wanted. Every condition must hold; within one, any of its values."""
 
     facets: tuple[tuple[str, frozenset[str]], ...] = ()
@@ -31,16 +31,14 @@ class Filters:
 NO_FILTERS = Filters()
 
 
-@dataclass(frozen=True)
-class Selection(Generic[Item]):
+class Selection(msgspec.Struct, Generic[Item], frozen=True):
     """One page of what matched, and how much matched in all."""
 
     total_results: int
     items: list[Item]
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True):
     """Which part of which order: `size` items from rank `start`, counted from 0."""
 
     order: str = CREATED_AT

@@ -31,16 +31,22 @@ class Snapshot:
         return self.object["metadata"].get("annotations") or {}
 
     @property
+    def template(self) -> Mapping[str, Any]:
+        """The template of its Pods."""
+        template: Mapping[str, Any] = self.object["spec"]["template"]
+        return template
+
+    @property
     def pod(self) -> Mapping[str, Any]:
         """The spec of its Pods."""
-        spec: Mapping[str, Any] = self.object["spec"]["template"]["spec"]
+        spec: Mapping[str, Any] = self.template["spec"]
         return spec
 
     @property
     def container(self) -> Mapping[str, Any]:
         """The app container."""
         containers = self.pod["containers"]
-        annotations = self.object["spec"]["template"].get("metadata", {}).get("annotations")
+        annotations = self.template.get("metadata", {}).get("annotations")
         chosen = app_container([Container(name=each["name"]) for each in containers], annotations)
         return next(each for each in containers if each["name"] == chosen.name)
 

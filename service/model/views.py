@@ -12,7 +12,7 @@ None depends on how deep the page is.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import islice
 from typing import Any
 
@@ -73,6 +73,13 @@ class SortedView:
     def keys(self, visible: frozenset[str]) -> set[str]:
         """The keys of all that is visible."""
         return {position[3] for part in self._parts(visible) for position in part}
+
+    def chunks(self, visible: Visible, size: int) -> Iterator[set[str]]:
+        """The same, `size` at most at a time; what changes meanwhile may or may not be in it."""
+        for part in [self._all] if visible is None else self._parts(visible):
+            positions = list(part)
+            for first in range(0, len(positions), size):
+                yield {position[3] for position in positions[first : first + size]}
 
     def between(self, start: SortKey | None, end: SortKey | None) -> list[Position]:
         """Positions with start ≤ sort key < end, ascending, as of now."""

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from service.access import PATCH_DEPLOYMENTS, Access
 from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
 from service.errors import CloudFoundryError, NotAuthorized, ServiceUnavailable, UnprocessableEntity
@@ -34,7 +36,7 @@ from service.store.records import Records
 WRITE_S = 60.0
 """Time for all that one write does."""
 MOST_DEPLOYMENTS = 50
-"""Of an app that can be changed: one that has more is a mistake in labels, or somebody else's doing."""
+"""Deployments of an app that can be changed: more are a mistake in labels, or somebody else's doing."""
 ROLLOUT_S, POLL_S = 3.0, 0.02
 NAMED = 10
 """Deployments that are named in one text."""
@@ -117,11 +119,10 @@ class AppWrites:
         return await self._workloads.replica_sets(actor.require_token(), snapshot)
 
     async def carry_out(self, actor: Actor, planned: Planned) -> list[Written]:
-        """Change one Deployment after the other, those first that have no replicas. Raises as `begin` does."""
+        """Change one Deployment after the other, in the order given. Raises as `begin` does."""
         for _, snapshot, change in planned:
             # Whatever cannot be done is to be found before anything is.
             change.patch(snapshot)
-        planned = sorted(planned, key=lambda each: (each[1].workload.started, each[1].workload.name))
         done: list[Written] = []
         for process, snapshot, change in planned:
             try:
@@ -167,7 +168,7 @@ class AppWrites:
         key = app.namespace, app.guid, APP_TYPE
         record = await self._records.change(key, lambda row, now: rules.changed(row, change, now))
         self._barrier.accept_row(record)
-        return made_of(app.processes, record.metadata)
+        return msgspec.structs.replace(app, stored=record.metadata)
 
     async def _require_one(self, actor: Actor, meaning: Meaning[App]) -> None:
         """Raises UnprocessableEntity where an address means several apps, to whoever may change any of them."""
@@ -195,8 +196,10 @@ class AppWrite:
         return found
 
     async def read_all(self) -> list[tuple[Process, Snapshot]]:
-        """Each process with its Deployment."""
-        return list(zip(self.app.processes, await self._writes.read(self._actor, self.app.processes), strict=True))
+        """Each process with its Deployment: those first that are not to run, and by name."""
+        snapshots = await self._writes.read(self._actor, self.app.processes)
+        found = zip(self.app.processes, snapshots, strict=True)
+        return sorted(found, key=lambda each: (each[1].workload.started, each[1].workload.name))
 
     async def replica_sets(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """The ReplicaSets that the Deployment's selector finds."""

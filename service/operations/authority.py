@@ -51,4 +51,7 @@ class Authority:
         self, actor: Actor, process: Process, permission: Permission, name: str, denied: Denied
     ) -> CloudFoundryError:
         """What a 403 of Kubernetes means: NotAuthorized, or Refused where the actor may do such things."""
+        if denied.is_of_caller:
+            # Whatever is the answer by now: it was not about what they want.
+            return NotAuthorized()
         return Refused(denied) if await self.may(actor, process, permission, name) else NotAuthorized()

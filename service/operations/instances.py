@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -93,7 +93,10 @@ class Instances:
         return found[process.workload.uid], freshness
 
     async def stats(self, caller: Caller, address: Address) -> tuple[Meaning[Process], Stats, Freshness]:
-        """The same with usage, as the metrics API last sampled it (service.cluster.usage)."""
+        """What an address means, and the instances of that process with what the metrics API last said they use.
+
+        Raises as `get` does.
+        """
         meaning, found, freshness = await self.get(caller, address)
         process = meaning.item
         usage: Mapping[tuple[str, str], Usage] | None = {}
@@ -117,7 +120,7 @@ class Instances:
         found, unsettled = await self._turns.run(self._as_agreed(processes, shown))
         agreed = await self._agree(unsettled)
         found |= await self._turns.run(self._as_they_are(unsettled, shown, agreed=agreed))
-        return found, freshness if agreed else replace(freshness, metadata_current=False)
+        return found, freshness if agreed else msgspec.structs.replace(freshness, metadata_current=False)
 
     def _as_agreed(
         self, processes: Sequence[Process], shown: int
@@ -178,7 +181,9 @@ class Instances:
     def _assign(self, process: Process, slots: Slots, pods: Sequence[Pod]) -> Slots:
         workload = process.workload
         outdated = self._pods.outdated(workload.uid, workload.rollout) if pods else NOTHING
-        return assign(slots, pods, workload.instances, outdated)
+        gone = {*slots} - {pod.uid for pod in pods}
+        elsewhere = {uid for uid in gone if self._pods.lives(workload.namespace, uid)} if gone else NOTHING
+        return assign(slots, pods, workload.instances, outdated, elsewhere)
 
     def _is_settled(self, process: Process, slots: Slots, pods: Sequence[Pod]) -> bool:
         """Whether the Pods are numbered as they should be. Most processes of a large page have none."""

@@ -8,14 +8,16 @@ each of them wholly or not at all is not a matter of time: service.model.joins l
 
 from collections.abc import Awaitable, Callable, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from service.access import Access, Caller, Verb
 from service.cache import Numbers, RecencyCache
 from service.errors import ResourceNotFound
-from service.freshness import Concerned, Freshness, ReadBarrier
+from service.freshness import Freshness, ReadBarrier
 from service.model.collection import GUIDS, Collection
 from service.model.index import APP_GUIDS, TYPES
 from service.model.paging import PageRequest
@@ -34,8 +36,7 @@ FEW = 200
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class ListRequest:
+class ListRequest(msgspec.Struct, frozen=True, cache_hash=True):
     """Which items, in which order, and which page of them."""
 
     filters: Filters = NO_FILTERS
@@ -48,8 +49,7 @@ class ListRequest:
         return Slice(self.order, self.descending, self.page.offset, self.page.per_page)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """A part of an address: the items that have this value of a facet. `missing` is said where there are none."""
 
     facet: str
@@ -64,8 +64,7 @@ Address = tuple[Step, ...]
 """Narrows down, step by step, which item is meant: by its GUID, or by its app and then its type."""
 
 
-@dataclass(frozen=True)
-class Meaning(Generic[Item]):
+class Meaning(msgspec.Struct, Generic[Item], frozen=True):
     """What an address means to a caller: the oldest item there that they may see, and the others, oldest first."""
 
     item: Item
@@ -100,7 +99,7 @@ class Reads(Generic[Item]):
     ) -> tuple[Selection[Item], Freshness]:
         """A page of all that the caller sees; `pods`: the instances are wanted too. Raises ServiceUnavailable."""
         asked = request.filters.facets
-        visible, freshness = await self._prepare(caller, asked, self._collection.namespaces, pods=pods)
+        visible, _, freshness = await self._prepare(caller, asked, self._collection.namespaces, pods=pods)
         return await self._select(request, visible), self._barrier.as_of_now(freshness)
 
     async def page_of(
@@ -119,25 +118,21 @@ class Reads(Generic[Item]):
         of this collection do; empty: the facet is the step's. Raises ResourceNotFound where the caller sees nothing of
         the parent, ServiceUnavailable.
         """
-        known, facet = parents or self, known_as or parent.facet
-
-        def concerned() -> Set[str]:
-            return known._collection.namespaces_having(facet, parent.value)
-
-        def asked() -> Set[str]:
-            return concerned() or {known._stand_in(parent.value)}
-
-        narrowed = replace(request, filters=request.filters.narrowed(parent.facet, parent.value))
-        visible, freshness = await self._prepare(caller, narrowed.filters.facets, asked, pods=pods)
-        namespaces = frozenset(concerned() if visible is None else concerned() & visible)
+        known = parents or self
+        there = partial(known._collection.namespaces_having, known_as or parent.facet, parent.value)
+        asked = (*request.filters.facets, (parent.facet, frozenset((parent.value,))))
+        stand_in = partial(known._stand_in, parent.value)
+        visible, concerned, freshness = await self._prepare(caller, asked, there, pods=pods, stand_in=stand_in)
+        namespaces = concerned if visible is None else concerned & visible
         if not namespaces:
             raise self._missing(parent.missing, freshness)
-        few = len(self._collection.keys_having(parent.facet, parent.value, visible)) <= FEW
-        if request.filters == NO_FILTERS and few:
-            selection = self._collection.page_having(parent.facet, parent.value, visible, request.slice)
-        else:
-            selection = await self._select(narrowed, visible)
-        return selection, namespaces, self._barrier.as_of_now(freshness)
+        selection = None
+        if request.filters == NO_FILTERS:
+            selection = self._collection.page_having(parent.facet, parent.value, visible, request.slice, most=FEW)
+        if selection is None:
+            filters = request.filters.narrowed(parent.facet, parent.value)
+            selection = await self._select(msgspec.structs.replace(request, filters=filters), visible)
+        return selection, frozenset(namespaces), self._barrier.as_of_now(freshness)
 
     async def everything(
         self, caller: Caller, filters: Filters
@@ -146,7 +141,7 @@ class Reads(Generic[Item]):
 
         Raises ServiceUnavailable.
         """
-        visible, freshness = await self._prepare(caller, filters.facets, self._collection.namespaces)
+        visible, _, freshness = await self._prepare(caller, filters.facets, self._collection.namespaces)
 
         def look() -> Awaitable[Selection[Item]]:
             return self._turns.run(self._collection.search(filters, visible, Slice(size=len(self._collection))))
@@ -158,7 +153,7 @@ class Reads(Generic[Item]):
         with suppress(ResourceNotFound):
             await self.find(caller, address)
         asked = [(step.facet, frozenset((step.value,))) for step in address]
-        freshness = await self._barrier.catch_up(self._concerned(caller, "get", asked), pods=pods)
+        freshness = await self._barrier.catch_up(partial(self._concerned, caller, "get", asked), pods=pods)
         try:
             return await self.find(caller, address), self._barrier.as_of_now(freshness)
         except ResourceNotFound as error:
@@ -185,27 +180,35 @@ class Reads(Generic[Item]):
         return Meaning(item, others, [self._collection.shape.namespace(each) for each in (item, *others)])
 
     async def _prepare(
-        self, caller: Caller, asked: Conditions, concerned: Callable[[], Set[str]], *, pods: bool = False
-    ) -> tuple[Visible, Freshness]:
-        """The recipe up to the look: the namespaces the caller sees, of those concerned, and how fresh memory is."""
-        await self._access.visible(caller, concerned(), verb="list")
-        freshness = await self._barrier.catch_up(self._concerned(caller, "list", asked), pods=pods)
-        return await self._access.visible(caller, concerned(), verb="list"), freshness
+        self,
+        caller: Caller,
+        asked: Conditions,
+        there: Callable[[], Set[str]],
+        *,
+        pods: bool = False,
+        stand_in: Callable[[], str] | None = None,
+    ) -> tuple[Visible, Set[str], Freshness]:
+        """The recipe up to the look: the namespaces the caller sees, those concerned, and how fresh memory is.
 
-    def _concerned(self, caller: Caller, verb: Verb, asked: Conditions) -> Concerned:
-        """Of processes of which something is late, those that may be in the answer: nothing else is waited for.
+        `there` are those concerned, as far as is known when it is asked; where none is, `stand_in` is asked about.
+        """
+        may_match = partial(self._concerned, caller, "list", asked)
+        await self._access.visible(caller, there() or _one(stand_in), verb="list")
+        freshness = await self._barrier.catch_up(may_match, pods=pods)
+        concerned = there()
+        visible = await self._access.visible(caller, concerned or _one(stand_in), verb="list")
+        return visible, concerned, freshness
+
+    async def _concerned(self, caller: Caller, verb: Verb, asked: Conditions, late: Set[Key]) -> Set[Key]:
+        """What chooses those late processes that may be in the answer: nothing else is waited for.
 
         Least of all what the caller does not see: by waiting they would learn of it.
         """
-
-        async def concerned(late: Set[Key]) -> Set[Key]:
-            matching = [key for key in late if all(self._may_match(key, *condition) for condition in asked)]
-            if not matching:
-                return frozenset()
-            visible = await self._access.visible(caller, {key[0] for key in matching}, verb=verb)
-            return {key for key in matching if visible is None or key[0] in visible}
-
-        return concerned
+        matching = [key for key in late if all(self._may_match(key, *condition) for condition in asked)]
+        if not matching:
+            return frozenset()
+        visible = await self._access.visible(caller, {key[0] for key in matching}, verb=verb)
+        return {key for key in matching if visible is None or key[0] in visible}
 
     def _may_match(self, key: Key, facet: str, values: frozenset[str]) -> bool:
         """Whether a process may be in what has one of these values, by as much of it as is known."""
@@ -250,3 +253,7 @@ class Reads(Generic[Item]):
         if version == self._collection.version:
             self._selections.put(key, selection, SELECTION_BYTES + PLACE_BYTES * len(selection.items))
         return selection
+
+
+def _one(stand_in: Callable[[], str] | None) -> Set[str]:
+    return {stand_in()} if stand_in is not None else frozenset()

@@ -6,7 +6,7 @@ import time
 from service.errors import ServiceUnavailable, UnprocessableEntity
 from service.model.apps import rollout_guid
 from service.model.process import Process
-from service.model.rollback import Rollback, former_template, has_been_noticed, is_under_way
+from service.model.rollback import Rollback, former_template, has_gone_back, is_under_way
 from service.model.snapshots import Snapshot
 from service.operations.app_writes import AppWrite, Planned
 
@@ -16,8 +16,11 @@ NOTICED_S, PAUSE_S = 3.0, 0.05
 async def planned(write: AppWrite, guid: str) -> Planned:
     """What takes every Deployment of the app that is being rolled out back to its template before that.
 
-    `guid` is of the rollout to be undone. Raises UnprocessableEntity where that is not under way, or what was before is
-    not known any more; NotAuthorized where the caller may not read ReplicaSets.
+    `guid` is of the rollout to be undone. The lead, whose rollout that is, comes last: until then this can be asked for
+    again, and leaves alone what has gone back already.
+
+    Raises UnprocessableEntity where that is not under way, or what was before is not known any more; NotAuthorized
+    where the caller may not read ReplicaSets.
     """
     found = await _noticed(write)
     by_uid = {snapshot.workload.uid: snapshot.workload for _, snapshot in found}
@@ -25,7 +28,9 @@ async def planned(write: AppWrite, guid: str) -> Planned:
     rolling = [(process, snapshot) for process, snapshot in found if is_under_way(snapshot)]
     if rollout_guid(lead.uid, lead.rollout) != guid or lead.uid not in {each.workload.uid for _, each in rolling}:
         raise UnprocessableEntity("This deployment is not under way any more, and cannot be cancelled")
-    return [(process, snapshot, await _rollback(write, snapshot)) for process, snapshot in rolling]
+    left = [each for each in rolling if each[1].workload.uid == lead.uid or not has_gone_back(each[1], guid)]
+    left.sort(key=lambda each: each[1].workload.uid == lead.uid)
+    return [(process, snapshot, await _rollback(write, snapshot, guid)) for process, snapshot in left]
 
 
 async def _noticed(write: AppWrite) -> list[tuple[Process, Snapshot]]:
@@ -33,18 +38,18 @@ async def _noticed(write: AppWrite) -> list[tuple[Process, Snapshot]]:
     until = time.monotonic() + NOTICED_S
     while True:
         found = await write.read_all()
-        if all(has_been_noticed(snapshot) for _, snapshot in found):
+        if all(snapshot.is_observed for _, snapshot in found):
             return found
         if time.monotonic() > until:
             raise ServiceUnavailable("Kubernetes has not looked at the last change of this app yet", retry_after_s=1)
         await asyncio.sleep(PAUSE_S)
 
 
-async def _rollback(write: AppWrite, snapshot: Snapshot) -> Rollback:
+async def _rollback(write: AppWrite, snapshot: Snapshot, guid: str) -> Rollback:
     template = former_template(snapshot, await write.replica_sets(snapshot))
     if template is None:
         raise UnprocessableEntity(
             f"There is nothing to go back to: Deployment {snapshot.workload.name} has kept no ReplicaSet of an earlier "
             "revision"
         )
-    return Rollback(snapshot.workload.rollout, template)
+    return Rollback(snapshot.template, template, guid)

@@ -7,7 +7,7 @@ A row alone is read, and then changed if it still has the stamp it was read with
 its own, where locking it first takes four. Only who comes second locks.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -118,8 +118,29 @@ class Records:
             ),
         )
 
+    async def lower_versions(self, latest: Callable[[], Awaitable[int]]) -> int:
+        """Have no row name a version that the cluster has not come to; how many did.
+
+        `latest` asks for the version that the cluster is at. Whoever names a later one has written in a history that
+        has ended: it was asked after the row was read, and a row written since is left alone. Raises
+        DatabaseUnavailable, and what `latest` raises.
+        """
+        lowered, version = 0, await latest()
+        while True:
+            with translated():
+                async with self._pool.connection() as connection:
+                    rows = await connection.fetch(statements.BEYOND, version)
+            if not rows:
+                return lowered
+            version = await latest()
+            stamps = [row["stamp"] for row in rows]
+            with translated():
+                async with self._pool.connection() as connection:
+                    guarded = *_unzipped([key_of(row) for row in rows]), stamps
+                    lowered += len(await connection.fetch(statements.LOWER, *guarded, version))
+
     async def change_all(self, keys: Collection[Key], change: Callable[[Record, int], Record]) -> list[Record]:
-        """The same for many rows, statements.CHUNK of them in a transaction; in the order of their keys.
+        """Change many rows as `change` does one, statements.CHUNK of them in a transaction; in the order of their keys.
 
         Rows that cannot be understood are left alone, and left out of what is returned.
         """

@@ -104,6 +104,12 @@ ON CONFLICT ({KEY}) DO UPDATE SET
 
 STAMP = f"UPDATE process_metadata SET stamp = $4 WHERE {IS_ROW}"
 
+# Of rows that name resourceVersions which the cluster has not come to.
+
+_LATEST_NAMED = "greatest(folded_version, deployment_version, pod_version)"
+
+BEYOND = f"""SELECT {KEY}, stamp FROM process_metadata WHERE {_LATEST_NAMED} > $1 ORDER BY {KEY} LIMIT {CHUNK}"""
+
 # Of rows that are gone. Times are compared here, by the clock that wrote them.
 
 ORPHANS = f"""SELECT {KEY}, stamp, absent_since IS NOT NULL AS is_marked, cleared_at IS NOT NULL AS is_cleared,
@@ -122,6 +128,16 @@ UNMARK = f"UPDATE process_metadata SET absent_since = NULL WHERE ({KEY}) IN (SEL
 GUARDED = f"""SELECT {KEY} FROM process_metadata AS row
               JOIN unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS planned ({KEY}, stamp)
               USING ({KEY}, stamp)"""
+
+LOWER = f"""WITH locked AS MATERIALIZED (
+                {GUARDED} WHERE {_LATEST_NAMED} > $5 ORDER BY {KEY} FOR UPDATE OF row
+            ), counted AS ({COUNT_LOCKED})
+            UPDATE process_metadata AS row
+            SET folded_version = least(row.folded_version, $5), deployment_version = least(row.deployment_version, $5),
+                pod_version = least(row.pod_version, $5), stamp = counted.value
+            FROM counted, locked
+            WHERE row.namespace = locked.namespace AND row.app_guid = locked.app_guid AND row.type = locked.type
+            RETURNING row.stamp"""
 
 CLEAR = f"""WITH locked AS MATERIALIZED (
                 {GUARDED} WHERE row.absent_since IS NOT NULL AND row.cleared_at IS NULL

@@ -100,6 +100,28 @@ def _expanded(text: str) -> str:
 
 
 @pytest.mark.parametrize("value", ["other", None])
+async def test_a_variable_that_stands_there_twice_is_changed(
+    api: Api, kube: Kube, space: str, make_app: MakeApp, value: str | None
+) -> None:
+    twice = [{"name": "LEVEL", "value": "info"}, {"name": "B", "value": "2"}, {"name": "LEVEL", "value": "warning"}]
+    app = await make_app("web", env=twice)
+    assert (await api.get(path_of(app))).json["var"] == {"LEVEL": "warning", "B": "2"}
+    wanted = {"B": "2"} if value is None else {"B": "2", "LEVEL": value}
+    assert (await api.patch(path_of(app), {"var": {"LEVEL": value}})).json["var"] == wanted
+    assert {each["name"]: each["value"] for each in await env_of(kube, space, app)} == wanted
+
+
+async def test_what_is_more_than_a_deployment_can_hold_is_refused(
+    api: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    app = await make_app("web", env=[{"name": f"A{number}", "value": "x" * 100_000} for number in range(14)])
+    before = await kube.intent(space, f"web-{app}")
+    reply = await api.patch(path_of(app), {"var": {f"B{number}": "x" * 100_000 for number in range(3)}})
+    assert "too large" in assert_cf_error(reply, 422, 10008, "CF-UnprocessableEntity")
+    assert await kube.intent(space, f"web-{app}") == before
+
+
+@pytest.mark.parametrize("value", ["other", None])
 async def test_what_is_given_by_reference_is_not_lost(
     api: Api, kube: Kube, space: str, make_app: MakeApp, value: str | None
 ) -> None:

@@ -8,12 +8,14 @@ import pytest
 from service.model.derive import ROLLOUT_REVISION
 from tests.api.test_create_deployment import rolling
 from tests.api.test_start_stop_app import runs
+from tests.support.admission import refusing
 from tests.support.api import Api, assert_cf_error
 from tests.support.apps import MakeApp, Users
 from tests.support.kube import Kube, deployment, eventually
 
 NOWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "at-all"}}}}}
 """What makes a rollout that never ends."""
+UPDATES = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
 
 
 async def template_of(kube: Kube, space: str, app: str, process_type: str = "web") -> dict[str, Any]:
@@ -75,6 +77,16 @@ async def test_a_restart_that_does_not_get_on_is_undone_and_the_app_is_whole_aga
 
     await eventually(finalized)
     assert (await cancel(api, guid)).status == 404
+
+
+async def test_a_large_template_is_brought_back(api: Api, kube: Kube, space: str, make_app: MakeApp) -> None:
+    app = await make_app("web", env=[{"name": f"A{number}", "value": "x" * 100_000} for number in range(12)])
+    await api.post(f"/v3/apps/{app}/actions/start")
+    await runs(api, app, 1)
+    before, first = await template_of(kube, space, app), await current(api, app)
+    await kube.patch(space, f"web-{app}", NOWHERE)
+    assert (await cancel(api, await under_way(api, app, first))).status == 200
+    assert await template_of(kube, space, app) == before
 
 
 async def test_what_is_done_is_not_cancelled(api: Api, kube: Kube, space: str, make_app: MakeApp) -> None:
@@ -144,9 +156,11 @@ async def test_only_what_is_under_way_goes_back(api: Api, kube: Kube, space: str
     await kube.patch(space, f"worker-{app}", {"spec": {"template": {"metadata": {"annotations": {"a": "b"}}}}})
 
     async def rolled() -> bool:
-        conditions = (await kube.get(space, f"worker-{app}"))["status"]["conditions"]
-        revision = (await kube.get(space, f"worker-{app}"))["metadata"]["annotations"][ROLLOUT_REVISION]
-        return revision == "2" and any(each["reason"] == "NewReplicaSetAvailable" for each in conditions)
+        found = await kube.get(space, f"worker-{app}")
+        status, meta = found["status"], found["metadata"]
+        is_noticed = status["observedGeneration"] == meta["generation"]
+        numbers = [status.get(each) for each in ("replicas", "updatedReplicas", "availableReplicas")]
+        return is_noticed and meta["annotations"][ROLLOUT_REVISION] == "2" and numbers == [1, 1, 1]
 
     await eventually(rolled)
     worker = await template_of(kube, space, app, "worker")
@@ -221,3 +235,64 @@ async def test_finds_replica_sets_by_any_selector(api: Api, kube: Kube, space: s
 
 async def _is_there(api: Api, app: str) -> bool:
     return (await api.get(f"/v3/apps/{app}/processes/web")).status == 200
+
+
+async def test_what_is_done_is_not_cancelled_where_kubernetes_does_not_say_how_far_it_is(
+    api: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    """A Deployment without a deadline for its progress has no such condition."""
+    app = await make_app("web", replicas=1)
+    await kube.patch(space, f"web-{app}", {"spec": {"progressDeadlineSeconds": (1 << 31) - 1}})
+    await runs(api, app, 1)
+    await api.post("/v3/deployments", rolling(app))
+
+    async def finalized() -> bool:
+        return bool((await api.get(f"/v3/deployments?app_guids={app}&status_values=FINALIZED")).json["total_results"])
+
+    await eventually(finalized)
+    conditions = (await kube.get(space, f"web-{app}"))["status"]["conditions"]
+    assert "Progressing" not in {each["type"] for each in conditions}
+    before = await kube.intent(space, f"web-{app}")
+    refused = await cancel(api, await current(api, app))
+    assert "not under way" in assert_cf_error(refused, 422, 10008, "CF-UnprocessableEntity")
+    assert await kube.intent(space, f"web-{app}") == before
+
+
+@pytest.mark.parametrize("refused", ["web", "worker"])
+async def test_one_that_was_broken_off_is_completed_by_the_same_request(
+    api: Api, kube: Kube, space: str, make_app: MakeApp, refused: str
+) -> None:
+    app = await make_app("clock", "web", "worker", replicas=1)
+    await runs(api, app, 1)
+    types = ("clock", "web", "worker")
+    before, first = [await template_of(kube, space, app, each) for each in types], await current(api, app)
+    for each in types:
+        await kube.patch(space, f"{each}-{app}", NOWHERE)
+    guid = await under_way(api, app, first)
+    rule = {
+        "expression": f"object.metadata.name != '{refused}-{app}' || has(object.spec.template.spec.nodeSelector)",
+        "message": "not back",
+    }
+    async with refusing(kube, space, UPDATES, rule):
+        await eventually(lambda: is_refused(kube, space, f"{refused}-{app}"))
+        broken = await cancel(api, guid)
+        detail = assert_cf_error(broken, 422, 10008, "CF-UnprocessableEntity")
+        assert "not back" in detail
+        assert "completes it" in detail
+
+    async def done() -> bool:
+        return bool((await cancel(api, guid)).status == 200)
+
+    await eventually(done)
+    assert [await template_of(kube, space, app, each) for each in types] == before
+
+
+async def is_refused(kube: Kube, space: str, name: str) -> bool:
+    """Whether the policy that keeps a Deployment nowhere is in force."""
+    patch = {"spec": {"template": {"spec": {"nodeSelector": None}}}}
+    path = f"/apis/apps/v1/namespaces/{space}/deployments/{name}?dryRun=All"
+    try:
+        await kube.request("PATCH", path, patch, kind="application/merge-patch+json")
+    except AssertionError as error:
+        return "not back" in str(error)
+    return False

@@ -1,7 +1,10 @@
 """Droplets, at each of their addresses, and manifests: what an app runs now."""
 
+import re
+import shlex
 from typing import Any
 
+import pytest
 import yaml
 
 from service.model.apps import droplet_guid
@@ -115,15 +118,50 @@ async def test_a_manifest_says_what_the_app_is(api: Api, make_app: MakeApp) -> N
     assert (await api.get(f"/v3/apps/{app}/manifest", headers={"If-None-Match": etag})).status == 304
 
 
+class Reader(yaml.SafeLoader):
+    """Reads YAML 1.1, and whatever else YAML 1.2 and Go's readers take for a number or a truth value."""
+
+
+OTHER_SCALARS = {
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?",
+    "int": r"0o[0-7]+|0x[0-9a-fA-F]+|0b[01]+",
+    "bool": r"[yYnN]",
+}
+for kind, pattern in OTHER_SCALARS.items():
+    Reader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"^({pattern})$"), None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e3", "12e5678", "1E+2", "0o17", "0x1f", "0b1", "1_000", "007", "1.", "y", "no", "null", "~", "2026-01-01"],
+)
+async def test_texts_in_a_manifest_are_no_numbers_to_whoever_reads_it(api: Api, make_app: MakeApp, text: str) -> None:
+    app = await make_app("web", labels={KEYS.app_name: text} if re.fullmatch(r"\w+", text) else {}, command=[text])
+    pairs = {"annotations": {"sha": text, **({text: "key"} if text.isalnum() else {})}}
+    assert (await api.patch(f"/v3/apps/{app}", {"metadata": pairs})).status == 200
+    body = (await api.get(f"/v3/apps/{app}/manifest")).body
+    (found,) = Reader(body).get_single_data()["applications"]
+    assert found["metadata"] == pairs
+    assert isinstance(found["name"], str)
+    assert found["processes"][0]["command"] == shlex.quote(text)
+
+
 async def test_a_manifest_has_the_routes_that_lead_to_the_app(
     api: Api, kube: Kube, make_app: MakeApp, space: str
 ) -> None:
     app = await make_app("web", ports=[{"containerPort": 8080}])
     shop = ingress("shop", rule("shop.example.com", ("/cart", backend("shop"))), rule(None, ("/any", backend("shop"))))
+    grpc = ingress("grpc", rule("grpc.example.com", ("/", backend("grpc"))))
+    ports = [{"port": 80, "appProtocol": "kubernetes.io/h2c"}]
     await create(kube, space, service("shop", {KEYS.app_guid: app}), shop)
+    await create(kube, space, service("grpc", {KEYS.app_guid: app}, ports), grpc)
+    expected = {("shop.example.com/cart", "http1"), ("grpc.example.com", "http2")}
+
+    role = await kube.create_role({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]})
+    may_get = api.as_user(await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: role}))
 
     async def shown() -> bool:
-        (found,) = yaml.safe_load((await api.get(f"/v3/apps/{app}/manifest")).body)["applications"]
-        return bool(found.get("routes") == [{"route": "shop.example.com/cart", "protocol": "http1"}])
+        (found,) = yaml.safe_load((await may_get.get(f"/v3/apps/{app}/manifest")).body)["applications"]
+        return {(each["route"], each["protocol"]) for each in found.get("routes", ())} == expected
 
     await eventually(shown)

@@ -9,7 +9,7 @@ import pytest
 from service.settings import Settings
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.apps import MakeApp, Users
-from tests.support.kube import Kube
+from tests.support.kube import Kube, deployment, eventually
 
 METADATA = {"labels": {"tier": "edge"}, "annotations": {"example.org/contact": "ops"}}
 
@@ -97,6 +97,23 @@ async def test_writers_on_two_replicas_lose_nothing_and_each_shows_it_at_once(
         for replica in replicas:
             labels = (await replica.get(f"/v3/apps/{app}")).json["metadata"]["labels"]
             assert labels == {f"k{number}": "v" for number in range(10)}
+
+
+async def test_one_of_many_processes_stays_what_it_is(
+    api: Api, kube: Kube, space: str, monkeypatch: pytest.MonkeyPatch, make_app: MakeApp
+) -> None:
+    monkeypatch.setattr("service.model.app_index.SHOWN", 2)
+    app = await make_app("worker", "clock", "queue")
+    await asyncio.sleep(1.1)  # Kubernetes' creation times are whole seconds
+    await kube.create(deployment("lead", space, app, "web"))
+
+    async def is_shown() -> bool:
+        return bool((await api.get(f"/v3/apps/{app}")).json["name"] == "lead")
+
+    await eventually(is_shown)
+    changed = await api.patch(f"/v3/apps/{app}", {"metadata": METADATA})
+    assert (changed.status, changed.json["name"]) == (200, "lead")
+    assert changed.json == (await api.get(f"/v3/apps/{app}")).json
 
 
 async def test_only_who_may_patch_the_deployment_that_stands_for_it(

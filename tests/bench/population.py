@@ -14,12 +14,12 @@ _STRIDE, _OTHER_STRIDE = 7919, 104_729
 
 
 def app_guid(n: int) -> str:
-    """Nine of ten processes are their app's only one; the tenth is the worker of the app before."""
-    return f"{n - (n % 10 == 9):08x}-5eed-4000-8000-000000000000"
+    """Two processes an app, which is what memory is stated for."""
+    return f"{n - n % 2:08x}-5eed-4000-8000-000000000000"
 
 
 def process_type(n: int) -> str:
-    return "worker" if n % 10 == 9 else "web"
+    return "worker" if n % 2 else "web"
 
 
 def namespace(n: int, namespaces: int) -> str:

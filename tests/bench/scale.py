@@ -3,6 +3,8 @@
 import contextlib
 import json
 import random
+import statistics
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -28,6 +30,10 @@ _ROUNDS = 3
 _PER_PAGE = 50
 _DIFFERENT_PAGES = 2_000
 _HOSTS = 50
+_RESOURCES = {"apps": 50, "spaces": 10, "organizations": 1}
+"""Other resources, and rows of a page: as many as there are at the smallest size."""
+_APPS_OF_SPACE = 1_000
+_TIMES = 7
 _ORDERS = ("created_at", "-created_at", "updated_at", "-updated_at")
 
 
@@ -51,10 +57,10 @@ class _Bench:
     feed: str
     seconds: int
 
-    async def environ(self, count: int) -> dict[str, str]:
+    async def environ(self, count: int, namespaces: int | None = None) -> dict[str, str]:
         """Of a service that sees `count` processes and has a database of its own."""
-        kubeconfig = self.directory / f"kubeconfig-{count}"
-        kubeconfig.write_text(_kubeconfig(f"{self.feed}/{count}/{_namespaces(count)}"))
+        kubeconfig = self.directory / f"kubeconfig-{count}-{namespaces}"
+        kubeconfig.write_text(_kubeconfig(f"{self.feed}/{count}/{namespaces or _namespaces(count)}"))
         return {
             "KUBECONFIG": str(kubeconfig),
             "DATABASE_URL": await programs.create_database(self.database_url),
@@ -93,6 +99,8 @@ async def measure(directory: Path, database_url: str, seconds: int) -> AsyncIter
             for count, service in services.items():
                 for row in _memory(count, empty.rss_mib(), loaded_mib[count], service.rss_mib()):
                     yield row
+        async with serving(directory, await bench.environ(_APPS_OF_SPACE * 2, namespaces=1)) as service:
+            yield await _cf_apps(service)
         async for row in _filters(bench):
             yield row
 
@@ -113,6 +121,9 @@ async def _same_pages(bench: _Bench, services: dict[int, Service]) -> list[Row]:
         for place in _pages(SMALL):
             targets = {count: Target(s.url, [_path(order, _pages(count)[place])]) for count, s in services.items()}
             rows.append(await _compare(f"page by {order}, {place}", bench, targets))
+    for resource, per_page in _RESOURCES.items():
+        targets = {count: Target(s.url, [f"/v3/{resource}?per_page={per_page}"]) for count, s in services.items()}
+        rows.append(await _compare(f"page of {per_page} {resource}", bench, targets))
     return rows
 
 
@@ -133,6 +144,32 @@ async def _different_pages(bench: _Bench, services: dict[int, Service]) -> list[
     return rows
 
 
+async def _cf_apps(service: Service) -> Row:
+    """What `cf apps` asks, one after the other, of a space of 1,000 apps; the median of some times."""
+    space = population.space_guid(population.namespace(0, 1))
+    apps = orjson.loads(await get(f"{service.url}/v3/apps?order_by=name&per_page=5000&space_guids={space}"))
+    guids = ",".join(app["guid"] for app in apps["resources"])
+    paths = [
+        "/whoami",
+        f"/v3/apps?order_by=name&per_page=5000&space_guids={space}",
+        f"/v3/processes?embed=process_instances&per_page=5000&space_guids={space}",
+        f"/v3/routes?app_guids={guids}",
+    ]
+    taken_ms = []
+    async with aiohttp.ClientSession() as session:
+        for _ in range(_TIMES):
+            started = time.perf_counter()
+            for path in paths:
+                async with session.get(f"{service.url}{path}") as response:
+                    response.raise_for_status()
+                    await response.read()
+            taken_ms.append((time.perf_counter() - started) * 1000)
+    median = statistics.median(taken_ms)
+    measured = f"{median:.0f} ms; the first time {taken_ms[0]:.0f} ms"
+    what = f"`cf apps` over a space of {len(apps['resources']):,} apps: its four requests"
+    return limited(what, median, 100, "ms", measured=measured)
+
+
 async def _compare(what: str, bench: _Bench, targets: dict[int, Target]) -> Row:
     samples = await in_turns(targets, bench.seconds, _ROUNDS)
     others = ", ".join(f"at {count:,}: {samples[count].p50_ms:.2f} ms" for count in COUNTS[:-1])
@@ -146,7 +183,7 @@ def _memory(count: int, empty_mib: float, loaded_mib: float, read_mib: float) ->
     measured = f"{each_kib:.2f} KiB; {(read_mib - empty_mib) * 1024 / count:.2f} KiB after reading"
     # Below that, what any service takes for its first page outweighs the processes.
     if count == LARGE:
-        yield limited(f"memory a process, {count:,}", each_kib, 2, "KiB", measured=measured, note=note)
+        yield limited(f"memory a process, {count:,}, two an app", each_kib, 2.5, "KiB", measured=measured, note=note)
         measured = f"{loaded_mib:.0f} MiB; {read_mib:.0f} MiB after reading"
         yield limited(f"RSS, {count:,}", read_mib, 300, "MiB", measured=measured, note=note)
     else:
@@ -181,7 +218,7 @@ def _queries() -> dict[str, str]:
     middle = population.FIRST_CREATED + timedelta(seconds=LARGE // 2)
     return {
         "no filter": "",
-        "types=web (9 of 10)": "&types=web",
+        "types=web (1 of 2)": "&types=web",
         "label_selector=tier=x (1 of 10)": "&label_selector=tier=x",
         "label_selector=!tier (9 of 10)": "&label_selector=!tier",
         "created_ats[gt] (1 of 2)": f"&created_ats[gt]={middle:%Y-%m-%dT%H:%M:%SZ}",

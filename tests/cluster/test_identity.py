@@ -6,12 +6,14 @@ import orjson
 
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
+from service.cluster.reachability import Reachability
 
 
 class Cluster:
     """Reviews as kube-apiserver would answer them: members of `ops` may do everything."""
 
     groups: tuple[str, ...] = ("ops",)
+    reachability = Reachability()
 
     async def create(self, path: str, body: Any) -> bytes:
         if path.endswith("tokenreviews"):

@@ -13,6 +13,7 @@ from service.access import Caller
 from service.cache import memory_of
 from service.cluster.access import FEW, ClusterAccess, _memory_of
 from service.cluster.client import Client
+from service.cluster.reachability import Reachability
 from service.cluster.reviews import KEPT_BYTES, ReviewCache, review_key
 from service.cluster.sights import Sight, Sights
 
@@ -28,6 +29,7 @@ class Cluster:
 
     def __init__(self, *readable: str) -> None:
         self.readable = readable
+        self.reachability = Reachability()
         self.asked: list[tuple[str, str]] = []
         """The verb and the namespace of each review of access."""
         self.under_way = self.most_under_way = 0

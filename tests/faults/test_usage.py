@@ -86,8 +86,9 @@ async def test_a_metrics_api_that_hangs_holds_nobody_up_for_long_and_is_asked_on
 
 @pytest.mark.parametrize("fault", ["broken off", "no JSON"])
 async def test_a_failure_is_remembered_and_not_repeated_with_each_request(
-    served: Api, relayed: Relay, asked: Asked, make_app: MakeApp, fault: str
+    served: Api, relayed: Relay, asked: Asked, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
+    monkeypatch.setattr(usage, "RETRY_S", 60.0)
     app = await running_app(served, make_app)
 
     async def fail(request: web.Request) -> None:
@@ -125,3 +126,18 @@ async def test_usage_is_there_again_when_the_metrics_api_is(
         return "X-Cf-Warnings" not in (await stats(served, app)).headers
 
     await eventually(well, 5)
+
+
+async def test_a_sample_larger_than_all_that_is_kept_is_not_asked_for_each_time(
+    served: Api, relayed: Relay, asked: Asked, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "ENTRY_BYTES", usage.CAPACITY)
+    app = await running_app(served, make_app)
+
+    async def count(request: web.Request) -> None:
+        asked.count += "metrics.k8s.io" in request.path
+
+    relayed.before = count
+    for _ in range(5):
+        assert "X-Cf-Warnings" not in (await stats(served, app)).headers
+    assert asked.count == 1

@@ -55,11 +55,12 @@ class Stream:
 
 @asynccontextmanager
 async def scripted(
-    *turns: Turn, inactivity_s: float = 5, consumer: Any = None, latest: int = 1000
+    *turns: Turn, inactivity_s: float = 5, consumer: Any = None, latest: int = 1000, last: int | None = 11
 ) -> AsyncIterator[tuple[Reflector, Any, list[dict[str, str]]]]:
     """A reflector fed by these turns; the last one goes on for ever. Yields it, its consumer, and the queries asked.
 
-    `latest` is the version that the cluster says it is at when it is asked for that alone, between the turns.
+    `latest` is the version that the cluster says it is at when it is asked for that alone, between the turns; `last`
+    that of object a when it is asked for that alone, None: it has none of that name.
     """
     asked: list[dict[str, str]] = []
     released = asyncio.Event()
@@ -67,11 +68,14 @@ async def scripted(
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.query.get("limit") == "1":
             return web.json_response({"metadata": {"resourceVersion": str(latest)}, "items": []})
+        if "fieldSelector" in request.query:
+            found = [] if last is None else [{"metadata": {"name": "a", "uid": "uid-a", "resourceVersion": str(last)}}]
+            return web.json_response({"metadata": {"resourceVersion": str(latest)}, "items": found})
         asked.append(dict(request.query))
         stream = Stream(request)
-        last = len(asked) >= len(turns)
+        is_last = len(asked) >= len(turns)
         answer = await turns[min(len(asked), len(turns)) - 1](request, stream)
-        if last and answer is None:
+        if is_last and answer is None:
             await released.wait()
         return answer or stream.response
 
@@ -268,6 +272,56 @@ async def test_cluster_behind_what_was_seen_of_it_is_listed_anew(last_seen_of_it
         await has(objects, "a", "c")
         assert "resourceVersion" not in asked[1]
         assert reflector.state.relists == 1
+
+
+@pytest.mark.parametrize("last", [None, 9, 15])
+async def test_cluster_that_has_come_to_the_version_by_another_history_is_listed_anew(last: int | None) -> None:
+    """What the last event was about is not there, is of an earlier version, or was never of the version it had."""
+    async with scripted(cut_off, second_list, latest=30, last=last) as (reflector, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[1]
+        assert reflector.state.relists == 1
+
+
+async def test_cut_off_after_a_deletion_is_listed_anew_as_nobody_can_tell_whether_it_is_history_still() -> None:
+    async def deleted(request: web.Request, stream: Stream) -> None:
+        await stream.event("ADDED", "b", 2)
+        await stream.listed(10)
+        await stream.event("DELETED", "b", 11)
+        assert request.transport is not None
+        request.transport.close()
+
+    async with scripted(deleted, second_list) as (_, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[1]
+
+
+@pytest.mark.parametrize("kind", ["MODIFIED", "BOOKMARK"])
+async def test_event_of_an_earlier_version_is_of_another_history(kind: str) -> None:
+    async def goes_back(request: web.Request, stream: Stream) -> None:
+        await first_list(request, stream)
+        await stream.event(kind, "a", 7)
+
+    async with scripted(goes_back, second_list) as (reflector, objects, asked):
+        await has(objects, "a", "c")
+        assert "resourceVersion" not in asked[1]
+        assert reflector.state.relists == 1
+
+
+async def test_list_begun_anew_proves_nothing_before_it_is_complete() -> None:
+    async def begun(_: web.Request, stream: Stream) -> None:
+        await stream.event("ADDED", "a", 11)
+        await asyncio.sleep(2)
+        await second_list(_, stream)
+
+    async with scripted(first_list, gone_as_event, begun) as (reflector, objects, _):
+
+        async def aged() -> bool:
+            return reflector.state.age_s(time.monotonic()) > 0
+
+        await eventually(aged)
+        await has(objects, "a", "c")
+        assert reflector.state.age_s(time.monotonic()) == 0
 
 
 async def test_list_that_breaks_off_is_not_taken_for_complete() -> None:

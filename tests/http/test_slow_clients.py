@@ -277,6 +277,9 @@ class Client:
     def is_taking(self, now: float) -> bool:
         return self.taking
 
+    def expects_more(self, now: float) -> bool:
+        return self.used is not None
+
     def give_up(self, error: CloudFoundryError) -> None:
         self.refused_with = error
         self.everyone.moved(-self.in_flight)

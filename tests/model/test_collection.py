@@ -126,7 +126,7 @@ def test_what_has_a_value_is_found_by_it_whether_one_item_has_it_or_many(
             assert keys(collection.having(facet, value)) == keys(filter(has, case.held.values()))
             expected = case.expected(visible, part.order, part.descending, has)
             selection = Selection(len(expected), expected[part.start : part.start + part.size])
-            assert collection.page_having(facet, value, visible, part) == selection
+            assert collection.page_having(facet, value, visible, part, most=1000) == selection
             wanted = Filters(((facet, frozenset({value})),))
             assert finish(collection.search(wanted, visible, part)) == selection
         assert set(collection.values(facet)) == {
@@ -195,5 +195,5 @@ def test_an_item_that_moves_to_another_namespace_is_seen_there_and_not_where_it_
     for namespace, number in (("before", 0), ("after", 1)):
         visible = frozenset({namespace})
         assert collection.page(visible, Slice()).total_results == number
-        assert collection.page_having(GUIDS, "g", visible, Slice()).total_results == number
+        assert len(collection.having(GUIDS, "g", visible)) == number
         assert finish(collection.search(wanted, visible, Slice())).total_results == number

@@ -63,5 +63,8 @@ def test_whose_app_a_crowd_claims_in_another_namespace_waits_for_none_of_them() 
     mine = frozenset({"mine"})
     assert collection.namespaces_having(APP_GUIDS, "app") == {"crowd", "mine"}
     assert collection.keys_having(APP_GUIDS, "app", mine) == {f"u{MANY}"}
-    assert collection.page_having(APP_GUIDS, "app", mine, Slice()).total_results == 1
+    few = collection.page_having(APP_GUIDS, "app", mine, Slice(), most=1)
+    assert few is not None
+    assert few.total_results == 1
+    assert collection.page_having(APP_GUIDS, "app", None, Slice(), most=MANY) is None
     assert looks <= 4

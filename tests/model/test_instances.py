@@ -107,6 +107,19 @@ def test_one_being_deleted_is_where_it_was_or_nowhere(slots: Slots, found: list[
 
 
 @given(some_slots, some_pods, desired_numbers)
+def test_one_that_is_elsewhere_is_where_it_was_or_nowhere_and_takes_nothing_from_anybody(
+    slots: Slots, found: list[Pod], desired: int
+) -> None:
+    elsewhere = {*places(slots)} - {each.uid for each in found}
+    made = assign(slots, found, desired, OUTDATED, elsewhere)
+    assert assign(made, found, desired, OUTDATED, elsewhere) == made
+    before, after = places(slots), places(made)
+    assert all(after[uid] == before[uid] for uid in elsewhere & after.keys())
+    without = places(assign(slots, found, desired, OUTDATED))
+    assert {uid: index for uid, index in after.items() if uid not in elsewhere} == without
+
+
+@given(some_slots, some_pods, desired_numbers)
 def test_nobody_waits_beyond_the_number_while_a_place_below_is_free(
     slots: Slots, found: list[Pod], desired: int
 ) -> None:
@@ -160,6 +173,14 @@ def test_rows_are_one_an_index_and_show_whoever_is_there(slots: Slots, found: li
     assert [row.index for row in rows] == list(range(min(desired, max(SHOWN, len(made)))))
     assert [row.pod.uid if row.pod else "" for row in rows[: len(made)]] == list(made[: len(rows)])
     assert all(row.pod is None for row in rows[len(made) :])
+
+
+def test_pods_that_come_back_are_where_they_were_unless_others_have_come_meanwhile() -> None:
+    away = {"a", "b"}
+    assert assign(("a", "b"), [], 2, elsewhere=away) == ("a", "b")
+    assert assign(("a", "b"), pods("c"), 2, elsewhere=away) == ("c", "b")
+    assert assign(("a", "b"), pods("c", "d"), 2, elsewhere=away) == ("c", "d")
+    assert assign(("a", "b"), pods("b", "a"), 2) == ("a", "b")
 
 
 # Over time

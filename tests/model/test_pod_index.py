@@ -124,6 +124,8 @@ def test_outdated_are_those_of_an_older_revision_than_the_deployments() -> None:
     assert index.outdated("uid-1", 0) == index.outdated("nobody", 3) == set()
     index.put_set(replica_set("rs-1", revision=4))
     assert index.outdated("uid-1", 4) == {"rs-2", "rs-3"}
+    # A rollout back to one of them, which is not said of it yet.
+    assert index.outdated("uid-1", 5) == set()
 
 
 def test_the_app_container_is_the_one_that_the_replica_set_names_whichever_comes_first() -> None:
@@ -165,6 +167,19 @@ def test_the_version_is_the_latest_heard_of_any() -> None:
     index.put((pod("a"),), 10)
     assert index.version("uid-1") == 50
     assert index.version("uid-2") == 0
+
+
+def test_versions_of_a_history_that_has_ended_are_forgotten() -> None:
+    index = index_of(replica_set("rs-1"), replica_set("rs-2", "uid-2"), replica_set("rs-3", "uid-3"))
+    for uid, owner, version in (("a", "rs-1", 900), ("b", "rs-2", 40), ("c", "rs-3", 901)):
+        index.put((pod(uid, replica_set=owner),), version)
+    index.forget_versions(50)
+    assert [index.version(each) for each in ("uid-1", "uid-2", "uid-3")] == [50, 40, 50]
+    index.put((pod("a", replica_set="rs-1"),), 60)
+    assert index.version("uid-1") == 60
+    # Nor do they come back with a ReplicaSet that changes its owner.
+    index.put_set(replica_set("rs-3", "uid-4"))
+    assert index.version("uid-4") == 50
 
 
 def test_an_unknown_pod_is_removed_without_a_word() -> None:
@@ -258,8 +273,9 @@ def test_the_index_is_what_was_told_and_not_taken_back(told: list[tuple[object, 
         happen(index, known, event, version)
         for deployment in ("one", "two"):
             assert index.of("space-a", deployment) == known.of(deployment)
-            outdated = {uid for uid, each in known.sets.items() if each.deployment == deployment and each.revision < 2}
-            assert index.outdated(deployment, 2) == outdated
+            revisions = {uid: each.revision for uid, each in known.sets.items() if each.deployment == deployment}
+            outdated = {uid for uid, revision in revisions.items() if revision < 2}
+            assert index.outdated(deployment, 2) == (outdated if max(revisions.values(), default=0) >= 2 else set())
         assert {uid for uid in "abcd" if index.waiting("space-a", uid)} == known.waiting()
         assert index.any_waiting == bool(known.waiting())
         assert len(index) == len(known.pods)

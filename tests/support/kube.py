@@ -7,6 +7,7 @@ import re
 import ssl
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
@@ -94,7 +95,7 @@ class Kube:
         await self._session.close()
 
     async def request(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> Any:
-        data = None if body is None else orjson.dumps(body)
+        data = None if body is None else BytesIO(orjson.dumps(body))
         headers = {"Content-Type": kind}
         async with self._session.request(method, self._host + path, data=data, headers=headers) as response:
             answer = await response.read()

@@ -1,11 +1,13 @@
 """The manifest of an app: what `cf push` would be told to make the like of it, as YAML."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
 from aiohttp import web
 
+from service.access import Caller
 from service.api.jsonschema import TEXT, array, obj
 from service.api.operation import Documented, Operation
 from service.api.requests import caller_of
@@ -15,15 +17,14 @@ from service.errors import ResourceNotFound
 from service.http.replies import answer
 from service.model.apps import App
 from service.model.index import APP_GUIDS
-from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
+from service.model.paging import MAXIMUM_PER_PAGE
 from service.model.process import HealthCheck, Process
-from service.model.routes import Route
-from service.model.selection import Filters
+from service.model.routes import HTTP1, HTTP2, Route
 from service.operations.ambiguity import of_read
-from service.operations.reads import ListRequest
+from service.operations.processes import APP_NOT_FOUND
+from service.operations.reads import Step
 
 YAML = "application/x-yaml"
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 async def get_manifest(request: web.Request) -> web.Response:
@@ -31,21 +32,47 @@ async def get_manifest(request: web.Request) -> web.Response:
     caller = await caller_of(request)
     meaning, freshness = await READABLE.reads(request.app).get(caller, READABLE.by_guid(request.match_info["guid"]))
     app = meaning.item
-    of_app = ListRequest(Filters(((APP_GUIDS, frozenset((app.guid,))),)), page=PageRequest(per_page=MAXIMUM_PER_PAGE))
-    routes, _ = await ROUTES.reads(request.app).page(caller, of_app)
-    body = encode(manifest(app, [each for each in routes.items if each.namespace == app.namespace]))
-    return answer(request, body, freshness, warnings=[of_read(meaning)], content_type=f"{YAML}; charset=utf-8")
+    body = encode(manifest(app, await _routes_to(app, request, caller)))
+    warnings = [of_read(meaning), ROUTES.incomplete(request.app)]
+    return answer(request, body, freshness, warnings=warnings, content_type=f"{YAML}; charset=utf-8")
+
+
+async def _routes_to(app: App, request: web.Request, caller: Caller) -> list[Route]:
+    """Those that lead to the app, the oldest first; no more than a page of a list can hold.
+
+    They are looked up as single items are: who may get the app and list nothing is to miss none.
+    """
+    try:
+        found = await ROUTES.reads(request.app).find(caller, (Step(APP_GUIDS, app.guid, APP_NOT_FOUND),))
+    except ResourceNotFound:
+        return []
+    return [each for each in found.items if each.namespace == app.namespace][:MAXIMUM_PER_PAGE]
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes texts so that they are read as texts."""
+
+
+_NO_TEXT = re.compile(r"[-+]?\.?[0-9][0-9a-fA-FoxX_.:+-]*|[yYnN]")
+"""What some readers take for a number or a truth value: YAML 1.1, which PyYAML writes, does not know all of 1.2's."""
+
+
+def _represent_text(dumper: Any, text: str) -> Any:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if _NO_TEXT.fullmatch(text) else None)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def encode(document: dict[str, Any]) -> bytes:
-    text: str = yaml.dump(document, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text.encode()
 
 
 def manifest(app: App, routes: Sequence[Route]) -> dict[str, Any]:
     """`routes` are those that lead to the app."""
     # One without a host leads from any, which a manifest cannot say.
-    addresses = [{"route": each.rule.host + each.rule.path, "protocol": "http1"} for each in routes if each.host]
+    addresses = [_address(each, app) for each in routes if each.host]
     metadata = {"labels": dict(app.metadata.labels), "annotations": dict(app.metadata.annotations)}
     shown = {kind: pairs for kind, pairs in metadata.items() if pairs}
     return {
@@ -59,6 +86,11 @@ def manifest(app: App, routes: Sequence[Route]) -> dict[str, Any]:
             }
         ]
     }
+
+
+def _address(route: Route, app: App) -> dict[str, Any]:
+    protocols = (each.protocol for each in route.destinations if each.app_guid == app.guid)
+    return {"route": route.rule.host + route.rule.path, "protocol": next(protocols, HTTP1)}
 
 
 def _process(process: Process) -> dict[str, Any]:
@@ -96,7 +128,7 @@ _SCHEMA = obj(
                     "name": TEXT,
                     "metadata": {"type": "object", "additionalProperties": {"type": "object"}},
                     "docker": obj({"image": TEXT}),
-                    "routes": array(obj({"route": TEXT, "protocol": {"const": "http1"}})),
+                    "routes": array(obj({"route": TEXT, "protocol": {"enum": [HTTP1, HTTP2]}})),
                     "processes": array({**obj({"type": TEXT}), "additionalProperties": True}),
                 },
                 optional=["metadata", "routes"],
