@@ -25,7 +25,6 @@ log = get_logger(__name__)
 DEPLOYMENTS, REPLICA_SETS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets"
 NAMESPACES, PODS = "/api/v1/namespaces", "/api/v1/pods"
 
-
 App = tuple[str, str]
 """A namespace and the GUID of an app there."""
 

@@ -134,8 +134,11 @@ class Versions(Generic[Key]):
         return version > self._reached and version >= max(self._ahead.get(uid, 0), self._listed.get(uid, 0))
 
     def is_past(self, uid: str, version: int) -> bool:
-        """Whether an answer has shown the object later than this version, while the watch has not reached that."""
-        return version < self._ahead.get(uid, 0)
+        """Whether an answer has shown the object later than this version, which the watch has not reached either.
+
+        Never of an item of a list from another history, whose versions were reached long ago.
+        """
+        return self._reached < version < self._ahead.get(uid, 0)
 
     def satisfy(self, key: Key, version: int) -> None:
         """An answer that was asked for when this version was expected has come. Later versions stay expected."""

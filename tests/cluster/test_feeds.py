@@ -292,6 +292,17 @@ def test_one_of_which_the_late_watch_tells_after_the_next_of_its_name_was_shown_
     assert {process.workload.uid for process in index.processes.page(None, Slice()).items} == {"c-third"}
 
 
+def test_a_list_of_another_history_brings_back_the_former_of_one_that_an_answer_has_shown() -> None:
+    index = Index()
+    feed = DeploymentFeed(index, Keys())
+    listed(feed, 90)
+    feed.accept_workload(workload_of("b-second", 150, ""), 150)
+    list(feed.upsert("a-first", 50, raw_deployment("a-first", 50, name="web")))
+    feed.advance(60, listed=True)
+    list(feed.retain({"a-first"}))
+    assert {process.workload.uid for process in index.processes.page(None, Slice()).items} == {"a-first"}
+
+
 def test_what_an_answer_does_not_have_is_gone_from_that_app_and_from_no_other() -> None:
     index = Index()
     feed = DeploymentFeed(index, Keys())
