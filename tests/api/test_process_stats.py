@@ -18,7 +18,7 @@ from service.store.database import connected
 from tests.support.api import Api, Reply, assert_cf_error, running
 from tests.support.apps import MakeApp, PathTo, Users
 from tests.support.kube import Kube, deployment, eventually, guid_of
-from tests.support.metrics import scrape
+from tests.support.metrics import scrape, start_over
 
 DOWN_KEYS = ["type", "index", "state", "routable", "uptime", "isolation_segment", "details"]
 MORE_KEYS = [
@@ -313,6 +313,7 @@ async def test_however_many_poll_stats_the_metrics_api_is_asked_once_of_a_namesp
             return scraped.value("cf_processes_kube_requests_total", resource="pods.metrics.k8s.io")
 
         await poll()
+        await start_over()
         reviewed, sampled = (await scrape(served)).asked(), await asked()
         await asyncio.sleep(2)
         for _ in range(3):

@@ -1,11 +1,13 @@
 """What /metrics says, to be asked for single values."""
 
+import asyncio
 from collections import defaultdict
 from dataclasses import dataclass
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.lost_versions import RETRY_S
 from tests.support.api import Api
 
 
@@ -52,6 +54,11 @@ class Scrape:
 
     def label_values(self) -> set[str]:
         return {value for family in self.families for sample in family.samples for value in sample.labels.values()}
+
+
+async def start_over() -> None:
+    """Comes back when a service that is ready has also asked what it asks once after its start."""
+    await asyncio.sleep(RETRY_S + 0.5)
 
 
 async def scrape(api: Api) -> Scrape:
