@@ -151,14 +151,16 @@ class AppWrites:
         it takes longer than ROLLOUT_S, the app with the revision that is to come, unless there is another rollout.
         """
         lead, until = app.lead, time.monotonic() + ROLLOUT_S
+        former = lead.workload.rollout
         with suppress(CloudFoundryError):
             while time.monotonic() < until:
                 (now,) = await self.read(actor, [lead])
-                if now.is_observed:
+                # Of a Deployment that has just been scaled, too, Kubernetes may see to the scale first.
+                if now.is_observed and now.workload.rollout > former:
                     written = await self._one_store.noted(lead, now)
                     return made_of([written.process if each is lead else each for each in app.processes], app.stored)
                 await asyncio.sleep(POLL_S)
-        return with_revision(app, lead.workload.rollout + 1)
+        return with_revision(app, former + 1)
 
     async def change_metadata(self, app: App, change: MetadataChange) -> App:
         """Change what is kept of the app itself. Returns the app as that has left it.

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from deploy.local.stack import Stack
+from deploy.local.stack import Stack, local_stack
 from service.settings import Settings
 from tests.conftest import new_database
 from tests.support.api import Api, running
@@ -16,6 +16,20 @@ from tests.support.kube import Kube, deployment, eventually, guid_of
 
 PROMPT_S = 0.7
 """Less than a read waits for a watch that is late."""
+
+
+@pytest.fixture(scope="module")
+def fragile_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack of its own: Kubernetes' controllers take their time to get over a restore."""
+    with local_stack(tmp_path_factory.mktemp("restored"), nodes=1) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+async def fragile_kube(fragile_stack: Stack) -> AsyncIterator[Kube]:
+    client = await Kube.of(str(fragile_stack.kubeconfig))
+    yield client
+    await client.close()
 
 
 @pytest.fixture
