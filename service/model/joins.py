@@ -132,12 +132,13 @@ class Joins:
     def put_row(self, record: Record) -> None:
         """A row is new or has changed."""
         key, hold = record.key, self._holds.get(record.key)
+        if hold is None and self._reached and record.folded_version > self._known(key):
+            # As of the rows that have come before: this one is not shown.
+            hold = self._open(key)
         self._rows += 1
         if hold is None:
-            if not self._reached or record.folded_version <= self._known(key):
-                self._index.put_metadata(record.metadata)
-                return
-            hold = self._open(key)
+            self._index.put_metadata(record.metadata)
+            return
         row = HeldRow(
             ordinal=self._rows,
             metadata=record.metadata,

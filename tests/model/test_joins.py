@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from service.model.claims import Conflict
 from service.model.index import Index
 from service.model.joins import LARGEST, OVERHEAD, Joins, Need
-from service.model.process import Key, MetadataChange, Process, Workload
+from service.model.process import Key, MetadataChange, Pending, Process, Workload
 from service.model.record import Record, changed, discarded, prepared, reconciled
 from tests.model.builders import metadata, workload
 
@@ -439,6 +439,27 @@ def test_what_is_held_has_a_bound_in_bytes_and_the_latest_is_shown_in_the_end() 
     list(joins.answer())
     assert shown(index) == (200, "199")
     assert (len(joins), joins.size) == (0, 0)
+
+
+def test_a_row_that_is_held_has_heard_of_nothing_for_the_one_that_is_shown() -> None:
+    """Else an edit of the annotation takes a half away that only the held row has folded."""
+    index = Index()
+    joins = joins_of(index)
+    change = MetadataChange({"of": "half"})
+    prepared_row = metadata("app", labels={"of": "1"}, pending={"w": Pending(change, 10)})
+    joins.put_row(Record(metadata=prepared_row, stamp=1))
+    joins.put_workload(workload("u", app_guid="app", instances=2, write_id="w"), 11)
+    joins.advance(11)
+    assert shown(index) == (2, "half")
+    # The fold, and a later write, which the watch has not brought; nor the edit between the two.
+    joins.put_row(row(2, folded_version=13, deployment_version=13))
+    joins.put_workload(workload("u", app_guid="app", instances=2, write_id="by hand"), 12)
+    joins.advance(12)
+    assert shown(index) == (2, "half")
+    joins.put_workload(workload("u", app_guid="app", instances=3, write_id="w2"), 13)
+    joins.advance(13)
+    assert shown(index) == (3, "2")
+    assert len(joins) == 0
 
 
 def test_the_rows_of_a_lost_history_wait_for_nothing() -> None:
