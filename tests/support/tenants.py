@@ -127,6 +127,8 @@ async def two_tenants(api: Api, kube: Kube, *, labelled: bool = False) -> AsyncI
     )
     yield tenants
     for namespace in (mine, theirs):
+        # At once: Kubernetes takes its time to empty a namespace that is deleted.
+        await kube.request("DELETE", f"/apis/apps/v1/namespaces/{namespace}/deployments")
         await kube.delete_namespace(namespace)
     # Whoever counts shared GUIDs next would count these, until they are gone.
     for filtered in (f"guids={tenants.guid}", f"app_guids={app}"):
