@@ -32,6 +32,7 @@ async def settings(fragile_stack: Stack) -> AsyncIterator[Settings]:
 
 
 async def an_app(api: Api, kube: Kube) -> tuple[str, str]:
+    await kube.controllers_work()
     space, app = await kube.create_namespace(), str(uuid4())
     await kube.create(deployment("web", space, app))
 

@@ -144,6 +144,21 @@ class Kube:
         )
         return created
 
+    async def controllers_work(self) -> None:
+        """Comes back when Kubernetes' controllers see to a Deployment.
+
+        After kube-apiserver was away they may take most of a minute to begin again.
+        """
+        namespace = await self.create_namespace()
+        await self.create(deployment("seen-to", namespace, str(uuid4())))
+
+        async def seen_to() -> bool:
+            found = await self.get(namespace, "seen-to")
+            return bool((found.get("status") or {}).get("observedGeneration"))
+
+        await eventually(seen_to, 90)
+        await self.delete_namespace(namespace)
+
     async def patch(self, namespace: str, name: str, patch: object) -> dict[str, Any]:
         patched: dict[str, Any] = await self.request(
             "PATCH", _deployment(namespace, name), patch, kind="application/merge-patch+json"
