@@ -32,7 +32,7 @@ async def test_quiet_cluster_is_followed_without_a_word_and_without_a_loss(
             found = await scrape(api)
             # Of Namespaces, as what earlier tests have made is still being cleared away by controllers.
             opened = found.value("cf_processes_kube_requests_total", verb="watch", resource="namespaces", outcome="200")
-            assert opened > QUIET_S / INACTIVITY_S / 2
+            assert opened >= 2, "a watch that is silent is opened again"
             assert found.value("cf_processes_watch_restarts_total") == 0
             assert found.value("cf_processes_watch_relists_total") == 0
             app = str(uuid4())
