@@ -37,7 +37,7 @@ WRITE_S = 60.0
 """Time for all that one write does."""
 MOST_DEPLOYMENTS = 50
 """Deployments of an app that can be changed: more are a mistake in labels, or somebody else's doing."""
-ROLLOUT_S, POLL_S = 3.0, 0.02
+ROLLOUT_S, POLL_S, SETTLED_S = 3.0, 0.02, 0.25
 NAMED = 10
 """Deployments that are named in one text."""
 
@@ -151,12 +151,15 @@ class AppWrites:
         it takes longer than ROLLOUT_S, the app with the revision that is to come, unless there is another rollout.
         """
         lead, until = app.lead, time.monotonic() + ROLLOUT_S
-        former = lead.workload.rollout
+        former, since = lead.workload.rollout, time.monotonic()
+        revision = former
         with suppress(CloudFoundryError):
             while time.monotonic() < until:
                 (now,) = await self.read(actor, [lead])
-                # Of a Deployment that has just been scaled, too, Kubernetes may see to the scale first.
-                if now.is_observed and now.workload.rollout > former:
+                # Of one that has just been changed before, Kubernetes may see to that first, in a rollout of its own.
+                if now.workload.rollout != revision:
+                    revision, since = now.workload.rollout, time.monotonic()
+                if now.is_observed and revision > former and time.monotonic() - since > SETTLED_S:
                     written = await self._one_store.noted(lead, now)
                     return made_of([written.process if each is lead else each for each in app.processes], app.stored)
                 await asyncio.sleep(POLL_S)
