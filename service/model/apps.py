@@ -152,7 +152,7 @@ def made_of(processes: Sequence[Process], stored: Metadata | None) -> App:
 
 def with_revision(app: App, revision: int) -> App:
     """The app as it is while this revision of its lead's Deployment is rolled out."""
-    workload = msgspec.structs.replace(app.lead.workload, rollout=revision, rolled_out=False)
+    workload = msgspec.structs.replace(app.lead.workload, rollout=revision, rollout_took_s=None)
     lead = msgspec.structs.replace(app.lead, workload=workload)
     return made_of([lead if each is app.lead else each for each in app.processes], app.stored)
 

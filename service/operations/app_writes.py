@@ -161,7 +161,9 @@ class AppWrites:
                     revision, since = now.workload.rollout, time.monotonic()
                 if now.is_observed and revision > former and time.monotonic() - since > SETTLED_S:
                     written = await self._one_store.noted(lead, now)
-                    return made_of([written.process if each is lead else each for each in app.processes], app.stored)
+                    made = made_of([written.process if each is lead else each for each in app.processes], app.stored)
+                    # As it begins: a small one is over by now.
+                    return with_revision(made, revision)
                 await asyncio.sleep(POLL_S)
         return with_revision(app, former + 1)
 
