@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from service.cluster.autoscaler_feed import AUTOSCALERS, AutoscalerFeed
 from service.cluster.client import Client
@@ -65,7 +66,7 @@ class Memory:
             (POD_WATCH, PODS, pod_feed, labelled),
         )
         on_restored = {"deployments": deployments.versions.forget, POD_WATCH: pod_feed.versions.forget}
-        optional: dict[OptionalKind, SkippingFeed] = {AUTOSCALERS: AutoscalerFeed(autoscalers)}
+        optional: dict[OptionalKind, SkippingFeed[Any]] = {AUTOSCALERS: AutoscalerFeed(autoscalers)}
         if settings.served == "all":
             optional |= route_feeds(index.routing)
         routing = Upkeep(index.routing.settle)

@@ -26,18 +26,30 @@ _COMPARABLE_ADVICE = (
 )
 
 
+class CredentialsLate(NoCluster):
+    """The command that a kubeconfig names for credentials takes too long."""
+
+
+async def connect(settings: Settings) -> Client:
+    """A client of the cluster that the settings name. Raises NoCluster, CredentialsLate."""
+    try:
+        async with asyncio.timeout(CREDENTIALS_S):
+            return await Client.connect(settings.kubeconfig, settings.kube_context, timeout_s=settings.kube_timeout_s)
+    except TimeoutError as error:
+        text = f"KUBECONFIG: its command for credentials is not done after {CREDENTIALS_S:.0f} s"
+        raise CredentialsLate(text) from error
+
+
 async def check_cluster(settings: Settings, report: Report, wall_clock: Clock) -> None:
     """Report on the cluster that the settings name. Questions that need an answer to an earlier one are left out."""
     try:
-        async with asyncio.timeout(CREDENTIALS_S):
-            client = await Client.connect(settings.kubeconfig, settings.kube_context, timeout_s=settings.kube_timeout_s)
+        client = await connect(settings)
+    except CredentialsLate as error:
+        report.miss("cluster", str(error), "run that command by hand: it may be waiting for an answer")
+        return
     except NoCluster as error:
         advice = "name a kubeconfig in KUBECONFIG, and its context in KUBE_CONTEXT, or run in a Pod"
         report.miss("cluster", str(error), advice, Outcome.WRONG_SETTINGS)
-        return
-    except TimeoutError:
-        text = f"KUBECONFIG: its command for credentials is not done after {CREDENTIALS_S:.0f} s"
-        report.miss("cluster", text, "run that command by hand: it may be waiting for an answer")
         return
     try:
         if await _check_server(client, settings, report, wall_clock):

@@ -1,15 +1,12 @@
 """`python -m service check --suggest-labels`: the commands that make processes of Deployments that run unlabelled."""
 
-import asyncio
 from collections.abc import Callable
 
-from service.check.cluster import CREDENTIALS_S
+from service.check.cluster import connect
 from service.check.labels import LISTING_S
-from service.cluster.client import Client
-from service.cluster.configuration import NoCluster
 from service.cluster.inspection import Unanswered
 from service.cluster.unlabelled import unlabelled
-from service.model.suggestions import Unlabelled, label_command, template_command
+from service.model.suggestions import Labels, label_command, template_command
 from service.settings import Settings
 
 _INTRODUCTION = """\
@@ -27,11 +24,7 @@ class SuggestionFailed(Exception):
 
 async def suggest_labels(settings: Settings, tell: Callable[[str], None]) -> None:
     """Tell a shell script, line by line. Nothing is changed. Raises SuggestionFailed, NoCluster."""
-    try:
-        async with asyncio.timeout(CREDENTIALS_S):
-            client = await Client.connect(settings.kubeconfig, settings.kube_context, timeout_s=settings.kube_timeout_s)
-    except TimeoutError as error:
-        raise NoCluster(f"KUBECONFIG: its command for credentials is not done after {CREDENTIALS_S:.0f} s") from error
+    client = await connect(settings)
     try:
         found = [each async for each in unlabelled(client, settings.keys, LISTING_S)]
     except Unanswered as error:
@@ -41,7 +34,7 @@ async def suggest_labels(settings: Settings, tell: Callable[[str], None]) -> Non
     _tell(found, settings, tell)
 
 
-def _tell(found: list[Unlabelled], settings: Settings, tell: Callable[[str], None]) -> None:
+def _tell(found: list[Labels], settings: Settings, tell: Callable[[str], None]) -> None:
     found.sort(key=lambda each: (each.namespace, each.name))
     for heading, command in ((_INTRODUCTION, label_command), (_TEMPLATES, template_command)):
         commands = [line for each in found if (line := command(each, settings.keys))]

@@ -1,12 +1,12 @@
 """The feed of HorizontalPodAutoscalers. One that cannot be understood, or is of no Deployment, is as good as none."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from service.cluster.optional_watch import OptionalKind
-from service.cluster.skips import Skips
-from service.model.autoscalers import AutoscalerObject, Autoscalers, derive_autoscaler
+from service.cluster.skips import SkippingFeed
+from service.model.autoscalers import Autoscaler, AutoscalerObject, Autoscalers, derive_autoscaler
 
 AUTOSCALERS = OptionalKind(
     "horizontalpodautoscalers",
@@ -15,38 +15,27 @@ AUTOSCALERS = OptionalKind(
 )
 
 
-class AutoscalerFeed:
+class AutoscalerFeed(SkippingFeed[Autoscaler | None]):
     def __init__(self, autoscalers: Autoscalers) -> None:
+        super().__init__("HorizontalPodAutoscaler")
         self._autoscalers = autoscalers
         self._decode = msgspec.json.Decoder(AutoscalerObject).decode
-        self.skips = Skips("HorizontalPodAutoscaler")
 
-    def upsert(self, uid: str, version: int, raw: bytes | msgspec.Raw) -> Iterable[None]:
-        try:
-            autoscaler = derive_autoscaler(self._decode(raw))
-        except ValueError as error:
-            # Decoding errors are ValueErrors too.
-            self.skips.add(uid, raw, str(error))
-            autoscaler = None
-        else:
-            self.skips.discard(uid)
-        if autoscaler is None:
-            self._autoscalers.remove(uid)
-        else:
-            self._autoscalers.put(uid, autoscaler)
-        return ()
+    def understand(self, raw: bytes | msgspec.Raw) -> Autoscaler | None:
+        return derive_autoscaler(self._decode(raw))
 
-    def delete(self, uid: str, version: int) -> Iterable[None]:
-        self.skips.discard(uid)
+    def put(self, uid: str, understood: Autoscaler | None) -> Iterator[None]:
+        if understood is None:
+            yield from self.remove(uid)
+        else:
+            self._autoscalers.put(uid, understood)
+
+    def remove(self, uid: str) -> Iterator[None]:
         self._autoscalers.remove(uid)
-        return ()
+        yield
 
-    def retain(self, uids: set[str]) -> Iterator[None]:
-        self.skips.retain(uids)
+    def retain_only(self, uids: set[str]) -> Iterator[None]:
         for uid in list(self._autoscalers.uids()):
             if uid not in uids:
                 self._autoscalers.remove(uid)
             yield
-
-    def advance(self, version: int, *, listed: bool = False) -> None:
-        """Nothing to do: the service writes no autoscalers, so that no read waits for a version of them."""

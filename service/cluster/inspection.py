@@ -20,6 +20,7 @@ from service.cluster.usage import METRICS_API
 from service.cluster.watch import Consumer
 from service.model.index import Index
 from service.model.labels import Keys
+from service.model.suggestions import Labels
 from service.pacing import Pace
 
 
@@ -140,10 +141,16 @@ class Survey:
 
     def _look_at_template(self, item: msgspec.Raw) -> None:
         self.found += 1
-        found = _decode_templated(item)
-        template = found.spec.template.metadata
-        if self._keys.app_guid not in ((template and template.labels) or {}):
-            self.unlabelled.append(f"{found.metadata.namespace}/{found.metadata.name}")
+        found = labels_of(item)
+        if self._keys.app_guid not in found.pod_labels:
+            self.unlabelled.append(f"{found.namespace}/{found.name}")
+
+
+def labels_of(deployment: msgspec.Raw) -> Labels:
+    """Raises DecodeError for what is no Deployment."""
+    found = _decode_templated(deployment)
+    meta, template = found.metadata, found.spec.template.metadata
+    return Labels(meta.namespace, meta.name, meta.labels or {}, (template and template.labels) or {})
 
 
 def _moment(date: str) -> float | None:
@@ -175,24 +182,20 @@ class _Access(msgspec.Struct):
     status: Status
 
 
-class _Named(msgspec.Struct):
-    name: str
-    namespace: str
-
-
 class _Labelled(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
     labels: dict[str, str] | None = None
-
-
-class _Template(msgspec.Struct):
-    metadata: _Labelled | None = None
 
 
 class _Templated(msgspec.Struct):
     class Spec(msgspec.Struct):
-        template: _Template
+        class Template(msgspec.Struct):
+            metadata: _Labelled | None = None
 
-    metadata: _Named
+        template: Template
+
+    metadata: _Labelled
     spec: Spec
 
 

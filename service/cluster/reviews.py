@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from service.cache import RecencyCache
+from service.cluster.under_way import UnderWay
 from service.errors import ServiceUnavailable
 
 KEPT_BYTES = 100
@@ -66,7 +67,7 @@ class ReviewCache(Generic[_Answer]):
         self._size_of = size_of
         self._clock = clock
         self._kept: RecencyCache[bytes, _Kept[_Answer]] = RecencyCache(capacity)
-        self._under_way: dict[bytes, asyncio.Task[_Answer]] = {}
+        self._under_way: UnderWay[bytes, _Answer] = UnderWay()
         self.hits = 0
         """Questions answered with what was kept."""
         self.shared = 0
@@ -113,22 +114,14 @@ class ReviewCache(Generic[_Answer]):
             self.shared += 1
         else:
             self.misses += 1
-            task = self._under_way[key] = asyncio.create_task(self._ask(key, ask))
-            task.add_done_callback(lambda done: self._finish(key, done))
+            task = self._under_way.begin(key, self._ask(key, ask))
         if kept is not None and now < kept.usable_until:
             # Slow is as good as away: whoever can go on with the old answer does not wait for long, or again soon.
             await asyncio.wait({task}, timeout=PATIENCE_S)
             if not task.done():
                 self._prolong(key, kept)
                 return kept.answer
-        # The review is everyone's who waits for it: one who goes away must not take it along.
         return await asyncio.shield(task)
-
-    def _finish(self, key: bytes, task: asyncio.Task[_Answer]) -> None:
-        del self._under_way[key]
-        if not task.cancelled():
-            # Marks an error as seen: those who waited have it, and there may be nobody left who did.
-            task.exception()
 
     async def _ask(self, key: bytes, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         try:
@@ -155,7 +148,4 @@ class ReviewCache(Generic[_Answer]):
 
     async def close(self) -> None:
         """Give up what is under way."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._under_way.close()

@@ -12,6 +12,7 @@ import msgspec
 
 from service.cache import RecencyCache
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
+from service.cluster.under_way import UnderWay
 from service.model.labels import Keys
 from service.model.manifests import Time
 from service.model.process import microseconds
@@ -83,7 +84,7 @@ class UsageReader:
         self._interval_s = interval_s
         self._clock = clock
         self._kept: RecencyCache[str, _Kept] = RecencyCache(CAPACITY)
-        self._under_way: dict[str, asyncio.Task[Sample]] = {}
+        self._under_way: UnderWay[str, Sample] = UnderWay()
         self._slots = asyncio.Semaphore(AT_A_TIME)
 
     async def of_namespace(self, namespace: str) -> Sample:
@@ -93,11 +94,7 @@ class UsageReader:
             if kept.sample is None:
                 raise UsageUnavailable
             return kept.sample
-        task = self._under_way.get(namespace)
-        if task is None:
-            task = self._under_way[namespace] = asyncio.create_task(self._ask(namespace))
-            task.add_done_callback(lambda done: self._finish(namespace, done))
-        # It is everyone's who waits for it: one who goes away, or waits no longer, must not take it along.
+        task = self._under_way.get(namespace) or self._under_way.begin(namespace, self._ask(namespace))
         done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
         if not done:
             raise UsageUnavailable
@@ -105,16 +102,7 @@ class UsageReader:
 
     async def close(self) -> None:
         """Give up what is under way."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _finish(self, namespace: str, task: "asyncio.Task[Sample]") -> None:
-        del self._under_way[namespace]
-        if not task.cancelled():
-            # Marks an error as seen: there may be nobody left who waits for it.
-            task.exception()
+        await self._under_way.close()
 
     async def _ask(self, namespace: str) -> Sample:
         path = f"{METRICS_API}/namespaces/{namespace}/pods"

@@ -17,7 +17,7 @@ Where two promises cannot both hold, this one gives way:
   Pod takes that index, takes no other one, and once it has lost it, does not get it back.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 import msgspec
@@ -43,12 +43,16 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
 
 
 def assign(
-    slots: Slots, pods: Sequence[Pod], desired: int, outdated: Set[str] = NOTHING, elsewhere: Set[str] = NOTHING
+    slots: Slots,
+    pods: Sequence[Pod],
+    desired: int,
+    outdated: Set[str] = NOTHING,
+    lives: Callable[[str], bool] = lambda _: False,
 ) -> Slots:
     """The slots as they are to be for these Pods (oldest first), of which `desired` are wanted. Idempotent.
 
-    `outdated` are the uids of the ReplicaSets that are not the newest. `elsewhere` are those of Pods in the slots that
-    live, and are not the process's now: they keep their places where nobody else needs them. A ReplicaSet that one
+    `outdated` are the uids of the ReplicaSets that are not the newest. `lives` says of Pods in the slots that are not
+    the process's now whether they live: those keep their places where nobody else needs them. A ReplicaSet that one
     Deployment leaves and another takes over has no owner for a moment, and its Pods come back to where they were.
     """
     plain = {pod.uid for pod in pods if not pod.deleting and pod.index is None}
@@ -75,7 +79,7 @@ def assign(
         holders = [pod for uid, pod in live.items() if uid not in labelled and places.of(uid, desired) < desired]
         _admit(homeless, holders, places, desired, outdated)
     for index, uid in enumerate(slots):
-        if uid in going or uid in elsewhere:
+        if uid in going or (uid not in live and lives(uid)):
             taken.setdefault(index, uid)
     return tuple(taken.get(index, "") for index in range(max(taken, default=-1) + 1))
 

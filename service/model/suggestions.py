@@ -15,8 +15,8 @@ from service.model.derive import DEFAULT_TYPE, GUID_NAMESPACE
 from service.model.labels import Keys
 
 
-class Unlabelled(msgspec.Struct, frozen=True):
-    """A Deployment that is no process, or one whose Pods nothing is known of."""
+class Labels(msgspec.Struct, frozen=True):
+    """The labels that a Deployment has, and gives to its Pods."""
 
     namespace: str
     name: str
@@ -26,31 +26,31 @@ class Unlabelled(msgspec.Struct, frozen=True):
     """The labels of its Pod template."""
 
 
-def app_guid(unlabelled: Unlabelled, keys: Keys) -> str:
+def app_guid(deployment: Labels, keys: Keys) -> str:
     """The GUID of its app: the one that a label of it says, else the same for ever for this namespace and name."""
-    derived = uuid5(GUID_NAMESPACE, f"app/{unlabelled.namespace}/{unlabelled.name}")
-    return unlabelled.labels.get(keys.app_guid) or str(derived)
+    derived = uuid5(GUID_NAMESPACE, f"app/{deployment.namespace}/{deployment.name}")
+    return deployment.labels.get(keys.app_guid) or str(derived)
 
 
-def label_command(unlabelled: Unlabelled, keys: Keys) -> str | None:
+def label_command(deployment: Labels, keys: Keys) -> str | None:
     """What makes it a process; None: it is one. An app of its own, of type `web` unless it says otherwise."""
-    if unlabelled.labels.get(keys.app_guid):
+    if deployment.labels.get(keys.app_guid):
         return None
-    wanted = {keys.app_guid: app_guid(unlabelled, keys), keys.process_type: DEFAULT_TYPE}
-    missing = [f"{key}={value}" for key, value in wanted.items() if not unlabelled.labels.get(key)]
+    wanted = {keys.app_guid: app_guid(deployment, keys), keys.process_type: DEFAULT_TYPE}
+    missing = [f"{key}={value}" for key, value in wanted.items() if not deployment.labels.get(key)]
     # An empty label is there, and would not be replaced.
-    return _kubectl(unlabelled, "label", "--overwrite", f"deployment/{unlabelled.name}", *missing)
+    return _kubectl(deployment, "label", "--overwrite", f"deployment/{deployment.name}", *missing)
 
 
-def template_command(unlabelled: Unlabelled, keys: Keys) -> str | None:
+def template_command(deployment: Labels, keys: Keys) -> str | None:
     """What makes its Pods known as instances, and replaces them; None: they are."""
-    guid = app_guid(unlabelled, keys)
-    if unlabelled.pod_labels.get(keys.app_guid) == guid:
+    guid = app_guid(deployment, keys)
+    if deployment.pod_labels.get(keys.app_guid) == guid:
         return None
     patch = {"spec": {"template": {"metadata": {"labels": {keys.app_guid: guid}}}}}
     text = orjson.dumps(patch).decode()
-    return _kubectl(unlabelled, "patch", f"deployment/{unlabelled.name}", "--type", "merge", "--patch", text)
+    return _kubectl(deployment, "patch", f"deployment/{deployment.name}", "--type", "merge", "--patch", text)
 
 
-def _kubectl(unlabelled: Unlabelled, *arguments: str) -> str:
-    return shlex.join(["kubectl", "--namespace", unlabelled.namespace, *arguments])
+def _kubectl(deployment: Labels, *arguments: str) -> str:
+    return shlex.join(["kubectl", "--namespace", deployment.namespace, *arguments])

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from service.access import PATCH_DEPLOYMENTS, Access
-from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
+from service.cluster.workloads import Workloads
 from service.errors import CloudFoundryError, NotAuthorized, ServiceUnavailable, UnprocessableEntity
 from service.freshness import Freshness, ReadBarrier
 from service.model import record as rules
@@ -135,14 +135,8 @@ class AppWrites:
         return done
 
     async def _carry_out_one(self, actor: Actor, process: Process, snapshot: Snapshot, change: Change) -> Written:
-        try:
+        async with self._authority.answering(actor, process, PATCH_DEPLOYMENTS, process.workload.name):
             return await self._one_store.change_deployment(actor.require_token(), process, change, snapshot)
-        except Denied as error:
-            raise await self._authority.refusal(
-                actor, process, PATCH_DEPLOYMENTS, process.workload.name, error
-            ) from error
-        except WebhookFailed as error:
-            raise Refused(error) from error
 
     async def rolled_out(self, actor: Actor, app: App) -> App:
         """The app once Kubernetes has begun the rollout that was asked for just now, and so given it a revision.

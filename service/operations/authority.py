@@ -1,10 +1,11 @@
 """Who makes a change, and whether they may."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from service.access import PATCH_DEPLOYMENTS, Access, Caller, Permission
-from service.cluster.workloads import Denied, Refused
+from service.cluster.workloads import Denied, Refused, WebhookFailed
 from service.errors import CloudFoundryError, NotAuthorized
 from service.model.process import Process
 from service.pacing import in_batches
@@ -47,7 +48,17 @@ class Authority:
             (self.authorize(actor, each, PATCH_DEPLOYMENTS, each.workload.name) for each in processes), AT_A_TIME
         )
 
-    async def refusal(
+    @asynccontextmanager
+    async def answering(self, actor: Actor, process: Process, permission: Permission, name: str) -> AsyncIterator[None]:
+        """Turns a refusal by Kubernetes, of a request of the actor inside of the block, into what the actor is told."""
+        try:
+            yield
+        except Denied as error:
+            raise await self._refusal(actor, process, permission, name, error) from error
+        except WebhookFailed as error:
+            raise Refused(error) from error
+
+    async def _refusal(
         self, actor: Actor, process: Process, permission: Permission, name: str, denied: Denied
     ) -> CloudFoundryError:
         """What a 403 of Kubernetes means: NotAuthorized, or Refused where the actor may do such things."""

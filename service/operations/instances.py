@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -181,9 +182,7 @@ class Instances:
     def _assign(self, process: Process, slots: Slots, pods: Sequence[Pod]) -> Slots:
         workload = process.workload
         outdated = self._pods.outdated(workload.uid, workload.rollout) if pods else NOTHING
-        gone = {*slots} - {pod.uid for pod in pods}
-        elsewhere = {uid for uid in gone if self._pods.lives(workload.namespace, uid)} if gone else NOTHING
-        return assign(slots, pods, workload.instances, outdated, elsewhere)
+        return assign(slots, pods, workload.instances, outdated, partial(self._pods.lives, workload.namespace))
 
     def _is_settled(self, process: Process, slots: Slots, pods: Sequence[Pod]) -> bool:
         """Whether the Pods are numbered as they should be. Most processes of a large page have none."""

@@ -14,7 +14,7 @@ import orjson
 from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
 from service.cluster.feeds import PodFeed
 from service.cluster.versions import version_number
-from service.cluster.workloads import Denied, Refused, WebhookFailed, Workloads
+from service.cluster.workloads import Refused, Workloads
 from service.errors import NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
 from service.health import Health
 from service.model.autoscalers import Autoscalers
@@ -119,12 +119,8 @@ class Writes:
                 await self._authority.authorize(actor, process, DELETE_PODS, "" if pod is None else pod.name)
                 return True
             entry.pod = pod.name
-            try:
+            async with self._authority.answering(actor, process, DELETE_PODS, pod.name):
                 deleted = await self._workloads.delete_pod(actor.token, pod)
-            except Denied as error:
-                raise await self._authority.refusal(actor, process, DELETE_PODS, pod.name, error) from error
-            except WebhookFailed as error:
-                raise Refused(error) from error
             return deleted is None or await self._tell_of_deletion(process, deleted)
 
     async def _tell_of_deletion(self, process: Process, deleted: bytes) -> bool:
@@ -140,24 +136,17 @@ class Writes:
 
     async def apply(self, actor: Actor, process: Process, change: ProcessChange) -> Written:
         """Make the change, all or nothing. Raises as `begin` does."""
-        if actor.token is None:
-            raise NotAuthorized
-        try:
+        token, name = actor.require_token(), process.workload.name
+        async with self._authority.answering(actor, process, PATCH_DEPLOYMENTS, name):
             if change.metadata:
                 # Kubernetes would refuse its half, but then the other would have been prepared already.
-                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
-                return await self._two_stores.change(actor.token, process, change)
-            written = await self._one_store.change_deployment(actor.token, process, change)
+                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, name)
+                return await self._two_stores.change(token, process, change)
+            written = await self._one_store.change_deployment(token, process, change)
             if not written.is_change:
                 # Kubernetes was not asked to change anything, and so not whether the caller may.
-                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, process.workload.name)
+                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, name)
             return written
-        except Denied as error:
-            raise await self._authority.refusal(
-                actor, process, PATCH_DEPLOYMENTS, process.workload.name, error
-            ) from error
-        except WebhookFailed as error:
-            raise Refused(error) from error
 
     def overruled(self, process: Process) -> str | None:
         """What to warn of who has set the number of instances of a process: what else sets it. None: nothing does."""

@@ -111,8 +111,8 @@ def test_one_that_is_elsewhere_is_where_it_was_or_nowhere_and_takes_nothing_from
     slots: Slots, found: list[Pod], desired: int
 ) -> None:
     elsewhere = {*places(slots)} - {each.uid for each in found}
-    made = assign(slots, found, desired, OUTDATED, elsewhere)
-    assert assign(made, found, desired, OUTDATED, elsewhere) == made
+    made = assign(slots, found, desired, OUTDATED, elsewhere.__contains__)
+    assert assign(made, found, desired, OUTDATED, elsewhere.__contains__) == made
     before, after = places(slots), places(made)
     assert all(after[uid] == before[uid] for uid in elsewhere & after.keys())
     without = places(assign(slots, found, desired, OUTDATED))
@@ -177,9 +177,9 @@ def test_rows_are_one_an_index_and_show_whoever_is_there(slots: Slots, found: li
 
 def test_pods_that_come_back_are_where_they_were_unless_others_have_come_meanwhile() -> None:
     away = {"a", "b"}
-    assert assign(("a", "b"), [], 2, elsewhere=away) == ("a", "b")
-    assert assign(("a", "b"), pods("c"), 2, elsewhere=away) == ("c", "b")
-    assert assign(("a", "b"), pods("c", "d"), 2, elsewhere=away) == ("c", "d")
+    assert assign(("a", "b"), [], 2, lives=away.__contains__) == ("a", "b")
+    assert assign(("a", "b"), pods("c"), 2, lives=away.__contains__) == ("c", "b")
+    assert assign(("a", "b"), pods("c", "d"), 2, lives=away.__contains__) == ("c", "d")
     assert assign(("a", "b"), pods("b", "a"), 2) == ("a", "b")
 
 
