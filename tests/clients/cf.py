@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+import pytest
 
 TOOLS = Path(__file__).parents[3] / "shared" / "tools"
 USER = "somebody"
@@ -17,6 +18,13 @@ def programs() -> list[str]:
     """The programs to try with: `CF_CLI`, else the `cf` of the PATH, else those that are beside the checkout."""
     named = os.environ.get("CF_CLI") or shutil.which("cf")
     return [named] if named else [str(TOOLS / name) for name in ("cf8", "cf9") if (TOOLS / name).is_file()]
+
+
+def require(program: str) -> str:
+    """The program; where it is empty, the test is skipped, and says how to get one."""
+    if not program:
+        pytest.skip("no cf CLI here: name one in CF_CLI, or install it (https://github.com/cloudfoundry/cli)")
+    return program
 
 
 @dataclass(frozen=True)

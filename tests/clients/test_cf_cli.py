@@ -7,20 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.clients.cf import USER, Cf, programs
+from tests.clients.cf import USER, Cf, programs, require
 from tests.clients.world import World, made
 from tests.support.api import Api
 from tests.support.kube import Kube, eventually
 
-WHERE_TO_GET_ONE = "no cf CLI here: name one in CF_CLI, or install it (https://github.com/cloudfoundry/cli)"
-
 
 @pytest.fixture(scope="module", params=programs() or [""], ids=lambda program: Path(program).name or "none")
 def program(request: pytest.FixtureRequest) -> str:
-    if not request.param:
-        pytest.skip(WHERE_TO_GET_ONE)
-    chosen: str = request.param
-    return chosen
+    return require(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ from deploy.local import demo
 from deploy.local.stack import Stack, local_stack
 from service.settings import Settings
 from service.store.database import connected, migrate
-from tests.clients.cf import Cf, programs
-from tests.clients.test_cf_cli import WHERE_TO_GET_ONE
+from tests.clients.cf import Cf, programs, require
 from tests.support.api import Api, running
 from tests.support.kube import eventually
 
@@ -47,10 +46,7 @@ def session(page: str) -> list[Typed]:
 
 @pytest.fixture(scope="module", params=programs()[:1] or [""], ids=lambda program: Path(program).name or "none")
 def program(request: pytest.FixtureRequest) -> str:
-    if not request.param:
-        pytest.skip(WHERE_TO_GET_ONE)
-    chosen: str = request.param
-    return chosen
+    return require(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -11,23 +11,16 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from deploy.local.stack import Stack
 from service.settings import Settings
 from tests.support.admission import refusing
 from tests.support.api import Api, Reply, assert_cf_error, running
 from tests.support.killable import killable
 from tests.support.kube import KEYS, Kube, deployment, eventually
-from tests.support.proxy import BreakOff, Relay, relaying
+from tests.support.proxy import BreakOff, Relay
 
 DEPLOYMENTS = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
 TYPES = ("clock", "web", "worker")
 """In the order in which they are changed."""
-
-
-@pytest.fixture
-async def relay(stack: Stack, tmp_path: Path) -> AsyncIterator[Relay]:
-    async with relaying(stack.service_kubeconfig, tmp_path) as started:
-        yield started
 
 
 @pytest.fixture

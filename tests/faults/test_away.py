@@ -1,9 +1,7 @@
 """Postgres or kube-apiserver really stopped, under a service that goes on answering."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from uuid import uuid4
 
 import pytest
 
@@ -12,36 +10,21 @@ from service.model.process import Metadata
 from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load
-from tests.conftest import new_database
 from tests.support.api import Api, assert_cf_error, running
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.apps import an_app
+from tests.support.kube import Kube, eventually
 from tests.support.metrics import scrape
 
 
 @pytest.fixture
-async def fragile_settings(fragile_stack: Stack) -> AsyncIterator[Settings]:
-    async with new_database(fragile_stack.database_url) as url:
-        yield Settings(
-            database_url=url,
-            kubeconfig=str(fragile_stack.service_kubeconfig),
-            port=0,
-            review_ttl_s=0.2,
-            kube_timeout_s=5,
-            database_timeout_s=1,
-        )
+def fragile_settings(fragile_settings: Settings) -> Settings:
+    return replace(fragile_settings, database_timeout_s=1)
 
 
-async def an_app(api: Api, kube: Kube) -> tuple[str, str]:
+async def an_app_of_its_own(api: Api, kube: Kube) -> tuple[str, str]:
     """A namespace and the GUID of an app in it whose web process the service shows."""
-    space, app = await kube.create_namespace(), str(uuid4())
-    await kube.create(deployment("web", space, app))
-
-    async def shown() -> bool:
-        reply = await api.get(f"/v3/apps/{app}/processes/web")
-        return reply.status == 200 and reply.json["version"] == "1"
-
-    await eventually(shown)
-    return space, app
+    space = await kube.create_namespace()
+    return space, await an_app(api, kube, space)
 
 
 async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
@@ -49,7 +32,7 @@ async def test_reads_go_on_marked_while_postgres_is_away_and_heal(
 ) -> None:
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
     async with running(fragile_settings, token=token) as api:
-        space, app = await an_app(api, fragile_kube)
+        space, app = await an_app_of_its_own(api, fragile_kube)
         async with connected(fragile_settings.database_url, 5) as connection:
             await load(connection, [Metadata(namespace=space, app_guid=app, type="web", labels={"kept": "yes"})])
         path = f"/v3/apps/{app}/processes"
@@ -96,8 +79,8 @@ async def test_reads_go_on_marked_while_kube_apiserver_is_away_and_heal(
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
     stranger = await fragile_kube.token_of_new_user()
     async with running(fragile_settings, token=token) as api:
-        space, app = await an_app(api, fragile_kube)
-        _, invisible = await an_app(api, fragile_kube)
+        space, app = await an_app_of_its_own(api, fragile_kube)
+        _, invisible = await an_app_of_its_own(api, fragile_kube)
         path = f"/v3/apps/{app}/processes"
         assert (await api.get(path)).status == 200
         viewer = api.as_user(

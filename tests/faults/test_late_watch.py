@@ -4,13 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from aiohttp import web
 
-from deploy.local.stack import Stack
 from service.freshness import LONGEST_S
 from service.model.labels import Keys
 from service.settings import Settings
@@ -18,16 +16,10 @@ from service.store.database import connected
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.apps import MakeApp
 from tests.support.kube import Kube, deployment, eventually, guid_of
-from tests.support.proxy import BreakOff, Relay, relaying
+from tests.support.proxy import BreakOff, Relay
 
 AT_ONCE_S = 0.8
 """Less than anybody waits for a watch."""
-
-
-@pytest.fixture
-async def relay(stack: Stack, tmp_path: Path) -> AsyncIterator[Relay]:
-    async with relaying(stack.service_kubeconfig, tmp_path) as started:
-        yield started
 
 
 @pytest.fixture

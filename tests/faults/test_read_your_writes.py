@@ -3,24 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from aiohttp import web
 
-from deploy.local.stack import Stack
 from service.settings import Settings
 from service.store.database import connected
 from tests.support.api import Api, running
 from tests.support.kube import Kube, deployment, eventually
-from tests.support.proxy import BreakOff, Relay, relaying
-
-
-@pytest.fixture
-async def relay(stack: Stack, tmp_path: Path) -> AsyncIterator[Relay]:
-    async with relaying(stack.service_kubeconfig, tmp_path) as started:
-        yield started
+from tests.support.proxy import BreakOff, Relay
 
 
 @pytest.fixture

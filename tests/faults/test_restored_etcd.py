@@ -10,7 +10,6 @@ import pytest
 
 from deploy.local.stack import Stack, local_stack
 from service.settings import Settings
-from tests.conftest import new_database
 from tests.support.api import Api, running
 from tests.support.kube import Kube, deployment, eventually, guid_of
 
@@ -33,21 +32,9 @@ async def fragile_kube(fragile_stack: Stack) -> AsyncIterator[Kube]:
 
 
 @pytest.fixture
-async def settings(fragile_stack: Stack) -> AsyncIterator[Settings]:
-    async with new_database(fragile_stack.database_url) as url:
-        yield Settings(
-            database_url=url,
-            kubeconfig=str(fragile_stack.service_kubeconfig),
-            port=0,
-            review_ttl_s=0.2,
-            kube_timeout_s=5,
-        )
-
-
-@pytest.fixture
-async def replicas(settings: Settings, fragile_kube: Kube) -> AsyncIterator[tuple[Api, Api]]:
+async def replicas(fragile_settings: Settings, fragile_kube: Kube) -> AsyncIterator[tuple[Api, Api]]:
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
-    async with running(settings, token=token) as one, running(settings, token=token) as other:
+    async with running(fragile_settings, token=token) as one, running(fragile_settings, token=token) as other:
         yield one, other
 
 

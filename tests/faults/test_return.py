@@ -2,16 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from uuid import uuid4
+from dataclasses import replace
 
 import pytest
 
 from deploy.local.stack import Stack
 from service.settings import Settings
-from tests.conftest import new_database
-from tests.support.api import Api, Reply, running
-from tests.support.kube import Kube, deployment, eventually, guid_of
+from tests.support.api import Reply, running
+from tests.support.apps import an_app
+from tests.support.kube import Kube, eventually, guid_of
 
 ABSENCE_S = 8.0
 """Long enough for pauses between attempts to have grown."""
@@ -19,29 +18,8 @@ IN_STEP_S = 2.0
 
 
 @pytest.fixture
-async def settings(fragile_stack: Stack) -> AsyncIterator[Settings]:
-    async with new_database(fragile_stack.database_url) as url:
-        yield Settings(
-            database_url=url,
-            kubeconfig=str(fragile_stack.service_kubeconfig),
-            port=0,
-            review_ttl_s=0.2,
-            review_grace_s=1,
-            kube_timeout_s=5,
-        )
-
-
-async def an_app(api: Api, kube: Kube) -> tuple[str, str]:
-    await kube.controllers_work()
-    space, app = await kube.create_namespace(), str(uuid4())
-    await kube.create(deployment("web", space, app))
-
-    async def shown() -> bool:
-        reply = await api.get(f"/v3/apps/{app}/processes/web")
-        return reply.status == 200 and reply.json["version"] == "1"
-
-    await eventually(shown)
-    return space, app
+def settings(fragile_settings: Settings) -> Settings:
+    return replace(fragile_settings, review_grace_s=1)
 
 
 async def test_no_denial_is_believed_too_soon_and_all_is_in_step_at_once(
@@ -49,7 +27,9 @@ async def test_no_denial_is_believed_too_soon_and_all_is_in_step_at_once(
 ) -> None:
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
     async with running(settings, token=token) as api:
-        space, app = await an_app(api, fragile_kube)
+        await fragile_kube.controllers_work()
+        space = await fragile_kube.create_namespace()
+        app = await an_app(api, fragile_kube, space)
         viewer = api.as_user(
             await fragile_kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: "processes-reader"})
         )
@@ -89,7 +69,9 @@ async def test_who_may_not_is_told_so_in_our_words_right_after_the_return(
 ) -> None:
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
     async with running(settings, token=token) as api:
-        space, app = await an_app(api, fragile_kube)
+        await fragile_kube.controllers_work()
+        space = await fragile_kube.create_namespace()
+        app = await an_app(api, fragile_kube, space)
         viewer = api.as_user(
             await fragile_kube.token_of_new_user(cluster_roles=("processes-api",), roles_in={space: "processes-reader"})
         )

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import aiohttp
 import orjson
@@ -20,8 +19,9 @@ from service.store.database import Pool, connected
 from service.store.records import Records
 from tests.conftest import new_database
 from tests.support.api import Api, assert_cf_error, running
+from tests.support.apps import an_app
 from tests.support.killable import killable
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import Kube, eventually
 from tests.support.proxy import BreakOff, Relay, relaying
 
 BOTH = {
@@ -46,12 +46,6 @@ ALL, NONE = (True,) * 4, (False,) * 4
 
 
 @pytest.fixture
-async def relay(stack: Stack, tmp_path: Path) -> AsyncIterator[Relay]:
-    async with relaying(stack.service_kubeconfig, tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
 async def relayed(relay: Relay, settings: Settings, operator_token: str) -> AsyncIterator[Api]:
     """A replica that reaches Kubernetes through the relay; `api` is another one, which does not."""
     configured = replace(settings, kubeconfig=str(relay.kubeconfig), kube_timeout_s=1.5)
@@ -63,18 +57,6 @@ async def relayed(relay: Relay, settings: Settings, operator_token: str) -> Asyn
 async def app(api: Api, kube: Kube, space: str) -> str:
     """The GUID of an app whose web process the service shows rolled out."""
     return await an_app(api, kube, space)
-
-
-async def an_app(api: Api, kube: Kube, space: str, **options: Any) -> str:
-    guid = str(uuid4())
-    await kube.create(deployment("web", space, guid, **options))
-
-    async def shown() -> bool:
-        reply = await api.get(f"/v3/apps/{guid}/processes/web")
-        return reply.status == 200 and reply.json["version"] == "1"
-
-    await eventually(shown)
-    return guid
 
 
 def is_patch(request: web.Request) -> bool:

@@ -4,18 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from deploy.local.stack import Stack
 from service.cluster import usage
 from service.settings import Settings
 from tests.support.api import Api, Reply, running
 from tests.support.apps import MakeApp
 from tests.support.kube import eventually
-from tests.support.proxy import BreakOff, Relay, relaying
+from tests.support.proxy import BreakOff, Relay
 
 UNAVAILABLE = "Stats+server+temporarily+unavailable."
 
@@ -28,19 +26,13 @@ class Asked:
 
 
 @pytest.fixture
-async def relayed(stack: Stack, tmp_path: Path) -> AsyncIterator[Relay]:
-    async with relaying(stack.service_kubeconfig, tmp_path) as through:
-        yield through
-
-
-@pytest.fixture
-async def asked(relayed: Relay) -> Asked:
+async def asked(relay: Relay) -> Asked:
     return Asked()
 
 
 @pytest.fixture
-async def served(settings: Settings, relayed: Relay, operator_token: str) -> AsyncIterator[Api]:
-    of_relay = replace(settings, kubeconfig=str(relayed.kubeconfig), review_ttl_s=600, usage_interval_s=600)
+async def served(settings: Settings, relay: Relay, operator_token: str) -> AsyncIterator[Api]:
+    of_relay = replace(settings, kubeconfig=str(relay.kubeconfig), review_ttl_s=600, usage_interval_s=600)
     async with running(of_relay, token=operator_token) as api:
         yield api
 
@@ -63,7 +55,7 @@ async def running_app(served: Api, make_app: MakeApp) -> str:
 
 
 async def test_a_metrics_api_that_hangs_holds_nobody_up_for_long_and_is_asked_once(
-    served: Api, relayed: Relay, asked: Asked, make_app: MakeApp
+    served: Api, relay: Relay, asked: Asked, make_app: MakeApp
 ) -> None:
     app, forever = await running_app(served, make_app), asyncio.Event()
 
@@ -72,7 +64,7 @@ async def test_a_metrics_api_that_hangs_holds_nobody_up_for_long_and_is_asked_on
             asked.count += 1
             await forever.wait()
 
-    relayed.before = hang
+    relay.before = hang
     started = time.monotonic()
     replies = await asyncio.gather(*(stats(served, app) for _ in range(20)))
     assert time.monotonic() - started < usage.PATIENCE_S + 2
@@ -86,7 +78,7 @@ async def test_a_metrics_api_that_hangs_holds_nobody_up_for_long_and_is_asked_on
 
 @pytest.mark.parametrize("fault", ["broken off", "no JSON"])
 async def test_a_failure_is_remembered_and_not_repeated_with_each_request(
-    served: Api, relayed: Relay, asked: Asked, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, fault: str
+    served: Api, relay: Relay, asked: Asked, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(usage, "RETRY_S", 60.0)
     app = await running_app(served, make_app)
@@ -98,7 +90,7 @@ async def test_a_failure_is_remembered_and_not_repeated_with_each_request(
                 raise BreakOff
             raise web.HTTPOk(text="<html>")
 
-    relayed.before = fail
+    relay.before = fail
     assert (await stats(served, app)).headers["X-Cf-Warnings"] == UNAVAILABLE
     # A connection that had been used before may be given another chance.
     once = asked.count
@@ -109,7 +101,7 @@ async def test_a_failure_is_remembered_and_not_repeated_with_each_request(
 
 
 async def test_usage_is_there_again_when_the_metrics_api_is(
-    served: Api, relayed: Relay, asked: Asked, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+    served: Api, relay: Relay, asked: Asked, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage, "RETRY_S", 0.2)
     app = await running_app(served, make_app)
@@ -118,9 +110,9 @@ async def test_usage_is_there_again_when_the_metrics_api_is(
         if "metrics.k8s.io" in request.path:
             raise BreakOff
 
-    relayed.before = fail
+    relay.before = fail
     assert (await stats(served, app)).headers["X-Cf-Warnings"] == UNAVAILABLE
-    relayed.before = None
+    relay.before = None
 
     async def well() -> bool:
         return "X-Cf-Warnings" not in (await stats(served, app)).headers
@@ -129,7 +121,7 @@ async def test_usage_is_there_again_when_the_metrics_api_is(
 
 
 async def test_a_sample_larger_than_all_that_is_kept_is_not_asked_for_each_time(
-    served: Api, relayed: Relay, asked: Asked, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+    served: Api, relay: Relay, asked: Asked, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage, "ENTRY_BYTES", usage.CAPACITY)
     app = await running_app(served, make_app)
@@ -137,7 +129,7 @@ async def test_a_sample_larger_than_all_that_is_kept_is_not_asked_for_each_time(
     async def count(request: web.Request) -> None:
         asked.count += "metrics.k8s.io" in request.path
 
-    relayed.before = count
+    relay.before = count
     for _ in range(5):
         assert "X-Cf-Warnings" not in (await stats(served, app)).headers
     assert asked.count == 1

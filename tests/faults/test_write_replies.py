@@ -3,24 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from deploy.local.stack import Stack
 from service.settings import Settings
 from tests.support.api import Api, running
 from tests.support.apps import MakeApp
 from tests.support.kube import eventually
-from tests.support.proxy import Relay, relaying
-
-
-@pytest.fixture
-async def relay(stack: Stack, tmp_path: Path) -> AsyncIterator[Relay]:
-    async with relaying(stack.service_kubeconfig, tmp_path) as started:
-        yield started
+from tests.support.proxy import Relay
 
 
 @pytest.fixture
