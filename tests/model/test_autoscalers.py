@@ -7,6 +7,7 @@ import pytest
 
 from service.cluster.autoscaler_feed import AutoscalerFeed
 from service.model.autoscalers import Autoscaler, AutoscalerObject, Autoscalers, derive_autoscaler
+from tests.model.builders import exhaust
 
 
 def manifest(name: str = "shop", **spec: Any) -> dict[str, Any]:
@@ -54,14 +55,13 @@ def test_one_that_moves_on_leaves_what_it_was_of() -> None:
 def test_what_cannot_be_understood_is_none_and_is_counted() -> None:
     autoscalers = Autoscalers()
     feed = AutoscalerFeed(autoscalers)
-    feed.upsert("uid-shop", 1, msgspec.json.encode(manifest()))
+    exhaust(feed.upsert("uid-shop", 1, msgspec.json.encode(manifest())))
     assert len(autoscalers) == 1
-    feed.upsert("uid-shop", 2, msgspec.json.encode(manifest(maxReplicas="many")))
+    exhaust(feed.upsert("uid-shop", 2, msgspec.json.encode(manifest(maxReplicas="many"))))
     assert (len(autoscalers), len(feed.skips)) == (0, 1)
-    feed.upsert("uid-shop", 3, msgspec.json.encode(manifest()))
-    feed.upsert("uid-art", 4, msgspec.json.encode(manifest("art")))
+    exhaust(feed.upsert("uid-shop", 3, msgspec.json.encode(manifest())))
+    exhaust(feed.upsert("uid-art", 4, msgspec.json.encode(manifest("art"))))
     assert (len(autoscalers), len(feed.skips)) == (2, 0)
-    for _ in feed.retain({"uid-art"}):
-        pass
-    feed.delete("uid-other", 5)
+    exhaust(feed.retain({"uid-art"}))
+    exhaust(feed.delete("uid-other", 5))
     assert set(autoscalers.uids()) == {"uid-art"}
