@@ -6,12 +6,22 @@ service.cluster.access has the implementation that asks Kubernetes.
 import hashlib
 from collections.abc import Set
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from enum import Enum
+from typing import Final, Literal, Protocol
 
 from service.model.views import Visible
 
 Verb = Literal["get", "list"]
 """The two ways to read Deployments in Kubernetes' RBAC: `get` one by its name, `list` those of a namespace."""
+
+
+class Unknown(Enum):
+    """What stands for an answer that somebody would have to be asked for."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,8 @@ class Caller:
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     expires_at: float = float("inf")
     """The token's own expiry, seconds since the epoch."""
+    token_hash: bytes = b""
+    """Of the token they have shown."""
     person: bytes = field(init=False, compare=False)
     """Stands for whoever it is, whichever of their tokens they show; short, however long the name."""
 
@@ -68,6 +80,12 @@ class Access(Protocol):
     def knows(self, token: str) -> bool:
         """Whether this token was accepted lately, without asking anybody. A guessed one never was."""
 
+    def vouches_for(self, caller: Caller) -> bool:
+        """Whether `authenticate` would accept the caller's token at once; False: somebody would have to be asked."""
+
+    def recall(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible | Unknown:
+        """What `visible` would return at once; UNKNOWN: somebody would have to be asked."""
+
     async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         """The namespaces in whose Deployments the caller may read by this verb; None: in all there are.
 
@@ -94,6 +112,12 @@ class Unrestricted:
 
     def knows(self, token: str) -> bool:
         return True
+
+    def vouches_for(self, caller: Caller) -> bool:
+        return True
+
+    def recall(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible | Unknown:
+        return None
 
     async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
         return None

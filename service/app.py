@@ -32,6 +32,7 @@ from service.http.connections import Traffic
 from service.http.keys import ACCESS, HEALTH, METRICS, RATE_LIMITS, SETTINGS, TRAFFIC, WORK
 from service.http.middlewares import envelop_errors, identify, limit_concurrency, measure, only_loopback_names
 from service.http.rate_limits import RateLimits
+from service.http.ready_answers import READY_ANSWERS, ReadyAnswers
 from service.http.routing import add_routes
 from service.http.work import Work
 from service.lost_versions import LostVersions
@@ -62,11 +63,12 @@ def build(settings: Settings) -> web.Application:
     """The API's application. What it is made of starts with it."""
     health, metrics = Health(), Metrics()
     catalogue.measure_process(metrics, health)
-    work = Work(settings.max_concurrent_requests)
+    requests, work = catalogue.measure_requests(metrics), Work(settings.max_concurrent_requests)
+    log_all = settings.log_level == "debug"
     app = web.Application(
         middlewares=[
-            measure(catalogue.measure_requests(metrics)),
-            identify(log_all=settings.log_level == "debug"),
+            measure(requests),
+            identify(log_all=log_all),
             envelop_errors,
             *((only_loopback_names,) if settings.authentication == "none" else ()),
             limit_concurrency(work),
@@ -87,6 +89,10 @@ def build(settings: Settings) -> web.Application:
             settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
         )
         app.on_response_prepare.append(limits.tell)
+    if not log_all:
+        app[READY_ANSWERS] = ReadyAnswers(
+            work=work, requests=requests, limits=app.get(RATE_LIMITS), by_address=bool(settings.trusted_proxies)
+        )
     add_dashboard(app)
     catalogue.measure_streams(metrics, app[STREAMS])
     add_routes(app, (operation for resource in served for operation in resource.operations))

@@ -163,6 +163,17 @@ class ReadBarrier:
                 )
         return Freshness(age_s, current, breaks)
 
+    async def in_step(self) -> bool:
+        """Catch up where there is nothing to wait for. Whether memory has all that was written before this call."""
+        breaks = self._mirror.state.breaks
+        return (
+            self._health.loaded
+            and await self._mirror.catch_up()
+            and self._mirror.state.breaks == breaks
+            and self._health.cluster_age_s() == 0.0
+            and not self._late(pods=False)
+        )
+
     def as_of_now(self, freshness: Freshness) -> Freshness:
         """How far an answer is current whose items have just been looked up, some time after catching up."""
         if freshness.breaks == self._mirror.state.breaks:

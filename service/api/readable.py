@@ -97,6 +97,11 @@ class Include(Generic[Item]):
     """The GUID of the one that belongs to an item; None: none does."""
 
 
+def nothing_left_out(_: web.Application) -> str | None:
+    """Of lists that always have all there is."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Readable(Generic[Item]):
     plural: str
@@ -131,7 +136,7 @@ class Readable(Generic[Item]):
     """Whether there is a list of all its items; no: only lists within parents, and single items."""
     warn: Callable[[Item], Sequence[str]] = lambda _: ()
     """What people are to know who look at a single item."""
-    incomplete: Callable[[web.Application], str | None] = lambda _: None
+    incomplete: Callable[[web.Application], str | None] = nothing_left_out
     """What people are to know of lists that lack something now; None: they lack nothing."""
 
     @cached_property

@@ -13,16 +13,18 @@ from service.api.keys import PAGES
 from service.api.operation import Documented, Errors, Operation
 from service.api.pages import NOTHING_MORE, Extras, encode_row, pagination
 from service.api.queries import ParsedList, ParsedSingle, SingleQuery
-from service.api.readable import At, Parent, Readable
+from service.api.readable import At, Parent, Readable, nothing_left_out
 from service.api.requests import caller_of, raw_query
 from service.errors import BadQueryParameter, ResourceNotFound
 from service.freshness import Freshness
+from service.http.ready_answers import RESTS_ON
 from service.http.replies import answer, base_url
 from service.model.collection import GUIDS
 from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
 from service.model.selection import Filters, Selection
 from service.operations.ambiguity import of_parent, of_read
 from service.operations.reads import ListRequest
+from service.operations.standing import Standing
 from service.pacing import Pace
 
 Item = TypeVar("Item")
@@ -76,9 +78,11 @@ def list_operation(readable: Readable[Item], resources: Resources, of_embed: Err
     async def list_all(request: web.Request) -> web.Response:
         caller = await caller_of(request)
         parsed = query.parse(raw_query(request))
-        selection, freshness = await readable.reads(request.app).page(caller, parsed.request, pods=parsed.embed)
+        reads = readable.reads(request.app)
+        standing = reads.standing(caller)
+        selection, freshness = await reads.page(caller, parsed.request, pods=parsed.embed)
         presenter = _Presenter(request, caller, readable, resources)
-        return await presenter.present_list(readable.path, parsed, selection, freshness)
+        return await presenter.present_list(readable.path, parsed, selection, freshness, standing)
 
     return Operation(
         "GET",
@@ -100,18 +104,15 @@ def parent_operation(readable: Readable[Item], resources: Resources, parent: Par
     async def list_of_parent(request: web.Request) -> web.Response:
         caller = await caller_of(request)
         parsed = query.parse(raw_query(request))
+        reads, step = readable.reads(request.app), parent.step(request.match_info)
         parents = resources[parent.known_by].reads(request.app) if parent.known_by else None
-        selection, namespaces, freshness = await readable.reads(request.app).page_of(
-            caller,
-            parent.step(request.match_info),
-            parsed.request,
-            parents=parents,
-            known_as=parent.known_as,
-            pods=parsed.embed,
+        standing = reads.standing_of(caller, step, parents=parents, known_as=parent.known_as)
+        selection, namespaces, freshness = await reads.page_of(
+            caller, step, parsed.request, parents=parents, known_as=parent.known_as, pods=parsed.embed
         )
         presenter = _Presenter(request, caller, readable, resources)
         path = filled(parent.path, request.match_info)
-        return await presenter.present_list(path, parsed, selection, freshness, warning=of_parent(namespaces))
+        return await presenter.present_list(path, parsed, selection, freshness, standing, of_parent(namespaces))
 
     return Operation(
         "GET",
@@ -133,12 +134,14 @@ def single_operation(readable: Readable[Item], resources: Resources, at: At, of_
 
     async def get(request: web.Request) -> web.Response:
         caller, asked = await caller_of(request), raw_query(request)
-        meaning, freshness = await readable.reads(request.app).get(
-            caller, at.address(request.match_info), pods=bool(asked and readable.embed)
-        )
+        reads, address = readable.reads(request.app), at.address(request.match_info)
+        standing = reads.standing_at(caller, address)
+        meaning, freshness = await reads.get(caller, address, pods=bool(asked and readable.embed))
         parsed = query.parse(asked)
         presenter = _Presenter(request, caller, readable, resources)
         body, freshness = await presenter.encode_single(at, meaning.item, parsed, freshness)
+        if not asked:
+            _rests_on(request, standing, freshness)
         return answer(request, body, freshness, warnings=[of_read(meaning), *readable.warn(meaning.item)])
 
     return Operation(
@@ -171,10 +174,10 @@ class _Presenter(Generic[Item]):
         parsed: ParsedList,
         selection: Selection[Item],
         freshness: Freshness,
-        *,
+        standing: Standing | None,
         warning: str | None = None,
     ) -> web.Response:
-        """A page of the list at `path`."""
+        """A page of the list at `path`. `standing` is what the selection rests on, if that is known."""
         extras = NOTHING_MORE
         if parsed.embed or parsed.include:
             embedded = None
@@ -187,6 +190,8 @@ class _Presenter(Generic[Item]):
         body = await self._request.app[PAGES].encode(
             self._readable.row_kind, selection, parsed.request.page, url, parsed.kept, self._base, extras
         )
+        if extras is NOTHING_MORE and self._readable.incomplete is nothing_left_out:
+            _rests_on(self._request, standing, freshness)
         return answer(self._request, body.encoded, freshness, etag=body.etag, warnings=[warning, incomplete])
 
     async def encode_single(
@@ -225,6 +230,12 @@ class _Presenter(Generic[Item]):
                 await pace.breathe()
             found.append(b'"%b":[%b]' % (related.plural.encode(), b",".join(rows)))
         return b"{%b}" % b",".join(found)
+
+
+def _rests_on(request: web.Request, standing: Standing | None, freshness: Freshness) -> None:
+    """Have the answer sent again while what it rests on stands: it shows nothing else, and nothing old."""
+    if standing is not None and not freshness.warnings():
+        request[RESTS_ON] = standing
 
 
 def filled(path: str, match: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Set
 from typing import Any
 
-from service.access import Caller, Permission, Verb
+from service.access import UNKNOWN, Caller, Permission, Unknown, Verb
 from service.cache import memory_of
 from service.cluster.client import Client
 from service.cluster.reviewer import Attributes, Reviewer, token_hash
@@ -93,7 +93,7 @@ class ClusterAccess:
 
     async def authenticate(self, token: str | None) -> Caller:
         caller = await self.identify(token)
-        key = caller.key + b"api"
+        key = _api_key(caller)
         allowed = self._permissions.fresh(key, None)
         if allowed is None:
             attributes = {"nonResourceAttributes": {"path": API_PATH, "verb": "get"}}
@@ -115,10 +115,41 @@ class ClusterAccess:
         }
         return await self._reviewer.allows(caller, {"resourceAttributes": attributes})
 
-    async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
-        # What nearly each request asks twice is looked up here, without all that a question to the cluster takes.
+    def vouches_for(self, caller: Caller) -> bool:
+        kept = self._callers.fresh(caller.token_hash, None)
+        is_theirs = kept is caller or kept == caller
+        return (
+            is_theirs
+            and caller.expires_at > self._wall_clock()
+            and bool(self._permissions.fresh(_api_key(caller), None))
+        )
+
+    def recall(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible | Unknown:
         everywhere = self._permissions.fresh(_namespace_key(caller, verb, ""), None)
-        if everywhere or (everywhere is None and await self._may(caller, verb, "")):
+        if everywhere is None:
+            return UNKNOWN
+        if everywhere:
+            return None
+        if len(namespaces) > FEW:
+            sight = self._sights.get(caller.key + _VERBS[verb])
+            if sight is None or self._clock() >= sight.until or not namespaces <= sight.asked:
+                return UNKNOWN
+            return sight.seen
+        allowed = []
+        for name in tuple(namespaces):
+            answer = self._permissions.fresh(_namespace_key(caller, verb, name), None)
+            if answer is None:
+                return UNKNOWN
+            if answer:
+                allowed.append(name)
+        return frozenset(allowed)
+
+    async def visible(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible:
+        # Nearly each request asks twice, and nothing has to be awaited for that.
+        known = self.recall(caller, namespaces, verb=verb)
+        if known is not UNKNOWN:
+            return known
+        if await self._may(caller, verb, ""):
             return None
         if len(namespaces) <= FEW:
             return frozenset(await self._allowed(caller, namespaces, verb))
@@ -161,6 +192,10 @@ class ClusterAccess:
         return await self._permissions.get(key, lambda: self._reviewer.allows(caller, attributes))
 
 
+def _api_key(caller: Caller) -> bytes:
+    return caller.key + b"api"
+
+
 _VERBS: Mapping[Verb, bytes] = {"get": b"get", "list": b"list"}
 
 
@@ -174,5 +209,14 @@ def _memory_of(caller: Caller | None) -> int:
     if caller is None:
         return 0
     return memory_of(
-        (caller.name, caller.key, caller.uid, caller.groups, caller.extra, caller.expires_at, caller.person)
+        (
+            caller.name,
+            caller.key,
+            caller.uid,
+            caller.groups,
+            caller.extra,
+            caller.expires_at,
+            caller.token_hash,
+            caller.person,
+        )
     )

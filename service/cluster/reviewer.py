@@ -62,6 +62,7 @@ class Reviewer:
             groups=groups,
             extra=extra,
             expires_at=token_expiry(token),
+            token_hash=token_hash(token),
         )
 
     async def allows(self, caller: Caller, attributes: Attributes) -> bool:

@@ -52,13 +52,17 @@ def measure(requests: Requests) -> Middleware:
     return measure_request
 
 
+def given_id(request: web.Request) -> str | None:
+    """The id that a caller gives their request."""
+    return request.headers.get(REQUEST_ID) or request.headers.get("X-Request-Id")
+
+
 def identify(*, log_all: bool) -> Middleware:
     """A middleware that gives a request its id, in the reply and in each log line, and logs it: all, or what failed."""
 
     @web.middleware
     async def identify_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get(REQUEST_ID) or request.headers.get("X-Request-Id")
-        current = new_request_id(given)
+        current = new_request_id(given_id(request))
         request_id.set(current)
         started = time.perf_counter()
         response = await handler(request)

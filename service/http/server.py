@@ -14,6 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 from service.http.connection import LINGER_S, MAXIMUM_FIELD, MAXIMUM_LINE, READ_AHEAD, Connection
 from service.http.connections import MANAGEMENT_CONNECTIONS, Connections, Limits
 from service.http.keys import TRAFFIC
+from service.http.ready_answers import READY_ANSWERS
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -58,10 +59,10 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
+        ready = self.app.get(READY_ANSWERS)
+        handler = ready.around(made.request_handler) if ready is not None else made.request_handler
         loop = asyncio.get_running_loop()
-        return _Server(
-            self._connections, made.request_handler, request_factory=made.request_factory, loop=loop, **made._kwargs
-        )
+        return _Server(self._connections, handler, request_factory=made.request_factory, loop=loop, **made._kwargs)
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from service.model.paging import PageRequest
 from service.model.process import Key
 from service.model.selection import CREATED_AT, NO_FILTERS, Filters, Selection, Slice
 from service.model.views import Visible
+from service.operations.standing import Standing
 from service.pacing import Turns
 
 FIRST_PAGE = PageRequest()
@@ -133,6 +134,28 @@ class Reads(Generic[Item]):
             filters = request.filters.narrowed(parent.facet, parent.value)
             selection = await self._select(msgspec.structs.replace(request, filters=filters), visible)
         return selection, frozenset(namespaces), self._barrier.as_of_now(freshness)
+
+    def standing(self, caller: Caller) -> Standing | None:
+        """What a page of all that the caller sees rests on now; None: somebody would have to be asked."""
+        return self._standing(caller, "list", self._collection.namespaces)
+
+    def standing_of(
+        self, caller: Caller, parent: Step, *, parents: "Reads[Any] | None" = None, known_as: str = ""
+    ) -> Standing | None:
+        """What a page of what the parent has rests on now; as of all."""
+        known = (parents or self)._collection
+        there = partial(known.namespaces_having, known_as or parent.facet, parent.value)
+        return self._standing(caller, "list", there, known)
+
+    def standing_at(self, caller: Caller, address: Address) -> Standing | None:
+        """What an item at an address rests on now; as of all."""
+        first = address[0]
+        return self._standing(caller, "get", partial(self._collection.namespaces_having, first.facet, first.value))
+
+    def _standing(
+        self, caller: Caller, verb: Verb, there: Callable[[], Set[str]], *others: Collection[Any]
+    ) -> Standing | None:
+        return Standing.take(self._access, self._barrier, caller, verb, there, (self._collection, *others))
 
     async def everything(
         self, caller: Caller, filters: Filters

@@ -1,0 +1,206 @@
+"""Answers that are ready to be sent again: dashboards and portals ask the same all day, and mostly nothing has changed.
+
+Whoever works out an answer may leave with it what it rests on. A request of the very same bytes is then answered with
+the same bytes, if all of that still holds: the token and its rights, what is held, and that nothing was written
+meanwhile. Everything else of a request goes through the middlewares and handlers, and so does whatever is in doubt.
+
+Entries are found by a hash of the whole head of the request, which has the token in it: no token is kept.
+"""
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Protocol
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import HttpVersion11
+
+from service.access import Caller
+from service.cache import RecencyCache
+from service.errors import RateLimitExceeded, ServiceUnavailable
+from service.http.middlewares import REQUEST_ID, SERVER, given_id
+from service.http.rate_limits import RateLimits
+from service.http.work import Work
+from service.metrics.numbers import Requests, Series
+from service.telemetry import new_request_id
+
+READY_BYTES = 8 << 20
+"""What is kept of answers and their heads."""
+LARGEST = 256 * 1024
+"""Bytes of a body, beyond which an answer is not kept: it would push out many, and takes long to send anyway."""
+ENTRY_BYTES = 1500
+"""What an answer takes beside its head and its body: what it rests on."""
+
+READY_ANSWERS: "web.AppKey[ReadyAnswers]" = web.AppKey("ready_answers")
+"""Absent where each request is to be logged."""
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Standing(Protocol):
+    """What an answer rests on."""
+
+    @property
+    def caller(self) -> Caller: ...
+
+    def holds_now(self) -> bool:
+        """Whether nothing has changed of it, as far as is known here."""
+
+    async def holds(self) -> bool:
+        """Whether nothing was changed of it that was written before this call. Raises nothing."""
+
+
+RESTS_ON: web.RequestKey[Standing] = web.RequestKey("rests_on", Standing)
+"""Left with a request by whoever has answered it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    standing: Standing
+    status: int
+    head: bytes
+    """All lines of it that are the same each time, the first included."""
+    body: bytes
+    given_id: str | None
+    """The id that the caller gives with each of these requests."""
+    series: Series
+
+
+class ReadyAnswers:
+    def __init__(
+        self,
+        *,
+        work: Work,
+        requests: Requests,
+        limits: RateLimits | None = None,
+        by_address: bool = False,
+        capacity: int = READY_BYTES,
+    ) -> None:
+        """Requests are counted with `work`, `requests` and `limits`, as all others are; `capacity` is in bytes.
+
+        `by_address`: the same from another address may have another answer, as some are those of trusted proxies.
+        """
+        self._work = work
+        self._requests = requests
+        self._limits = limits
+        self._by_address = by_address
+        self._ready: RecencyCache[bytes, _Ready] = RecencyCache(capacity)
+
+    def around(self, handler: Handler) -> Handler:
+        """A handler that answers what is ready, and has this one answer everything else."""
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            if not isinstance(request, web.Request) or not _may_be_ready(request):
+                return await handler(request)
+            key = _hash(request, (request.remote or "") if self._by_address else "")
+            ready = self._ready.get(key)
+            if ready is not None and (again := await self._send_again(request, ready)):
+                return again
+            response = await handler(request)
+            if (standing := request.get(RESTS_ON)) is not None:
+                self._keep(key, request, response, standing)
+            return response
+
+        return handle
+
+    async def _send_again(self, request: web.Request, ready: _Ready) -> "_Again | None":
+        """The answer once more; None: it may be another one by now, or a refusal."""
+        started = time.perf_counter()
+        try:
+            self._work.begin()
+        except ServiceUnavailable:
+            return None
+        self._requests.in_flight += 1
+        try:
+            if not await ready.standing.holds():
+                return None
+        finally:
+            self._requests.in_flight -= 1
+            self._work.end()
+        response = _Again(ready)
+        if self._limits is not None:
+            try:
+                self._limits.count(request, ready.standing.caller)
+            except RateLimitExceeded:
+                return None
+            await self._limits.tell(request, response)
+        ready.series.observe(ready.status, time.perf_counter() - started)
+        return response
+
+    def _keep(self, key: bytes, request: web.Request, response: web.StreamResponse, standing: Standing) -> None:
+        resource = request.match_info.route.resource
+        if resource is None or not isinstance(response, web.Response) or response.compression:
+            return
+        body = response.body or b""
+        if response.status not in (200, 304) or not isinstance(body, bytes) or len(body) > LARGEST:
+            return
+        if not standing.holds_now():
+            return
+        head = _head(response, body)
+        series = self._requests.series(request.method, resource.canonical)
+        ready = _Ready(standing, response.status, head, body, given_id(request), series)
+        self._ready.put(key, ready, ENTRY_BYTES + len(head) + len(body))
+
+
+class _Again(web.StreamResponse):
+    """A reply whose head is put together already: aiohttp makes each one of a dozen parts."""
+
+    def __init__(self, ready: _Ready) -> None:
+        super().__init__(status=ready.status)
+        self._ready = ready
+        self._closing = False
+
+    @property
+    def keep_alive(self) -> bool:
+        return not self._closing
+
+    def force_close(self) -> None:
+        self._closing = True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        headers = self.headers
+        headers[REQUEST_ID] = new_request_id(self._ready.given_id)
+        headers[hdrs.DATE] = rfc822_formatted_time()
+        if self._closing:
+            headers[hdrs.CONNECTION] = "close"
+        self._writer = request.writer
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        # In one go, as both are queued and then written as they are: nothing is copied.
+        await self._writer.write(b"%b%b\r\n" % (self._ready.head, lines.encode()))
+        await self._writer.write(self._ready.body)
+        return self._writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        await self._writer.write_eof()
+        await self._writer.drain()
+
+
+def _may_be_ready(request: web.Request) -> bool:
+    """Whether nothing is special about a request, be it in its message or in its connection."""
+    return (
+        request.method == hdrs.METH_GET
+        and request.keep_alive
+        and request.version == HttpVersion11
+        and not request.body_exists
+    )
+
+
+def _hash(request: web.Request, address: str) -> bytes:
+    """What stands for the whole head of a request, and for the address it is from."""
+    # None of the parts has a line break in it.
+    parts = [f"{address}\n{request.raw_path}".encode(errors="surrogateescape"), *chain(*request.raw_headers)]
+    return hashlib.sha256(b"\n".join(parts)).digest()
+
+
+def _head(response: web.Response, body: bytes) -> bytes:
+    headers = response.headers.copy()
+    for name in (REQUEST_ID, hdrs.DATE, hdrs.SERVER, hdrs.CONTENT_LENGTH):
+        headers.popall(name, None)
+    lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{name}: {value}" for name, value in headers.items())]
+    if response.status != 304:
+        lines.append(f"{hdrs.CONTENT_LENGTH}: {len(body)}")
+    lines.append(f"{hdrs.SERVER}: {SERVER}\r\n")
+    return "\r\n".join(lines).encode()
