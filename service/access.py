@@ -80,8 +80,8 @@ class Access(Protocol):
     def knows(self, token: str) -> bool:
         """Whether this token was accepted lately, without asking anybody. A guessed one never was."""
 
-    def vouches_for(self, caller: Caller) -> bool:
-        """Whether `authenticate` would accept the caller's token at once; False: somebody would have to be asked."""
+    def recognize(self, token_hash: bytes) -> Caller | None:
+        """Whom `authenticate` would return for a token at once; None: nobody, or somebody would have to be asked."""
 
     def recall(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible | Unknown:
         """What `visible` would return at once; UNKNOWN: somebody would have to be asked."""
@@ -113,8 +113,8 @@ class Unrestricted:
     def knows(self, token: str) -> bool:
         return True
 
-    def vouches_for(self, caller: Caller) -> bool:
-        return True
+    def recognize(self, token_hash: bytes) -> Caller | None:
+        return ANYONE
 
     def recall(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible | Unknown:
         return None

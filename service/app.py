@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -21,7 +20,6 @@ from service.api.resources.spaces import READABLE as SPACES
 from service.api.routes import READABLE, lists_of, served_of
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
-from service.cluster.usage import UsageReader
 from service.cluster.workloads import Workloads
 from service.dashboard.keys import OVERVIEW, PROBLEMS, STREAMS
 from service.dashboard.routes import add_dashboard
@@ -51,9 +49,9 @@ from service.operations.reads import Reads
 from service.operations.two_stores import TwoStores
 from service.operations.writes import Writes
 from service.settings import Settings
-from service.store.database import Pool
 from service.store.orphans import Orphans
 from service.store.records import Records
+from service.stores import Stores
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -84,15 +82,11 @@ def build(settings: Settings) -> web.Application:
     served = served_of(settings.served)
     app[DOCUMENT] = Document(served, settings.uids)
     app[LISTS] = lists_of(served)
-    if settings.rate_limit_requests:
-        limits = app[RATE_LIMITS] = RateLimits(
-            settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
-        )
-        app.on_response_prepare.append(limits.tell)
+    limits = _rate_limits(app)
     if not log_all:
-        app[READY_ANSWERS] = ReadyAnswers(
-            work=work, requests=requests, limits=app.get(RATE_LIMITS), by_address=bool(settings.trusted_proxies)
-        )
+        by_address = bool(settings.trusted_proxies)
+        app[READY_ANSWERS] = ReadyAnswers(work=work, requests=requests, limits=limits, by_address=by_address)
+        catalogue.measure_ready_answers(metrics, app[READY_ANSWERS])
     add_dashboard(app)
     catalogue.measure_streams(metrics, app[STREAMS])
     add_routes(app, (operation for resource in served for operation in resource.operations))
@@ -103,6 +97,17 @@ def build(settings: Settings) -> web.Application:
     return app
 
 
+def _rate_limits(app: web.Application) -> RateLimits | None:
+    settings = app[SETTINGS]
+    if not settings.rate_limit_requests:
+        return None
+    limits = app[RATE_LIMITS] = RateLimits(
+        settings.rate_limit_requests, settings.rate_limit_window_s, trusted_proxies=settings.trusted_proxies
+    )
+    app.on_response_prepare.append(limits.tell)
+    return limits
+
+
 def build_management(app: web.Application) -> web.Application:
     """The application of probes and metrics that goes with the API's; to be served for longer than that."""
     return management.build(app[HEALTH], app[METRICS], log_all=app[SETTINGS].log_level == "debug")
@@ -111,7 +116,7 @@ def build_management(app: web.Application) -> web.Application:
 async def _parts(app: web.Application) -> AsyncIterator[None]:
     settings, health, metrics = app[SETTINGS], app[HEALTH], app[METRICS]
     async with AsyncExitStack() as stack:
-        stores = await _connect(stack, settings, metrics)
+        stores = await Stores.connect(stack, settings, metrics)
         access = _access(stack, stores.client, settings, metrics)
         memory = Memory.of(stores.client, settings, health)
         health.follow(memory.watch_states, memory.mirror.state, memory.counts, memory.optional_watches)
@@ -129,36 +134,6 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         memory.deployments.on_list = lost_versions.due
         _start(stack, "lost versions", lost_versions.run(), health)
         yield
-
-
-@dataclass(frozen=True)
-class Stores:
-    """The ways to the cluster, as ourselves and for callers, and to Postgres; none has been asked yet."""
-
-    client: Client
-    callers: Client
-    usage: UsageReader
-    pool: Pool
-
-
-async def _connect(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Stores:
-    client = await Client.connect(
-        settings.kubeconfig,
-        settings.kube_context,
-        timeout_s=settings.kube_timeout_s,
-        on_answer=catalogue.measure_kube_requests(metrics),
-    )
-    stack.push_async_callback(client.close)
-    callers = client.without_identity()
-    stack.push_async_callback(callers.close)
-    usage = UsageReader(client, settings.keys, interval_s=settings.usage_interval_s)
-    stack.push_async_callback(usage.close)
-    pool = await Pool.open(
-        settings.database_url, size=settings.database_pool_size, timeout_s=settings.database_timeout_s
-    )
-    stack.push_async_callback(pool.close)
-    catalogue.measure_pool(metrics, pool)
-    return Stores(client, callers, usage, pool)
 
 
 def _measure(metrics: Metrics, memory: Memory) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from service.api import pages, queries
 from service.cluster import access, deployment_cache
+from service.http import ready_answers
 from service.model import merged
 from service.operations import overview, problems, reads
 from service.settings import Settings
@@ -40,6 +41,7 @@ def test_the_table_adds_up_to_what_a_replica_is_given() -> None:
     [
         ("who callers are", access.CALLERS_BYTES + access.PERMISSIONS_BYTES + access.SIGHTS_BYTES),
         ("lists as bytes", pages.ROWS_BYTES + pages.BODIES_BYTES),
+        ("sent again", ready_answers.READY_BYTES),
         ("which items a list has", reads.SELECTED_BYTES + reads.SIGHTS_BYTES),
         ("sums of apps", overview.KEPT_BYTES + overview.SIGHTS_BYTES),
         ("spaces and organizations", 2 * merged.KEPT_BYTES),

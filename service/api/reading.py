@@ -141,8 +141,8 @@ def single_operation(readable: Readable[Item], resources: Resources, at: At, of_
         presenter = _Presenter(request, caller, readable, resources)
         body, freshness = await presenter.encode_single(at, meaning.item, parsed, freshness)
         if not asked:
-            _rests_on(request, standing, freshness)
-        return answer(request, body, freshness, warnings=[of_read(meaning), *readable.warn(meaning.item)])
+            _rests_on(request, caller, standing, freshness)
+        return await answer(request, body, freshness, warnings=[of_read(meaning), *readable.warn(meaning.item)])
 
     return Operation(
         "GET",
@@ -191,8 +191,8 @@ class _Presenter(Generic[Item]):
             self._readable.row_kind, selection, parsed.request.page, url, parsed.kept, self._base, extras
         )
         if extras is NOTHING_MORE and self._readable.incomplete is nothing_left_out:
-            _rests_on(self._request, standing, freshness)
-        return answer(self._request, body.encoded, freshness, etag=body.etag, warnings=[warning, incomplete])
+            _rests_on(self._request, self._caller, standing, freshness)
+        return await answer(self._request, body.encoded, freshness, etag=body.etag, warnings=[warning, incomplete])
 
     async def encode_single(
         self, at: At, item: Item, parsed: ParsedSingle, freshness: Freshness
@@ -232,9 +232,9 @@ class _Presenter(Generic[Item]):
         return b"{%b}" % b",".join(found)
 
 
-def _rests_on(request: web.Request, standing: Standing | None, freshness: Freshness) -> None:
-    """Have the answer sent again while what it rests on stands: it shows nothing else, and nothing old."""
-    if standing is not None and not freshness.warnings():
+def _rests_on(request: web.Request, caller: Caller, standing: Standing | None, freshness: Freshness) -> None:
+    """Have an answer, which has just been made, sent again while what it rests on stands: it shows nothing else."""
+    if standing is not None and standing.stands(caller) and not freshness.warnings():
         request[RESTS_ON] = standing
 
 

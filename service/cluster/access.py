@@ -115,14 +115,11 @@ class ClusterAccess:
         }
         return await self._reviewer.allows(caller, {"resourceAttributes": attributes})
 
-    def vouches_for(self, caller: Caller) -> bool:
-        kept = self._callers.fresh(caller.token_hash, None)
-        is_theirs = kept is caller or kept == caller
-        return (
-            is_theirs
-            and caller.expires_at > self._wall_clock()
-            and bool(self._permissions.fresh(_api_key(caller), None))
-        )
+    def recognize(self, token_hash: bytes) -> Caller | None:
+        caller = self._callers.fresh(token_hash, None)
+        if caller is None or caller.expires_at <= self._wall_clock():
+            return None
+        return caller if self._permissions.fresh(_api_key(caller), None) else None
 
     def recall(self, caller: Caller, namespaces: Set[str], *, verb: Verb = "list") -> Visible | Unknown:
         everywhere = self._permissions.fresh(_namespace_key(caller, verb, ""), None)

@@ -30,7 +30,7 @@ async def authenticate(request: web.Request, authorization: str | None, *, anyon
     except (NotAuthenticated, InvalidAuthToken, NotAuthorized):
         limits.count_refusal(request)
         raise
-    limits.count(request, caller)
+    limits.count(request, caller.person)
     SERVED.set(caller.person)
     return caller
 

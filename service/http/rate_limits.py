@@ -13,7 +13,6 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from service.access import Caller
 from service.errors import (
     AddressRateLimitExceeded,
     RateLimitExceeded,
@@ -106,9 +105,9 @@ class RateLimits:
         """Count a request without a valid token against its address."""
         request[STANDING] = self._addresses.take(self._address(request))
 
-    def count(self, request: web.Request, caller: Caller) -> None:
-        """Count a request of a caller. Raises RateLimitExceeded where none was left."""
-        standing = request[STANDING] = self._callers.take(caller.person)
+    def count(self, request: web.Request, person: bytes) -> None:
+        """Count a request of a caller (Caller.person). Raises RateLimitExceeded where none was left."""
+        standing = request[STANDING] = self._callers.take(person)
         if standing.exceeded:
             raise RateLimitExceeded(retry_after_s=_retry_after_s(standing))
 

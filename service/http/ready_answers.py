@@ -19,7 +19,6 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
 
-from service.access import Caller
 from service.cache import RecencyCache
 from service.errors import RateLimitExceeded, ServiceUnavailable
 from service.http.middlewares import REQUEST_ID, SERVER, given_id
@@ -28,11 +27,11 @@ from service.http.work import Work
 from service.metrics.numbers import Requests, Series
 from service.telemetry import new_request_id
 
-READY_BYTES = 8 << 20
+READY_BYTES = 6 << 20
 """What is kept of answers and their heads."""
 LARGEST = 256 * 1024
 """Bytes of a body, beyond which an answer is not kept: it would push out many, and takes long to send anyway."""
-ENTRY_BYTES = 1500
+ENTRY_BYTES = 1600
 """What an answer takes beside its head and its body: what it rests on."""
 
 READY_ANSWERS: "web.AppKey[ReadyAnswers]" = web.AppKey("ready_answers")
@@ -44,13 +43,11 @@ class Standing(Protocol):
     """What an answer rests on."""
 
     @property
-    def caller(self) -> Caller: ...
-
-    def holds_now(self) -> bool:
-        """Whether nothing has changed of it, as far as is known here."""
+    def person(self) -> bytes:
+        """Whoever it was answered to."""
 
     async def holds(self) -> bool:
-        """Whether nothing was changed of it that was written before this call. Raises nothing."""
+        """Whether they would get the same answer now. Raises nothing."""
 
 
 RESTS_ON: web.RequestKey[Standing] = web.RequestKey("rests_on", Standing)
@@ -88,6 +85,13 @@ class ReadyAnswers:
         self._limits = limits
         self._by_address = by_address
         self._ready: RecencyCache[bytes, _Ready] = RecencyCache(capacity)
+        self.sent = 0
+        """Answers that were ready and have been sent."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that is kept."""
+        return self._ready.size
 
     def around(self, handler: Handler) -> Handler:
         """A handler that answers what is ready, and has this one answer everything else."""
@@ -101,7 +105,7 @@ class ReadyAnswers:
                 return again
             response = await handler(request)
             if (standing := request.get(RESTS_ON)) is not None:
-                self._keep(key, request, response, standing)
+                self.keep(key, request, response, standing)
             return response
 
         return handle
@@ -123,21 +127,21 @@ class ReadyAnswers:
         response = _Again(ready)
         if self._limits is not None:
             try:
-                self._limits.count(request, ready.standing.caller)
+                self._limits.count(request, ready.standing.person)
             except RateLimitExceeded:
                 return None
             await self._limits.tell(request, response)
+        self.sent += 1
         ready.series.observe(ready.status, time.perf_counter() - started)
         return response
 
-    def _keep(self, key: bytes, request: web.Request, response: web.StreamResponse, standing: Standing) -> None:
+    def keep(self, key: bytes, request: web.Request, response: web.StreamResponse, standing: Standing) -> None:
+        """Have an answer ready for requests of this hash, if it is one that can be sent again as it is."""
         resource = request.match_info.route.resource
-        if resource is None or not isinstance(response, web.Response) or response.compression:
+        if resource is None or not isinstance(response, web.Response):
             return
         body = response.body or b""
         if response.status not in (200, 304) or not isinstance(body, bytes) or len(body) > LARGEST:
-            return
-        if not standing.holds_now():
             return
         head = _head(response, body)
         series = self._requests.series(request.method, resource.canonical)
@@ -166,15 +170,17 @@ class _Again(web.StreamResponse):
         headers[hdrs.DATE] = rfc822_formatted_time()
         if self._closing:
             headers[hdrs.CONNECTION] = "close"
-        self._writer = request.writer
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        # In one go, as both are queued and then written as they are: nothing is copied.
-        await self._writer.write(b"%b%b\r\n" % (self._ready.head, lines.encode()))
-        await self._writer.write(self._ready.body)
+        head = b"%b%b\r\n" % (self._ready.head, lines.encode())
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        # In one go, each as it is: a copy of them would be held until the client has taken it.
+        transport.writelines((head, self._ready.body))
+        self._writer = request.writer
         return self._writer
 
     async def write_eof(self, data: bytes = b"") -> None:
-        await self._writer.write_eof()
         await self._writer.drain()
 
 

@@ -60,6 +60,9 @@ async def _collect(request: web.Request, most: int) -> bytes:
     content, connection = request.content, cast(Connection, request.protocol)
     if content.is_eof():
         return await _gather(request, connection, most)
+    if request.transport is None:
+        # The client went while it was asked who they are. To wait for more is a defect to aiohttp.
+        raise MessageParseError
     if connection.full and (request.content_length or most) > READ_AHEAD:
         # What is small is held by then anyway.
         raise ServiceUnavailable("Too much is being received at the moment", retry_after_s=1)

@@ -1,5 +1,7 @@
 """How every reply is put together: headers, compression, conditional requests, base of links, error envelope."""
 
+import asyncio
+import gzip
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -17,6 +19,8 @@ from service.http.proxies import is_trusted
 CONTENT_TYPE = "application/json; charset=utf-8"
 WORTH_COMPRESSING = 1400
 """Bytes: below, the reply fits in one packet anyway."""
+_LEVEL = 1
+"""Of gzip: this takes half the time of the usual 6, which makes pages smaller by a tenth only."""
 _COMPRESS_ELSEWHERE = 32 * 1024
 """Bytes from which compressing is a thread's work, so as not to hold up the event loop."""
 
@@ -74,7 +78,7 @@ class _Large(web.Response):
         await super().write_eof(data)
 
 
-def answer(
+async def answer(
     request: web.Request,
     body: bytes,
     freshness: Freshness,
@@ -89,24 +93,34 @@ def answer(
     """
     tag = etag or hashlib.blake2b(body, digest_size=16).hexdigest()
     compress = _is_worth_compressing(request, body)
-    # A strong ETag names bytes, and the compressed ones are others.
-    tagged = f'"{tag}-gzip"' if compress else f'"{tag}"'
-    headers: dict[str, str] = {
-        hdrs.ETAG: tagged,
-        hdrs.VARY: "Accept-Encoding, Authorization",
-        hdrs.CACHE_CONTROL: "private, no-cache",
-    }
-    stale = freshness.warnings()
-    if stale or any(warnings):
-        headers |= _marks(stale, warnings)
+    headers = _headers(tag, compress, freshness.warnings(), warnings)
     if _matches(request.headers.get(hdrs.IF_NONE_MATCH), tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = content_type
     kind = _Large if len(body) > _LARGE else web.Response
-    response = kind(body=body, headers=headers, zlib_executor_size=_COMPRESS_ELSEWHERE)
     if compress:
-        response.enable_compression(web.ContentCoding.gzip)
-    return response
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        body = await _gzipped(body)
+    return kind(body=body, headers=headers)
+
+
+def _headers(tag: str, compress: bool, stale: Sequence[str], warnings: Sequence[str | None]) -> dict[str, str]:
+    headers: dict[str, str] = {
+        # A strong ETag names bytes, and the compressed ones are others.
+        hdrs.ETAG: f'"{tag}-gzip"' if compress else f'"{tag}"',
+        hdrs.VARY: "Accept-Encoding, Authorization",
+        hdrs.CACHE_CONTROL: "private, no-cache",
+    }
+    if stale or any(warnings):
+        headers |= _marks(stale, warnings)
+    return headers
+
+
+async def _gzipped(body: bytes) -> bytes:
+    """The same bytes each time, as a strong ETag promises."""
+    if len(body) < _COMPRESS_ELSEWHERE:
+        return gzip.compress(body, _LEVEL, mtime=0)
+    return await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
 
 
 def page_response(request: web.Request, body: bytes, status: int) -> web.Response:

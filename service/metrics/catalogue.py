@@ -54,6 +54,21 @@ def measure_requests(metrics: Metrics) -> Requests:
     return requests
 
 
+class ReadyAnswers(Protocol):
+    """What is measured of answers that are sent again."""
+
+    @property
+    def sent(self) -> int: ...
+
+
+def measure_ready_answers(metrics: Metrics, ready: ReadyAnswers) -> None:
+    metrics.counter(
+        "ready_answers_total",
+        "Requests answered with what the same request was answered with before, as nothing had changed.",
+        lambda: ready.sent,
+    )
+
+
 class Traffic(Protocol):
     """What is measured of the connections to the API."""
 

@@ -155,7 +155,8 @@ class Reads(Generic[Item]):
     def _standing(
         self, caller: Caller, verb: Verb, there: Callable[[], Set[str]], *others: Collection[Any]
     ) -> Standing | None:
-        return Standing.take(self._access, self._barrier, caller, verb, there, (self._collection, *others))
+        looked_at = self._collection, *others
+        return Standing.take(self._access, self._barrier, self._sights, caller, verb, there, looked_at)
 
     async def everything(
         self, caller: Caller, filters: Filters

@@ -191,9 +191,11 @@ async def test_a_reply_that_is_not_taken_is_given_up_and_one_that_is_taken_slowl
 async def test_what_is_in_flight_is_bounded_and_who_has_kept_us_waiting_longest_makes_room(
     settings: Settings, operator_token: str, make_app: MakeApp
 ) -> None:
-    own = replace(settings, max_body_bytes=1 << 18, max_bytes_in_flight=1 << 19)
+    # Long answers of reviews, and one asked for beforehand: who is waited for is waited for at once.
+    own = replace(settings, max_body_bytes=1 << 18, max_bytes_in_flight=1 << 19, review_ttl_s=600)
     guid = guid_of(await make_app("web"), "web")
     async with running(own, token=operator_token) as served, many(served, 1) as (first,):
+        assert (await served.get("/v3/processes")).status == 200
         await first.send(update(operator_token, size=200_000), b" " * 199_000)
         async with many(served, 3, update(operator_token, size=50_000), b" " * 49_000):
             reply = await first.reply()

@@ -8,13 +8,18 @@ import asyncio
 import ctypes
 import gc
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from service.access import Caller, Unrestricted
 from service.api.document import Document
 from service.api.pages import Pages
 from service.api.resources.processes.resource import READABLE, RESOURCE
+from service.cache import Numbers
 from service.cluster import access as of_access
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
@@ -24,6 +29,9 @@ from service.cluster.reviews import review_key
 from service.cluster.sights import Sight
 from service.freshness import Freshness, ReadBarrier
 from service.http.rate_limits import CAPACITY, Windows
+from service.http.ready_answers import ReadyAnswers
+from service.http.work import Work
+from service.metrics.numbers import Requests
 from service.model.autoscalers import Autoscalers
 from service.model.derive import derive_workload
 from service.model.index import Index
@@ -32,9 +40,11 @@ from service.model.paging import PageRequest
 from service.model.pod_index import PodIndex
 from service.model.pods import derive_pods
 from service.model.selection import Filters
+from service.model.views import Visible
 from service.operations.overview import Overview
 from service.operations.problems import Problems
 from service.operations.reads import ListRequest, Reads
+from service.operations.standing import Standing
 from service.store.mirror import MirrorState
 from tests.model.builders import decode_pod, deployment, index_of, metadata, pod_dict, workload
 
@@ -105,6 +115,7 @@ async def fill(index: Index) -> object:
     """All of them. What is returned keeps what was filled."""
     filled: list[object] = [await _fill_access(), await _fill_pages(index), await _fill_reads(index)]
     filled += [_fill_queries(), _fill_document(), _fill_deployments(), _fill_windows()]
+    filled.append(_fill_ready_answers(index))
     _fill_shared()
     return filled
 
@@ -182,6 +193,28 @@ async def _fill_reads(index: Index) -> object:
         await looked_at["spaces"].page(anyone, ListRequest())
         await looked_at["orgs"].page(anyone, ListRequest())
     return reads, overview, problems, looked_at
+
+
+async def _nothing(_: web.Request) -> web.Response:
+    return web.Response()
+
+
+def _fill_ready_answers(index: Index) -> object:
+    ready, standings = ReadyAnswers(work=Work(1), requests=Requests((1.0,))), Numbers[Visible](1 << 20)
+    router = web.UrlDispatcher()
+    route = router.add_get("/", _nothing)
+    request = make_mocked_request("GET", "/", match_info=web.UrlMappingMatchInfo({}, route))
+    for number in range(4_000):
+        groups = tuple(f"group-{number}-{each:040}" for each in range(20))
+        caller = Caller(f"user-{number}", number.to_bytes(32), groups=groups, token_hash=number.to_bytes(32))
+        there = partial(index.processes.namespaces_having, "guids", f"guid-{number}")
+        standing = Standing.take(
+            Seeing(), cast(ReadBarrier, Current()), standings, caller, "get", there, (index.processes,)
+        )
+        assert standing is not None
+        response = web.Response(body=b"x" * (number % 3000), headers={"ETag": f"{number}", "Vary": "Authorization"})
+        ready.keep(number.to_bytes(32), request, response, standing)
+    return ready
 
 
 def _fill_queries() -> object:

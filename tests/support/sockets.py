@@ -48,13 +48,14 @@ class Raw:
 
 
 @asynccontextmanager
-async def connected(api: Api, *, receive_buffer: int | None = None) -> AsyncIterator[Raw]:
+async def connected(api: Api, *, receive_buffer: int | None = None, local_address: str = "") -> AsyncIterator[Raw]:
     """A connection; one that takes little before it is read, where the system's buffer is given."""
     host, port = api.url.removeprefix("http://").split(":")
     bare = socket.socket()
     bare.setblocking(False)
     if receive_buffer is not None:
         bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    bare.bind((local_address, 0))
     await asyncio.get_running_loop().sock_connect(bare, (host, int(port)))
     reader, writer = await asyncio.open_connection(sock=bare, limit=1 << 16)
     try:

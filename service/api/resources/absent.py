@@ -85,7 +85,7 @@ async def _find_nothing(absent: Absent, body: Callable[[str], bytes], request: w
     url = base_url(request) + filled(absent.path, request.match_info)
     if absent.of is not None:
         freshness = await require(request.app, caller, absent.of, request.match_info["guid"])
-    return answer(request, body(url), freshness)
+    return await answer(request, body(url), freshness)
 
 
 def _operation(absent: Absent, verb: str, name: str, body: Callable[[str], bytes]) -> Operation:

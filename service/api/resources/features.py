@@ -22,7 +22,7 @@ async def list_features(request: web.Request) -> web.Response:
     """GET /v3/apps/{guid}/features"""
     caller = await caller_of(request)
     freshness = await require(request.app, caller, APP, request.match_info["guid"])
-    return answer(request, orjson.dumps({"resources": [present(name) for name in FEATURES]}), freshness)
+    return await answer(request, orjson.dumps({"resources": [present(name) for name in FEATURES]}), freshness)
 
 
 async def get_feature(request: web.Request) -> web.Response:
@@ -31,7 +31,7 @@ async def get_feature(request: web.Request) -> web.Response:
     freshness = await require(request.app, caller, APP, request.match_info["guid"])
     if name not in FEATURES:
         raise ResourceNotFound("Feature not found")
-    return answer(request, orjson.dumps(present(name)), freshness)
+    return await answer(request, orjson.dumps(present(name)), freshness)
 
 
 def present(name: str) -> dict[str, object]:

@@ -16,23 +16,23 @@ from service.http.replies import answer, base_url
 
 async def get_root(request: web.Request) -> web.Response:
     """GET /"""
-    return answer(request, orjson.dumps(present_root(base_url(request))), Freshness())
+    return await answer(request, orjson.dumps(present_root(base_url(request))), Freshness())
 
 
 async def get_document(request: web.Request) -> web.Response:
     """GET /v3/openapi.json"""
-    return answer(request, request.app[DOCUMENT].encode(base_url(request)), Freshness())
+    return await answer(request, request.app[DOCUMENT].encode(base_url(request)), Freshness())
 
 
 async def get_v3(request: web.Request) -> web.Response:
     """GET /v3"""
     plurals = request.app[LISTS]
-    return answer(request, orjson.dumps(present_v3(base_url(request), plurals)), Freshness())
+    return await answer(request, orjson.dumps(present_v3(base_url(request), plurals)), Freshness())
 
 
 async def get_info(request: web.Request) -> web.Response:
     """GET /v3/info"""
-    return answer(request, orjson.dumps(present_info(base_url(request))), Freshness())
+    return await answer(request, orjson.dumps(present_info(base_url(request))), Freshness())
 
 
 def present_v3(base: str, plurals: Iterable[str]) -> dict[str, Any]:

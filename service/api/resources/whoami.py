@@ -22,7 +22,7 @@ async def get_whoami(request: web.Request) -> web.Response:
     # Also for those who may not use the API: that is how they find out whose token they show.
     caller = await authenticate(request, request.headers.get(hdrs.AUTHORIZATION), anyone=True)
     QUERY.parse(raw_query(request))
-    return answer(request, orjson.dumps(present(caller.name)), Freshness())
+    return await answer(request, orjson.dumps(present(caller.name)), Freshness())
 
 
 def present(name: str) -> dict[str, str]:

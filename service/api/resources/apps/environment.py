@@ -52,7 +52,7 @@ async def _show(request: web.Request, present: Callable[[dict[str, str]], dict[s
     actor, address = await actor_of(request), APPS.by_guid(request.match_info["guid"])
     meaning, found, freshness = await request.app[APP_WRITES].look(actor, address, "read environment")
     body = orjson.dumps(present(variables(found)))
-    return _secret(answer(request, body, freshness, warnings=[of_read(meaning)]))
+    return _secret(await answer(request, body, freshness, warnings=[of_read(meaning)]))
 
 
 async def update_variables(request: web.Request) -> web.Response:

@@ -34,7 +34,7 @@ async def get_manifest(request: web.Request) -> web.Response:
     app = meaning.item
     body = encode(manifest(app, await _routes_to(app, request, caller)))
     warnings = [of_read(meaning), ROUTES.incomplete(request.app)]
-    return answer(request, body, freshness, warnings=warnings, content_type=f"{YAML}; charset=utf-8")
+    return await answer(request, body, freshness, warnings=warnings, content_type=f"{YAML}; charset=utf-8")
 
 
 async def _routes_to(app: App, request: web.Request, caller: Caller) -> list[Route]:

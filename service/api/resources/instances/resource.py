@@ -28,7 +28,7 @@ async def get_stats(request: web.Request) -> web.Response:
     unavailable = STATS_UNAVAILABLE if stats.usage is None else None
     warnings = [of_read(meaning), replica_failure(stats.process), unavailable]
     body = present_stats(stats, now(), request.app[SETTINGS].fds_quota)
-    return answer(request, orjson.dumps(body), freshness, warnings=warnings)
+    return await answer(request, orjson.dumps(body), freshness, warnings=warnings)
 
 
 async def list_instances(request: web.Request) -> web.Response:
@@ -40,7 +40,7 @@ async def list_instances(request: web.Request) -> web.Response:
     INSTANCES_QUERY.parse(raw_query(request))
     found, freshness = await instances.of_one(meaning.item, freshness)
     body = present_process_instances(meaning.item, found, base_url(request), now())
-    return answer(request, orjson.dumps(body), freshness, warnings=[of_read(meaning)])
+    return await answer(request, orjson.dumps(body), freshness, warnings=[of_read(meaning)])
 
 
 async def terminate(request: web.Request) -> web.Response:
