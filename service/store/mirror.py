@@ -34,6 +34,8 @@ from service.telemetry import get_logger
 log = get_logger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+FLOCK_TURNS = 3
+"""Turns of the event loop from the arrival of a request to its question: eight readers then share nearly every probe."""
 IDLE_PROBE_S = 5.0
 """How often to look for rows, and for Postgres, while nobody reads."""
 
@@ -155,7 +157,8 @@ class Mirror:
                 idle.cancel()
             if shared:
                 # Requests come in flocks: those that the loop is reading now may still join this probe.
-                await asyncio.sleep(0)
+                for _ in range(FLOCK_TURNS):
+                    await asyncio.sleep(0)
             # Whoever comes from here on joins the next probe: this one may have looked before their write.
             self._wanted.clear()
             self._under_way, self._next = self._next, []
