@@ -9,7 +9,7 @@ FUZZ_INSTALLED := $(FUZZ_VENV)/.installed
 QUICK_API := $(addprefix tests/api/test_,bodies.py metadata_body.py presenters.py document_limits.py resource_frame.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick lint bench fuzz format clean
+.PHONY: help run test quick lint bench soak fuzz format clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: $(INSTALLED) ## check style, types and the direction of imports
 
 bench: $(INSTALLED) ## measure against kube-apiserver and a bare handler, and print the table (needs wrk)
 	$(BIN)/python -m tests.bench
+
+soak: $(INSTALLED) ## break everything under three replicas for SOAK_S=600 seconds, and check that nothing is lost
+	$(BIN)/python -m tests.soak
 
 fuzz: $(INSTALLED) $(FUZZ_INSTALLED) ## ask a service of its own whatever the API's document allows, and what it does not
 	$(BIN)/python -m tests.fuzz

@@ -45,7 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "review_concurrency": 16,
     "kube_timeout_s": 10.0,
     "kube_write_timeout_s": 35.0,
-    "watch_inactivity_s": 90.0,
+    "watch_inactivity_s": 30.0,
     "database_timeout_s": 2.0,
     "database_pool_size": 8,
     "orphaned_metadata_days": 30,

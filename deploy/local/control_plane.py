@@ -95,12 +95,12 @@ class ControlPlane:
         if not wait_until(lambda: self._answers("/apis/metrics.k8s.io/v1beta1"), _START_S):
             raise LocalStackError(f"metrics-server is not ready, see {self._cluster / 'logs'}")
 
-    def pause_apiserver(self) -> None:
-        """Freeze kube-apiserver: connections stay open and nothing is answered."""
-        self._signal_apiserver(signal.SIGSTOP)
+    def pause(self, component: str) -> None:
+        """Freeze etcd, kube-apiserver or another component: its connections stay open and nothing is answered."""
+        send(self._running(component), signal.SIGSTOP)
 
-    def resume_apiserver(self) -> None:
-        self._signal_apiserver(signal.SIGCONT)
+    def resume(self, component: str) -> None:
+        send(self._running(component), signal.SIGCONT)
 
     def compact(self) -> int:
         """Drop etcd's history up to now, and return that revision.
@@ -118,12 +118,11 @@ class ControlPlane:
 
     def save_etcd(self, to: Path) -> None:
         """Copy what etcd holds, as of now, into a directory that is not there yet: a backup."""
-        pid = self._running("etcd")
-        send(pid, signal.SIGSTOP)
+        self.pause("etcd")
         try:
             shutil.copytree(self._etcd_data, to)
         finally:
-            send(pid, signal.SIGCONT)
+            self.resume("etcd")
 
     def restore_etcd(self, saved: Path) -> None:
         """Put etcd back to a backup, and start the whole control plane on it, as Kubernetes says that it is done."""
@@ -238,9 +237,6 @@ class ControlPlane:
 
     def _pid_file(self, component: str) -> Path:
         return self._cluster / "pids" / f"{component}.pid"
-
-    def _signal_apiserver(self, number: signal.Signals) -> None:
-        send(self._running("kube-apiserver"), number)
 
     def _running(self, component: str) -> int:
         """The pid of a component. Raises LocalStackError where it is not running."""

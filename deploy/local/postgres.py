@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from .errors import LocalStackError
-from .processes import end, environment, spawn, wait_until
+from .processes import end, environment, recorded, send, spawn, wait_until
 
 _USER = "processes"
 _START_S = 30.0
@@ -84,6 +84,25 @@ class Postgres:
     def stop(self) -> None:
         """Break all connections and stop; the data stays for `start`."""
         _end(self._home, self._stack)
+
+    def kill(self) -> None:
+        """End it as a crash of the machine would, but for what it had written; `start` recovers."""
+        end(self._home / "postgres.pid", self._stack, (signal.SIGKILL, 10.0))
+
+    def pause(self) -> None:
+        """Freeze it and all its sessions: connections stay open and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = recorded(self._home / "postgres.pid", self._stack)
+        if pid is None:
+            raise LocalStackError("Postgres is not running")
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            send(each, number)
 
     def _is_ready(self) -> bool:
         # The server's own word, as pg_ctl reads it: the eighth line of its lock file.

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Set
 from contextlib import aclosing
 from typing import Protocol
 
+import aiohttp
 import msgspec
 
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
@@ -134,7 +135,7 @@ class Reflector:
                 log.debug("watch silent, to be opened anew", path=self._path)
                 self._history_in_doubt = True
                 return None
-            if isinstance(error, ClusterUnreachable):
+            if isinstance(error, ClusterUnreachable | aiohttp.ClientError | OSError):
                 self._client.reachability.failed()
             return failure_of(error)
         except Exception as error:

@@ -13,6 +13,7 @@ import orjson
 from service.cluster.answers import Answer, status_message
 from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
 from service.cluster.deployment_cache import DeploymentCache
+from service.cluster.feeds import decode_name
 from service.cluster.versions import version_number
 from service.errors import InvalidAuthToken, NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity
 from service.model.changes import Change, Scale
@@ -198,6 +199,11 @@ class Workloads:
 
     def _found(self, answer: Answer, workload: Workload) -> Changed:
         """The process that the Deployment in the answer runs. Raises ResourceNotFound where it is another one."""
+        try:
+            decode_name(answer.body)
+        except msgspec.DecodeError as error:
+            # A proxy's page, say. What was asked for may have been done.
+            raise ClusterUnreachable("the answer is not a Deployment") from error
         try:
             deployment = _decode_deployment(answer.body)
             found = derive_workload(deployment, self._keys)

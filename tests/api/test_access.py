@@ -146,14 +146,11 @@ async def test_deleted_users_token_stops_working(api: Api, kube: Kube) -> None:
     token = await kube.token_of_new_user(cluster_roles=("processes-operator",))
     user = api.as_user(token)
     assert (await user.get("/v3/processes")).status == 200
-    claims = orjson.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-    name = claims["kubernetes.io"]["serviceaccount"]["name"]
-    await kube.request("DELETE", f"/api/v1/namespaces/default/serviceaccounts/{name}")
+    await kube.delete_user_of(token)
 
     async def refused() -> bool:
         return (await user.get("/v3/processes")).status == 401
 
-    # kube-apiserver itself goes on accepting a token for 10 s after it has seen it.
     await eventually(refused, 30)
 
 

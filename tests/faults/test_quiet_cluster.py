@@ -1,6 +1,6 @@
 """A real cluster in which nothing happens: its watches are silent, and that is no trouble.
 
-Compressed: each INACTIVITY_S stands for the minute and a half of WATCH_INACTIVITY_S, all of it for nine minutes.
+Compressed: each INACTIVITY_S stands for the half minute of WATCH_INACTIVITY_S, all of it for three minutes.
 """
 
 import asyncio

@@ -22,8 +22,9 @@ def settings(fragile_settings: Settings) -> Settings:
     return replace(fragile_settings, review_grace_s=1)
 
 
+@pytest.mark.parametrize("absence_s", [0.0, ABSENCE_S], ids=["restarted", "away for a while"])
 async def test_no_denial_is_believed_too_soon_and_all_is_in_step_at_once(
-    fragile_stack: Stack, fragile_kube: Kube, settings: Settings
+    fragile_stack: Stack, fragile_kube: Kube, settings: Settings, absence_s: float
 ) -> None:
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
     async with running(settings, token=token) as api:
@@ -36,7 +37,7 @@ async def test_no_denial_is_believed_too_soon_and_all_is_in_step_at_once(
         path = f"/v3/processes/{guid_of(app, 'web')}"
         assert (await viewer.get(path)).status == 200
         await asyncio.to_thread(fragile_stack.control_plane.stop_apiserver)
-        await asyncio.sleep(ABSENCE_S)
+        await asyncio.sleep(absence_s)
         starting = asyncio.create_task(asyncio.to_thread(fragile_stack.control_plane.start_apiserver))
         replies: list[Reply] = []
 

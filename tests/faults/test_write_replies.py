@@ -9,10 +9,10 @@ import pytest
 from aiohttp import web
 
 from service.settings import Settings
-from tests.support.api import Api, running
+from tests.support.api import Api, assert_cf_error, running
 from tests.support.apps import MakeApp
 from tests.support.kube import eventually
-from tests.support.proxy import Relay
+from tests.support.proxy import Instead, Relay
 
 
 @pytest.fixture
@@ -77,3 +77,25 @@ async def test_the_reply_to_a_write_shows_no_half_of_one_that_was_faster(
         assert halves(reply.json) in ((3, 3), (9, 9))
     for replica in (api, writer):
         assert halves((await replica.get(path)).json) == (9, 9)
+
+
+@pytest.mark.parametrize("status", [200, 502])
+@pytest.mark.parametrize("write", WRITES)
+async def test_the_page_of_a_proxy_is_no_answer_of_kubernetes(
+    relay: Relay, writer: Api, make_app: MakeApp, write: str, status: int
+) -> None:
+    path = f"/v3/apps/{await make_app('web')}/processes/web"
+
+    async def shown() -> bool:
+        return (await writer.get(path)).status == 200
+
+    await eventually(shown)
+
+    async def answer_instead(request: web.Request) -> None:
+        if "/deployments/" in request.path:
+            raise Instead(status, b"<html><body>Bad Gateway</body></html>", "text/html")
+
+    relay.before = answer_instead
+    method, action, body = WRITES[write]
+    reply = await (writer.post if method == "POST" else writer.patch)(path + action, body)
+    assert_cf_error(reply, 503, 10015, "CF-ServiceUnavailable")

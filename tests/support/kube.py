@@ -276,10 +276,17 @@ class Kube:
 
     async def another_token(self, token: str) -> str:
         """Another token of the same ServiceAccount."""
-        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-        path = f"/api/v1/namespaces/default/serviceaccounts/{claims['kubernetes.io']['serviceaccount']['name']}/token"
-        other: str = (await self.request("POST", path, {"spec": {}}))["status"]["token"]
+        other: str = (await self.request("POST", f"{_account_of(token)}/token", {"spec": {}}))["status"]["token"]
         return other
+
+    async def delete_user_of(self, token: str) -> None:
+        """Delete the ServiceAccount. NB: kube-apiserver goes on accepting a token for 10 s after it has seen it."""
+        await self.request("DELETE", _account_of(token))
+
+
+def _account_of(token: str) -> str:
+    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    return f"/api/v1/namespaces/default/serviceaccounts/{claims['kubernetes.io']['serviceaccount']['name']}"
 
 
 def _pod(namespace: str, name: str) -> str:

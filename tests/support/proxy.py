@@ -25,6 +25,15 @@ class BreakOff(Exception):
     """Raised by a hook: the caller gets no answer."""
 
 
+@dataclass(frozen=True)
+class Instead(Exception):
+    """Raised by the hook before a request: the caller gets this answer, and Kubernetes never hears of it."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
 @dataclass
 class Relay:
     kubeconfig: Path
@@ -69,6 +78,8 @@ async def relaying(service_kubeconfig: Path, directory: Path) -> AsyncIterator[R
                 await relay.before(request)
             except BreakOff:
                 return _broken_off(request)
+            except Instead as own:
+                return web.Response(status=own.status, body=own.body, content_type=own.content_type)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
         async with session.request(
             request.method, server + request.raw_path, headers=headers, data=await request.read()

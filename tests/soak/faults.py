@@ -1,0 +1,347 @@
+"""Faults, each a block: inside of it something is broken, and after it all parts are there again."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+from aiohttp import web
+
+from deploy.local.stack import Stack
+from tests.soak.comparing import quiet
+from tests.soak.replicas import Replica
+from tests.soak.world import World
+from tests.support.proxy import BreakOff, Instead
+
+_LONGEST_S = 6.0
+_REVOKED_S = 25.0
+"""kube-apiserver itself believes a token for 10 s; the service keeps its word for REVIEW_TTL_S."""
+_HTML = b"<html><body>502 Bad Gateway</body></html>"
+
+
+@dataclass
+class Scene:
+    world: World
+    stack: Stack
+    database_url: str
+    directory: Path
+
+    @property
+    def replica(self) -> Replica:
+        """Any of them."""
+        return self.world.random.choice(self.world.replicas)
+
+    async def last(self) -> None:
+        """For as long as faults last."""
+        await asyncio.sleep(self.world.random.uniform(0.5, _LONGEST_S))
+
+
+Fault = Callable[[Scene], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def replica_killed(scene: Scene) -> AsyncIterator[None]:
+    replica = scene.replica
+    await replica.kill()
+    await scene.last()
+    await replica.start()
+    yield
+
+
+@asynccontextmanager
+async def replica_killed_in_a_write(scene: Scene) -> AsyncIterator[None]:
+    """Between what it asks of Kubernetes and the answer, or just before."""
+    replica = scene.replica
+
+    async def kill(request: web.Request, _status: int = 0) -> None:
+        if request.method == "PATCH":
+            await replica.kill()
+            raise BreakOff
+
+    if scene.world.random.random() < 0.5:
+        replica.relay.before = kill
+    else:
+        replica.relay.after = kill
+    await scene.last()
+    replica.relay.before = replica.relay.after = None
+    await replica.kill()
+    await replica.start()
+    yield
+
+
+@asynccontextmanager
+async def replica_frozen(scene: Scene) -> AsyncIterator[None]:
+    replica = scene.replica
+    replica.signal(signal.SIGSTOP)
+    await scene.last()
+    replica.signal(signal.SIGCONT)
+    yield
+
+
+@asynccontextmanager
+async def kubernetes_cut_off(scene: Scene) -> AsyncIterator[None]:
+    link = scene.replica.kube
+    link.refusing = True
+    link.cut()
+    await scene.last()
+    link.refusing = False
+    yield
+
+
+@asynccontextmanager
+async def kubernetes_cut_in_a_line(scene: Scene) -> AsyncIterator[None]:
+    scene.replica.kube.bytes_left = scene.world.random.randint(1, 20_000)
+    await scene.last()
+    yield
+
+
+@asynccontextmanager
+async def kubernetes_held(scene: Scene) -> AsyncIterator[None]:
+    link = scene.replica.kube
+    link.flowing.clear()
+    await scene.last()
+    link.flowing.set()
+    yield
+
+
+@asynccontextmanager
+async def kubernetes_half_open(scene: Scene) -> AsyncIterator[None]:
+    scene.replica.kube.lose()
+    await scene.last()
+    yield
+
+
+@asynccontextmanager
+async def kubernetes_trickling(scene: Scene) -> AsyncIterator[None]:
+    link = scene.replica.kube
+    link.trickling = True
+    await scene.last()
+    link.trickling = False
+    yield
+
+
+@asynccontextmanager
+async def watches_silent(scene: Scene) -> AsyncIterator[None]:
+    relay = scene.replica.relay
+    for kind in ("deployments", "pods"):
+        relay.hold(kind)
+    await scene.last()
+    relay.let_go()
+    yield
+
+
+@asynccontextmanager
+async def kubernetes_refusing(scene: Scene) -> AsyncIterator[None]:
+    """Half of what is asked of it gets 429, 5xx, or the page of a proxy."""
+    replica = scene.replica
+    answers = [Instead(429, b"{}"), Instead(500, b"{}"), Instead(503, b""), Instead(502, _HTML, "text/html")]
+    answers.append(Instead(200, _HTML, "text/html"))
+
+    async def refuse(_: web.Request) -> None:
+        if scene.world.random.random() < 0.5:
+            raise scene.world.random.choice(answers)
+
+    replica.relay.before = refuse
+    replica.kube.cut()
+    await scene.last()
+    replica.relay.before = None
+    yield
+
+
+@asynccontextmanager
+async def answers_lost(scene: Scene) -> AsyncIterator[None]:
+    """Kubernetes has done it, and whoever asked never hears of it."""
+    replica = scene.replica
+
+    async def lose(request: web.Request, _: int) -> None:
+        if request.method in ("PATCH", "DELETE") and scene.world.random.random() < 0.5:
+            raise BreakOff
+
+    replica.relay.after = lose
+    await scene.last()
+    replica.relay.after = None
+    yield
+
+
+@asynccontextmanager
+async def postgres_cut_off(scene: Scene) -> AsyncIterator[None]:
+    link = scene.replica.postgres
+    link.refusing = True
+    link.cut()
+    await scene.last()
+    link.refusing = False
+    yield
+
+
+@asynccontextmanager
+async def postgres_held(scene: Scene) -> AsyncIterator[None]:
+    link = scene.replica.postgres
+    link.flowing.clear()
+    await scene.last()
+    link.flowing.set()
+    yield
+
+
+@asynccontextmanager
+async def postgres_half_open(scene: Scene) -> AsyncIterator[None]:
+    scene.replica.postgres.lose()
+    await scene.last()
+    yield
+
+
+@asynccontextmanager
+async def postgres_killed(scene: Scene) -> AsyncIterator[None]:
+    await asyncio.to_thread(scene.stack.postgres.kill)
+    await scene.last()
+    await asyncio.to_thread(scene.stack.postgres.start)
+    yield
+
+
+@asynccontextmanager
+async def postgres_frozen(scene: Scene) -> AsyncIterator[None]:
+    scene.stack.postgres.pause()
+    await scene.last()
+    scene.stack.postgres.resume()
+    yield
+
+
+@asynccontextmanager
+async def postgres_full(scene: Scene) -> AsyncIterator[None]:
+    """All of its connections are taken, and those of the replicas are ended."""
+    async with AsyncExitStack() as taken:
+        connection = await asyncpg.connect(scene.database_url)
+        taken.push_async_callback(connection.close)
+        with suppress(asyncpg.TooManyConnectionsError):
+            while True:
+                taken.push_async_callback((await asyncpg.connect(scene.database_url)).close)
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cf-processes'"
+        )
+        with suppress(asyncpg.TooManyConnectionsError):
+            while True:
+                taken.push_async_callback((await asyncpg.connect(scene.database_url)).close)
+        await scene.last()
+    yield
+
+
+@asynccontextmanager
+async def rows_locked(scene: Scene) -> AsyncIterator[None]:
+    connection = await asyncpg.connect(scene.database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM process_metadata FOR UPDATE")
+            await scene.last()
+    finally:
+        await connection.close()
+    yield
+
+
+@asynccontextmanager
+async def apiserver_killed(scene: Scene) -> AsyncIterator[None]:
+    await asyncio.to_thread(scene.stack.control_plane.stop_apiserver)
+    await scene.last()
+    await asyncio.to_thread(scene.stack.control_plane.start_apiserver)
+    yield
+
+
+@asynccontextmanager
+async def apiserver_frozen(scene: Scene) -> AsyncIterator[None]:
+    async with _frozen(scene, "kube-apiserver"):
+        yield
+
+
+@asynccontextmanager
+async def etcd_frozen(scene: Scene) -> AsyncIterator[None]:
+    async with _frozen(scene, "etcd"):
+        yield
+
+
+@asynccontextmanager
+async def metrics_frozen(scene: Scene) -> AsyncIterator[None]:
+    async with _frozen(scene, "metrics-server"):
+        yield
+
+
+@asynccontextmanager
+async def _frozen(scene: Scene, component: str) -> AsyncIterator[None]:
+    scene.stack.control_plane.pause(component)
+    await scene.last()
+    scene.stack.control_plane.resume(component)
+    yield
+
+
+@asynccontextmanager
+async def history_compacted(scene: Scene) -> AsyncIterator[None]:
+    control_plane = scene.stack.control_plane
+    await asyncio.to_thread(control_plane.stop_apiserver)
+    await asyncio.to_thread(control_plane.compact)
+    await asyncio.to_thread(control_plane.start_apiserver)
+    yield
+
+
+@asynccontextmanager
+async def etcd_restored(scene: Scene) -> AsyncIterator[None]:
+    """To a backup from before some writes: what they left in Kubernetes has never been."""
+    world, control_plane = scene.world, scene.stack.control_plane
+    await quiet(world)
+    saved = scene.directory / f"backup-{world.now():.0f}"
+    await asyncio.to_thread(control_plane.save_etcd, saved)
+    world.writing.set()
+    await scene.last()
+    await quiet(world)
+    world.judging = False
+    await asyncio.to_thread(control_plane.restore_etcd, saved)
+    yield
+
+
+@asynccontextmanager
+async def token_revoked(scene: Scene) -> AsyncIterator[None]:
+    """Of somebody who was let in: they are refused before long, by every replica."""
+    world = scene.world
+    token = await world.kube.token_of_new_user(cluster_roles=("processes-operator",))
+    for replica in world.replicas:
+        await world.ask(replica, "GET", "/v3/apps", token=token)
+    await world.kube.delete_user_of(token)
+    began, asked = world.now(), list(world.replicas)
+    while asked and world.now() < began + _REVOKED_S:
+        await asyncio.sleep(0.3)
+        answers = [(each, await world.ask(each, "GET", "/v3/apps", token=token)) for each in asked]
+        asked = [each for each, answer in answers if answer is None or answer.status != 401]
+    if asked:
+        world.violate(f"a token is let in {_REVOKED_S} s after its account was deleted")
+    yield
+
+
+FAULTS: Mapping[str, Fault] = {
+    fault.__name__.replace("_", " "): fault
+    for fault in (
+        replica_killed,
+        replica_killed_in_a_write,
+        replica_frozen,
+        kubernetes_cut_off,
+        kubernetes_cut_in_a_line,
+        kubernetes_held,
+        kubernetes_half_open,
+        kubernetes_trickling,
+        watches_silent,
+        kubernetes_refusing,
+        answers_lost,
+        postgres_cut_off,
+        postgres_held,
+        postgres_half_open,
+        postgres_killed,
+        postgres_frozen,
+        postgres_full,
+        rows_locked,
+        apiserver_killed,
+        apiserver_frozen,
+        etcd_frozen,
+        metrics_frozen,
+        history_compacted,
+        etcd_restored,
+        token_revoked,
+    )
+}
