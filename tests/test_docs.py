@@ -29,7 +29,7 @@ PAGES = sorted(
     for page in REPOSITORY.glob(pattern)
 )
 LONGEST_README, LONGEST_LINE = 150, 120
-NO_SETTINGS = {"HTTPS_PROXY", "NO_PROXY", "LOCAL_STACK_BIN", "REQUIRE_ALL"}
+NO_SETTINGS = {"HTTPS_PROXY", "NO_PROXY", "LOCAL_STACK_BIN", "REQUIRE_ALL", "SOAK_S", "SOAK_SEED", "SOAK_ONLY"}
 """Variables that others than the service read."""
 
 
