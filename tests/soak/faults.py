@@ -1,6 +1,7 @@
 """Faults, each a block: inside of it something is broken, and after it all parts are there again."""
 
 import asyncio
+import random
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -28,15 +29,17 @@ class Scene:
     stack: Stack
     database_url: str
     directory: Path
+    random: random.Random
+    """Of the faults alone, so that a seed breaks the same things in the same order."""
 
     @property
     def replica(self) -> Replica:
         """Any of them."""
-        return self.world.random.choice(self.world.replicas)
+        return self.random.choice(self.world.replicas)
 
     async def last(self) -> None:
         """For as long as faults last."""
-        await asyncio.sleep(self.world.random.uniform(0.5, _LONGEST_S))
+        await asyncio.sleep(self.random.uniform(0.5, _LONGEST_S))
 
 
 Fault = Callable[[Scene], AbstractAsyncContextManager[None]]
@@ -61,7 +64,7 @@ async def replica_killed_in_a_write(scene: Scene) -> AsyncIterator[None]:
             await replica.kill()
             raise BreakOff
 
-    if scene.world.random.random() < 0.5:
+    if scene.random.random() < 0.5:
         replica.relay.before = kill
     else:
         replica.relay.after = kill
@@ -93,7 +96,7 @@ async def kubernetes_cut_off(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def kubernetes_cut_in_a_line(scene: Scene) -> AsyncIterator[None]:
-    scene.replica.kube.bytes_left = scene.world.random.randint(1, 20_000)
+    scene.replica.kube.bytes_left = scene.random.randint(1, 20_000)
     await scene.last()
     yield
 

@@ -58,7 +58,7 @@ async def run(stack: Stack, seconds: float, seed: int, directory: Path, only: st
             others = await _populate(world)
             await compare(world, url)
             world.judging = True
-            scene = Scene(world, stack, url, directory)
+            scene = Scene(world, stack, url, directory, random.Random(seed))
             return await _with_everybody(scene, others, seconds, [only] if only else list(FAULTS))
     finally:
         await kube.close()
@@ -119,7 +119,7 @@ async def _with_everybody(
     ):
         await asyncio.sleep(CALM_S)
         deadline = world.now() + seconds
-        plan = _plan(world, kinds)
+        plan = _plan(scene.random, kinds)
         at_first = {replica.number: replica.rss_mib() for replica in world.replicas}
         starts = {replica.number: replica.starts for replica in world.replicas}
         while world.now() < deadline and len(world.violations) < 20:
@@ -133,10 +133,10 @@ async def _with_everybody(
     return found
 
 
-def _plan(world: World, kinds: list[str]) -> Iterator[str]:
+def _plan(chance: random.Random, kinds: list[str]) -> Iterator[str]:
     """All kinds in any order, again and again."""
     while True:
-        yield from world.random.sample(kinds, len(kinds))
+        yield from chance.sample(kinds, len(kinds))
 
 
 async def _break(scene: Scene, found: Found, kind: str) -> None:
