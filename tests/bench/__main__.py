@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import local_stack
-from tests.bench import cluster, cpu, hostile, instances, measuring, scale, visibility, writes
+from tests.bench import cluster, cpu, hostile, instances, measuring, scale, sustained, visibility, writes
 from tests.bench.load import CONNECTIONS, LoadFailed
 from tests.bench.programs import ProgramFailed
 from tests.bench.report import Row, conditions, table
@@ -43,6 +43,11 @@ def _hostile(directory: Path, seconds: int) -> list[Row]:
         return asyncio.run(_collect(hostile.measure(stack, seconds)))
 
 
+def _sustained(directory: Path, _seconds: int) -> list[Row]:
+    with local_stack(directory, nodes=sustained.NODES) as stack:
+        return asyncio.run(_collect(sustained.measure(stack)))
+
+
 def _scale(directory: Path, seconds: int) -> list[Row]:
     with scale.database(directory) as url:
         return asyncio.run(_collect(scale.measure(directory, url, seconds)))
@@ -61,10 +66,15 @@ PARTS: dict[str, Part] = {
     "cluster": _cluster,
     "writes": _writes,
     "hostile": _hostile,
+    "sustained": _sustained,
     "scale": _scale,
     "visibility": _visibility,
     "measuring": _measuring,
 }
+
+
+LONG = ("sustained",)
+"""Parts that take a quarter of an hour by themselves: they run where they are asked for."""
 
 
 async def _collect(rows: AsyncIterator[Row]) -> list[Row]:
@@ -89,7 +99,7 @@ def main() -> int:
     load_at_start = os.getloadavg()
     rows: list[Row] = []
     try:
-        for name in [arguments.only] if arguments.only else PARTS:
+        for name in [arguments.only] if arguments.only else [each for each in PARTS if each not in LONG]:
             print(name, file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(prefix="bench-") as directory:
                 rows += PARTS[name](Path(directory), arguments.seconds)

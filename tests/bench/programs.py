@@ -99,10 +99,15 @@ class Service:
     """From listening."""
 
     def rss_mib(self) -> float:
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise ProgramFailed("the service has ended")
+        return rss_mib(self.pid)
+
+
+def rss_mib(pid: int) -> float:
+    """The memory of a process. Raises ProgramFailed."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ProgramFailed("the service has ended")
 
 
 @asynccontextmanager

@@ -160,6 +160,9 @@ class Watched:
         self.url = url
         self.management_url = management_url
 
+    def rss_mib(self) -> float:
+        return programs.rss_mib(self._program.process.pid)
+
     async def phase(self) -> Phase:
         """The first phase, as soon as it is over."""
         return msgspec.json.decode(await self._program.line(), type=Phase)

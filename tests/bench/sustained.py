@@ -1,0 +1,114 @@
+"""Five minutes of reads at saturation while the cluster changes, over 10,000 Deployments with a Pod each."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import orjson
+
+from deploy.local.stack import Stack
+from tests.bench import population, stalls
+from tests.bench.load import CONNECTIONS, Target, wrk
+from tests.bench.programs import get
+from tests.bench.report import Row, limited
+from tests.bench.sides import Sides, populate, sides
+from tests.bench.stalls import Watched
+from tests.support.kube import eventually
+
+COUNT, NAMESPACES = 10_000, 100
+NODES = 44
+"""A node takes 250 Pods, and a few are on their way."""
+RUN_S = 300
+CHANGES_PER_S = 100
+_CHANGERS = 8
+_WARM_S, _PODS_S, _SAMPLE_S = 20, 900, 2.0
+_APPS = 300
+_GROWTH_MIB = 16.0
+
+
+@dataclass
+class _Seen:
+    """What has been going on meanwhile."""
+
+    changes: int = 0
+    rss_mib: list[float] = field(default_factory=list)
+
+
+async def measure(stack: Stack) -> AsyncIterator[Row]:
+    """Findings, each as soon as it is made."""
+    async with sides(stack, RUN_S) as bench:
+        await populate(bench.kube, NAMESPACES, map(_running, range(COUNT)))
+        async with stalls.watched(stack.directory, bench.environ) as service:
+            yield stalls.row(f"first list, {COUNT:,}, while their Pods start", await service.phase())
+            await eventually(lambda: _all_run(service), _PODS_S)
+            target = Target(service.url, _paths(), bench.token)
+            await wrk(target, _WARM_S)
+            await service.mark()
+            asked = await _asked(bench)
+            async with _meanwhile(bench, service) as seen:
+                sample = await wrk(target, RUN_S)
+            phase = await service.mark()
+            asked = await _asked(bench) - asked
+    what = f"{RUN_S} s at {CONNECTIONS} connections, {seen.changes / RUN_S:.0f} changes/s"
+    tails = f"p50 {sample.p50_ms:.1f} ms, p99 {sample.p99_ms:.1f} ms, {sample.per_s:,.0f} requests/s"
+    yield Row(f"{COUNT:,} Deployments and Pods, {what}", tails)
+    grown = max(seen.rss_mib) - seen.rss_mib[0]
+    yield limited(f"{what}: memory gained of {seen.rss_mib[0]:.0f} MiB", grown, _GROWTH_MIB, "MiB")
+    yield stalls.row(what, phase)
+    yield Row(f"{what}: reviews, GETs and LISTs", f"{asked} for {sample.requests:,} reads")
+
+
+def _running(n: int) -> dict[str, object]:
+    manifest = population.manifest(n, NAMESPACES)
+    return {**manifest, "spec": {**manifest["spec"], "replicas": 1}}
+
+
+async def _all_run(service: Watched) -> bool:
+    await asyncio.sleep(1)
+    held = orjson.loads(await get(f"{service.management_url}/readyz"))["held"]
+    return bool(held["pods"] >= COUNT)
+
+
+def _paths() -> list[str]:
+    """As dashboards and command lines ask: pages of all, single apps and their processes, each again and again."""
+    apps = [population.app_guid(n) for n in random.Random(1).sample(range(COUNT), _APPS)]
+    pages = [f"/v3/processes?per_page=50&page={page}" for page in (1, 2, 100)]
+    return [path for app in apps for path in (*pages, f"/v3/apps/{app}", f"/v3/apps/{app}/processes")]
+
+
+async def _asked(bench: Sides) -> int:
+    return sum((await bench.kube.requests_counted()).values())
+
+
+@asynccontextmanager
+async def _meanwhile(bench: Sides, service: Watched) -> AsyncIterator[_Seen]:
+    """Changes at their rate, as far as kube-apiserver keeps up, and looks at the memory of the service."""
+    seen = _Seen()
+    tasks = [asyncio.create_task(_change(bench, seen, number)) for number in range(_CHANGERS)]
+    tasks.append(asyncio.create_task(_look(service, seen)))
+    try:
+        yield seen
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _change(bench: Sides, seen: _Seen, changer: int) -> None:
+    chance, loop = random.Random(changer), asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        due = max(due + _CHANGERS / CHANGES_PER_S, loop.time() - 1)
+        await asyncio.sleep(due - loop.time())
+        meta = population.manifest(chance.randrange(COUNT), NAMESPACES)["metadata"]
+        touched = {"metadata": {"annotations": {"touched": str(seen.changes)}}}
+        await bench.kube.patch(meta["namespace"], meta["name"], touched)
+        seen.changes += 1
+
+
+async def _look(service: Watched, seen: _Seen) -> None:
+    while True:
+        seen.rss_mib.append(service.rss_mib())
+        await asyncio.sleep(_SAMPLE_S)
