@@ -5,11 +5,17 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FUZZ_VENV := .venv-fuzz
 FUZZ_INSTALLED := $(FUZZ_VENV)/.installed
+AUDIT_VENV := .venv-audit
+AUDIT_INSTALLED := $(AUDIT_VENV)/.installed
+# As in the image.
+IMAGE_VENV := .venv-image
+IMAGE_INSTALLED := $(IMAGE_VENV)/.installed
+SBOM := cf-processes.cdx.json
 
 QUICK_API := $(addprefix tests/api/test_,bodies.py metadata_body.py presenters.py document_limits.py resource_frame.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick lint bench soak fuzz format clean
+.PHONY: help run test quick lint bench soak fuzz sbom audit format clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,12 +47,21 @@ soak: $(INSTALLED) ## break everything under three replicas for SOAK_S=600 secon
 fuzz: $(INSTALLED) $(FUZZ_INSTALLED) ## ask a service of its own whatever the API's document allows, and what it does not
 	$(BIN)/python -m tests.fuzz
 
+sbom: $(IMAGE_INSTALLED) $(AUDIT_INSTALLED) ## write what the image contains to cf-processes.cdx.json (CycloneDX)
+	@$(AUDIT_VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+	  --output-format JSON --output-file $(SBOM) $(IMAGE_VENV)/bin/python
+	@echo "$(SBOM): $$(grep -c '"purl"' $(SBOM)) packages"
+
+audit: $(IMAGE_INSTALLED) $(AUDIT_INSTALLED) ## ask PyPI whether anything that the image contains has a known flaw
+	@$(AUDIT_VENV)/bin/pip-audit --strict --skip-editable --path "$$($(IMAGE_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || \
+	  { echo "a flaw is known, or not everything could be asked about: see above (a mirror has packages, and no advisories)" >&2; exit 1; }
+
 format: $(INSTALLED) ## put the code into the style that lint checks
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what the other targets made here (caches of the control plane's programs stay)
-	rm -rf $(VENV) .venv-newest $(FUZZ_VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-newest $(FUZZ_VENV) $(AUDIT_VENV) $(IMAGE_VENV) $(SBOM) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 $(INSTALLED): pyproject.toml deploy/constraints.txt
 	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -61,4 +76,19 @@ $(FUZZ_INSTALLED): deploy/fuzz-constraints.txt | $(INSTALLED)
 	@test -x $(FUZZ_VENV)/bin/python || $(PYTHON) -m venv $(FUZZ_VENV)
 	@echo "installing schemathesis into $(FUZZ_VENV)"
 	@$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint deploy/fuzz-constraints.txt schemathesis
+	@touch $@
+
+# Of their own, for the tools must not choose the versions of what they look at.
+$(AUDIT_INSTALLED): deploy/audit-constraints.txt | $(INSTALLED)
+	@test -x $(AUDIT_VENV)/bin/python || $(PYTHON) -m venv $(AUDIT_VENV)
+	@echo "installing cyclonedx-py and pip-audit into $(AUDIT_VENV)"
+	@$(AUDIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint deploy/audit-constraints.txt cyclonedx-bom pip-audit
+	@touch $@
+
+$(IMAGE_INSTALLED): pyproject.toml deploy/constraints.txt | $(INSTALLED)
+	@rm -rf $(IMAGE_VENV)
+	@$(PYTHON) -m venv --without-pip $(IMAGE_VENV)
+	@echo "installing what the image contains into $(IMAGE_VENV)"
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > $(IMAGE_VENV)/requirements
+	@$(BIN)/python -m pip --python $(IMAGE_VENV)/bin/python install --quiet --disable-pip-version-check --only-binary :all: --constraint deploy/constraints.txt --requirement $(IMAGE_VENV)/requirements
 	@touch $@
