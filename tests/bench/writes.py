@@ -104,7 +104,7 @@ def guid(n: int) -> str:
 async def _snapshot(bench: Sides) -> Snapshot:
     """A Deployment to make patches for: those of the others are the same."""
     found = await bench.kube.request("GET", deployment_path(0, NAMESPACES))
-    return Snapshot(derive_workload(msgspec.convert(found, Deployment), KEYS), found, 0, KEYS)
+    return Snapshot(derive_workload(msgspec.json.decode(orjson.dumps(found), type=Deployment), KEYS), found, 0, KEYS)
 
 
 def _documents(kind: _Kind, seed: str) -> Sequence[tuple[int, dict[str, Any]]]:
