@@ -234,7 +234,8 @@ def _fill_document() -> object:
 def _fill_deployments() -> object:
     cache = DeploymentCache()
     for number in range(3_000):
-        cache.put(workload(f"uid-{number:030}", command=f"{number}" * 500), 1, b"x" * (2_000 + number))
+        raw = b'{"metadata":{},"spec":"%s"}' % (b"x" * (2_000 + number))
+        cache.put(workload(f"uid-{number:030}", command=f"{number}" * 500), 1, raw)
     return cache
 
 
