@@ -4,7 +4,8 @@ Every transaction locks its rows first, in the order of their keys, and incremen
 circle, and the counter's lock, which everyone who writes needs, is held for the length of a commit.
 
 A row alone is read, and then changed if it still has the stamp it was read with: two statements, each a transaction of
-its own, where locking it first takes four. Only who comes second locks. Who has just written it need not read it.
+its own, where locking it first takes four. A row that is not there yet is
+made first. Only who comes second locks, and who has just written it need not read it.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -101,7 +102,7 @@ class Records:
             async with self._pool.connection() as connection:
                 if known is not None and (changed := await _save(connection, [known.record], known.at, change)):
                     return changed[0]
-                row = await connection.fetchrow(statements.READ, *key)
+                row = await _found_or_made(connection, statements.READ, key)
                 if row is not None and (changed := await _change_read(connection, [row], change)):
                     return changed[0]
         if changed := await self.change_all([key], change):
@@ -115,7 +116,7 @@ class Records:
         """
         with translated():
             async with self._pool.connection() as connection:
-                row = await connection.fetchrow(statements.NOTE, *key, deployment_version, pod_version)
+                row = await _found_or_made(connection, statements.NOTE, key, deployment_version, pod_version)
         if row is not None:
             return record_of(row)
         return await self.change(
@@ -175,6 +176,15 @@ class Records:
                         # What is locked is changed by nobody else: it is the counter that did not count.
                         await ensure_counter(connection)
         raise DatabaseUnavailable("rows cannot be changed")
+
+
+async def _found_or_made(connection: Connection, statement: str, key: Key, *arguments: int) -> Row | None:
+    """What a statement about one row returns, which is made if there is none yet; None: it is gone again, say."""
+    row = await connection.fetchrow(statement, *key, *arguments)
+    if row is None:
+        await connection.execute(statements.CREATE, *_unzipped([key]))
+        row = await connection.fetchrow(statement, *key, *arguments)
+    return row
 
 
 async def _change_read(
