@@ -4,8 +4,8 @@ Every transaction locks its rows first, in the order of their keys, and incremen
 circle, and the counter's lock, which everyone who writes needs, is held for the length of a commit.
 
 A row alone is read, and then changed if it still has the stamp it was read with: two statements, each a transaction of
-its own, where locking it first takes four. A row that is not there yet is
-made first. Only who comes second locks, and who has just written it need not read it.
+its own, where locking it first takes four. A row that is not there yet is made first. Only who comes second locks, and
+who has just written it need not read it.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
