@@ -98,6 +98,9 @@ class Access(Protocol):
         Asked anew each time. Raises ServiceUnavailable.
         """
 
+    async def could_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
+        """As `may_change`, but if it was so a while ago that will do: for what Kubernetes itself then decides."""
+
 
 class Unrestricted:
     """Everyone may read everything, and change nothing. Settings allow it on loopback only."""
@@ -123,4 +126,7 @@ class Unrestricted:
         return None
 
     async def may_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
+        return False
+
+    async def could_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
         return False

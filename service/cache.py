@@ -90,11 +90,18 @@ class Numbers(Generic[Key]):
         return number
 
 
+_FLAT = frozenset((str, bytes, int, bool, float, type(None)))
+"""Types of values that hold no others."""
+
+
 def memory_of(value: object) -> int:
     """The bytes that a value takes with all that is inside of it, as if nothing else held any of that.
 
     It looks into tuples, lists, sets, dictionaries, dataclasses and msgspec's structs.
     """
+    if type(value) in _FLAT:
+        # Most of what is inside of anything: writes come through here.
+        return sys.getsizeof(value)
     inside = 0
     if isinstance(value, tuple | frozenset | list | set):
         inside = sum(map(memory_of, value))

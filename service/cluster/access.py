@@ -1,8 +1,8 @@
 """Who callers are and what they may do, as kube-apiserver decides: the implementation of service.access.
 
 Answers are kept for a while (service.cluster.reviews), under hashes of tokens and questions: no token is kept. What is
-kept is bounded: CALLERS_BYTES + PERMISSIONS_BYTES + SIGHTS_BYTES, 32 MiB in all, whatever callers there are. A token
-whose own expiry has passed is refused, whatever is kept.
+kept is bounded: CALLERS_BYTES + PERMISSIONS_BYTES + CHANGES_BYTES + SIGHTS_BYTES, 32 MiB in all, whatever callers there
+are. A token whose own expiry has passed is refused, whatever is kept.
 """
 
 import asyncio
@@ -26,8 +26,10 @@ REFUSED_TOKEN_TTL_S = 10.0
 """How long a token that was refused is so without asking again: it may belong to an account made this minute."""
 CALLERS_BYTES = 8 << 20
 """Callers by token: some 8,000 with the claims of a ServiceAccount, fewer where a provider sends many groups."""
-PERMISSIONS_BYTES = 16 << 20
+PERMISSIONS_BYTES = 15 << 20
 """Answers about what callers may do: 40,000 of them."""
+CHANGES_BYTES = 1 << 20
+"""Answers about what callers could change: 2,500 of them."""
 SIGHTS_BYTES = 8 << 20
 """The namespaces that callers may see, where these are not all: some 15,000 callers of the same rights."""
 FEW = 8
@@ -69,16 +71,21 @@ class ClusterAccess:
         self._permissions: ReviewCache[bool] = ReviewCache(
             capacity=PERMISSIONS_BYTES, ttl_s=ttl_s, negative_ttl_s=ttl_s, grace_s=grace_s, clock=clock
         )
+        # Who may not, and now may, is not to wait: a refusal is not kept.
+        self._changes: ReviewCache[bool] = ReviewCache(
+            capacity=CHANGES_BYTES, ttl_s=ttl_s, negative_ttl_s=0, grace_s=0, clock=clock
+        )
         self._sights = Sights(SIGHTS_BYTES)
 
     @property
     def reviews(self) -> Mapping[str, ReviewCache[Any]]:
         """The caches, by what is reviewed."""
-        return {"token": self._callers, "access": self._permissions}
+        return {"token": self._callers, "access": self._permissions, "change": self._changes}
 
     async def close(self) -> None:
         await self._callers.close()
         await self._permissions.close()
+        await self._changes.close()
 
     async def identify(self, token: str | None) -> Caller:
         if token is None:
@@ -106,14 +113,11 @@ class ClusterAccess:
         return self._callers.accepted(token_hash(token))
 
     async def may_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
-        attributes = {
-            "group": permission.group,
-            "resource": permission.resource,
-            "verb": permission.verb,
-            "namespace": namespace,
-            "name": name,
-        }
-        return await self._reviewer.allows(caller, {"resourceAttributes": attributes})
+        return await self._reviewer.allows(caller, _attributes(permission, namespace, name))
+
+    async def could_change(self, caller: Caller, permission: Permission, namespace: str, name: str) -> bool:
+        key = review_key(caller.key, permission.resource, permission.verb, namespace, name)
+        return await self._changes.get(key, lambda: self.may_change(caller, permission, namespace, name))
 
     def recognize(self, token_hash: bytes) -> Caller | None:
         caller = self._callers.fresh(token_hash, None)
@@ -199,6 +203,18 @@ _VERBS: Mapping[Verb, bytes] = {"get": b"get", "list": b"list"}
 def _namespace_key(caller: Caller, verb: Verb, namespace: str) -> bytes:
     # The question that each request asks goes without the microseconds of a hash: its words are few, and ours.
     return review_key(caller.key, verb, namespace) if namespace else caller.key + _VERBS[verb]
+
+
+def _attributes(permission: Permission, namespace: str, name: str) -> Attributes:
+    return {
+        "resourceAttributes": {
+            "group": permission.group,
+            "resource": permission.resource,
+            "verb": permission.verb,
+            "namespace": namespace,
+            "name": name,
+        }
+    }
 
 
 def _memory_of(caller: Caller | None) -> int:

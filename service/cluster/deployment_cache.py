@@ -12,7 +12,17 @@ from service.cache import BoundedCache, memory_of
 from service.model.process import Workload
 
 CAPACITY = 4 << 20
-"""Bytes: about a thousand Deployments."""
+"""Bytes: some 600 Deployments."""
+
+
+class _Planned(msgspec.Struct, gc=False):
+    """What plans are made from. The rest, which is most of a Deployment, would take the room of other entries."""
+
+    metadata: dict[str, msgspec.Raw]
+    spec: msgspec.Raw
+
+
+_decode = msgspec.json.Decoder(_Planned).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +32,7 @@ class CachedDeployment:
     version: int
     """Its resourceVersion."""
     raw: bytes
-    """Kubernetes' JSON of all it holds: for making patches, not for showing."""
+    """Kubernetes' JSON of its metadata and spec, without managedFields: for making patches, not for showing."""
 
 
 class DeploymentCache:
@@ -38,8 +48,10 @@ class DeploymentCache:
         """Store the state that a change has left, unless the watch has brought a later one meanwhile."""
         found = self._kept.get(workload.uid)
         if found is None or version > found.version:
+            planned = _decode(raw)
+            planned.metadata.pop("managedFields", None)
             # A copy: what the watch brings is a slice of a large buffer, which it would keep alive.
-            entry = CachedDeployment(workload, version, bytes(raw))
+            entry = CachedDeployment(workload, version, msgspec.json.encode(planned))
             self._kept.put(workload.uid, entry, memory_of(entry))
 
     def refresh(self, workload: Workload, version: int, raw: bytes | msgspec.Raw) -> None:

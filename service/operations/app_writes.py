@@ -198,9 +198,12 @@ class AppWrite:
 
     async def read_all(self) -> list[tuple[Process, Snapshot]]:
         """Each process with its Deployment: those first that are not to run, and by name."""
-        snapshots = await self._writes.read(self._actor, self.app.processes)
-        found = zip(self.app.processes, snapshots, strict=True)
+        found = await self.read_of(self.app.processes)
         return sorted(found, key=lambda each: (each[1].workload.started, each[1].workload.name))
+
+    async def read_of(self, processes: Sequence[Process]) -> list[tuple[Process, Snapshot]]:
+        """Some processes of the app, each with its Deployment."""
+        return list(zip(processes, await self._writes.read(self._actor, processes), strict=True))
 
     async def replica_sets(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """The ReplicaSets that the Deployment's selector finds."""

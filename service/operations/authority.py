@@ -42,6 +42,10 @@ class Authority:
         if not await self.may(actor, process, permission, name):
             raise NotAuthorized
 
+    def leave(self, actor: Actor, process: Process, permission: Permission, name: str) -> "Leave":
+        """The actor's leave to do this, which is asked for when it is known who else will be."""
+        return Leave(self, self._access, actor, process, permission, name)
+
     async def authorize_all(self, actor: Actor, processes: Sequence[Process]) -> None:
         """Raises NotAuthorized unless the actor may change the Deployment of each process."""
         await in_batches(
@@ -66,3 +70,25 @@ class Authority:
             # Whatever is the answer by now: it was not about what they want.
             return NotAuthorized()
         return Refused(denied) if await self.may(actor, process, permission, name) else NotAuthorized()
+
+
+@dataclass(frozen=True)
+class Leave:
+    """An actor's leave to do something to one object. Each way of asking for it raises NotAuthorized."""
+
+    _authority: Authority
+    _access: Access
+    _actor: Actor
+    _process: Process
+    _permission: Permission
+    _name: str
+
+    async def now(self) -> None:
+        """As it is now: nobody else will be asked."""
+        await self._authority.authorize(self._actor, self._process, self._permission, self._name)
+
+    async def lately(self) -> None:
+        """As it is now, or was a while ago: Kubernetes will decide, and this spares it those who will be refused."""
+        namespace = self._process.workload.namespace
+        if not await self._access.could_change(self._actor.caller, self._permission, namespace, self._name):
+            raise NotAuthorized

@@ -14,7 +14,7 @@ from service.model.process import Metadata, MetadataChange, Process, Workload
 from service.model.record import Record
 from service.model.snapshots import Snapshot
 from service.store.database import DatabaseUnavailable
-from service.store.records import Records
+from service.store.records import Known, Records
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -70,13 +70,13 @@ class Outcomes:
             return Written(await self._caught_up(process, done.workload), warnings=done.warnings)
         return self.row_changed(done.workload, row, done.warnings)
 
-    async def both_changed(self, process: Process, done: Changed, prepared: Record, change: MetadataChange) -> Written:
+    async def both_changed(self, process: Process, done: Changed, prepared: Known, change: MetadataChange) -> Written:
         """The end of a change that Kubernetes has committed: fold the row's half, and save the Deployment's version.
 
-        `prepared` is the row with which it was prepared. Nobody has changed it until the commit.
+        `prepared` is the row with which it was prepared: read again only if somebody has changed it since.
         """
         self._deployments.accept_workload(done.workload, done.version)
-        left = prepared.metadata.changed(change)
+        left = prepared.record.metadata.changed(change)
 
         def fold(row: Record, now: int) -> Record:
             nonlocal left
@@ -87,7 +87,7 @@ class Outcomes:
             return msgspec.structs.replace(after, deployment_version=max(row.deployment_version, done.version))
 
         try:
-            row = await self._records.change(process.key, fold)
+            row = await self._records.change(process.key, fold, prepared)
         except (DatabaseUnavailable, MetadataUnreadable) as error:
             # It is prepared and committed, and so it shows. The next writer folds it.
             return self._untold(done, left, error)

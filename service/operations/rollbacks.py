@@ -34,15 +34,20 @@ async def planned(write: AppWrite, guid: str) -> Planned:
 
 
 async def _noticed(write: AppWrite) -> list[tuple[Process, Snapshot]]:
-    """Each process with its Deployment, once Kubernetes has looked at the last change of each, which takes a moment."""
+    """Each process with its Deployment, once Kubernetes has looked at the last change of each, which takes a moment.
+
+    Those that it has looked at are not read again: whatever changes them from here on, the patch of them is for this
+    version.
+    """
     until = time.monotonic() + NOTICED_S
-    while True:
-        found = await write.read_all()
-        if all(snapshot.is_observed for _, snapshot in found):
-            return found
+    found = await write.read_all()
+    while waiting := [number for number, (_, snapshot) in enumerate(found) if not snapshot.is_observed]:
         if time.monotonic() > until:
             raise ServiceUnavailable("Kubernetes has not looked at the last change of this app yet", retry_after_s=1)
         await asyncio.sleep(PAUSE_S)
+        for number, now in zip(waiting, await write.read_of([found[number][0] for number in waiting]), strict=True):
+            found[number] = now
+    return found
 
 
 async def _rollback(write: AppWrite, snapshot: Snapshot, guid: str) -> Rollback:

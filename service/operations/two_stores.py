@@ -8,11 +8,12 @@ from service.model import record as rules
 from service.model.changes import ProcessChange
 from service.model.process import MetadataChange, Process
 from service.model.record import Record
+from service.operations.authority import Leave
 from service.operations.one_store import OneStore, PlanOutdated
 from service.operations.outcomes import Outcomes, Written
 from service.operations.plans import REFUSALS, Overtaken, Plan, Plans
 from service.store.database import DatabaseUnavailable
-from service.store.records import Records
+from service.store.records import Known, Records
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -25,14 +26,14 @@ class TwoStores:
         self._outcomes = outcomes
         self._one_store = one_store
 
-    async def change(self, token: str, process: Process, change: ProcessChange) -> Written:
+    async def change(self, token: str, process: Process, change: ProcessChange, leave: Leave) -> Written:
         """Change the row, and the Deployment unless it is as asked for already.
 
-        Raises Denied, WebhookFailed, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
+        Raises NotAuthorized, Denied, WebhookFailed, UnprocessableEntity, ResourceNotFound, ServiceUnavailable.
         """
         pending = _Pending(self._records, self._outcomes, process, change.metadata)
         try:
-            return await self._change(token, process, change, pending)
+            return await self._change(token, process, change, pending, leave)
         except (Denied, WebhookFailed, Overtaken):
             await pending.discard()
             raise
@@ -43,17 +44,21 @@ class TwoStores:
             await pending.discard()
             raise
 
-    async def _change(self, token: str, process: Process, change: ProcessChange, pending: "_Pending") -> Written:
+    async def _change(
+        self, token: str, process: Process, change: ProcessChange, pending: "_Pending", leave: Leave
+    ) -> Written:
         plans = Plans(self._workloads, token, process, change)
         cached = plans.cached()
         recorded = 0
         while True:
             plan, cached = cached or await plans.read(), None
             try:
-                if not plan.patch and (
-                    written := await self._one_store.change_row(process, plan, change.metadata, recorded)
-                ):
-                    return written
+                if not plan.patch:
+                    await leave.now()
+                    if written := await self._one_store.change_row(process, plan, change.metadata, recorded):
+                        return written
+                # Kubernetes would refuse its half, but then the other would have been prepared already.
+                await leave.lately()
                 prepared = await pending.prepare(plan)
                 body = plan.snapshot.guarded(plan.patch, pending.write_id)
                 done = await self._workloads.patch(token, plan.snapshot, body)
@@ -79,15 +84,18 @@ class _Pending:
         self.write_id = ""
         """As it was stored last."""
 
-    async def prepare(self, plan: Plan) -> Record:
-        """Store it, to be committed on the version that the plan is for. Returns the row.
+    async def prepare(self, plan: Plan) -> Known:
+        """Store it, to be committed on the version that the plan is for. Returns the row, and when it was read.
 
         Raises LabelLimitExceeded, AnnotationLimitExceeded, DatabaseUnavailable.
         """
         snapshot = plan.snapshot
         reconcile = rules.reconciled if plan.is_read else rules.folded
+        at = 0
 
         def decide(row: Record, now: int) -> Record:
+            nonlocal at
+            at = now
             row = reconcile(row, snapshot.workload.write_id, snapshot.version, now)
             return rules.prepared(rules.discarded(row, self.write_id), write_id, self._change, snapshot.version)
 
@@ -97,7 +105,7 @@ class _Pending:
         self._is_stored, self.write_id = True, write_id
         # The watch may bring the commit before the mirror brings this.
         self._outcomes.accept_row(row)
-        return row
+        return Known(row, at)
 
     async def discard(self) -> None:
         """Remove it, if it was stored: it will not be committed."""

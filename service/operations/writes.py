@@ -139,9 +139,8 @@ class Writes:
         token, name = actor.require_token(), process.workload.name
         async with self._authority.answering(actor, process, PATCH_DEPLOYMENTS, name):
             if change.metadata:
-                # Kubernetes would refuse its half, but then the other would have been prepared already.
-                await self._authority.authorize(actor, process, PATCH_DEPLOYMENTS, name)
-                return await self._two_stores.change(token, process, change)
+                leave = self._authority.leave(actor, process, PATCH_DEPLOYMENTS, name)
+                return await self._two_stores.change(token, process, change, leave)
             written = await self._one_store.change_deployment(token, process, change)
             if not written.is_change:
                 # Kubernetes was not asked to change anything, and so not whether the caller may.

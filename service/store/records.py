@@ -4,12 +4,13 @@ Every transaction locks its rows first, in the order of their keys, and incremen
 circle, and the counter's lock, which everyone who writes needs, is held for the length of a commit.
 
 A row alone is read, and then changed if it still has the stamp it was read with: two statements, each a transaction of
-its own, where locking it first takes four. Only who comes second locks.
+its own, where locking it first takes four. A row that is not there yet is made first. Only who comes second locks, and
+who has just written it need not read it.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from asyncpg import Record as Row
@@ -74,6 +75,13 @@ async def load(connection: Connection, rows: Iterable[Metadata]) -> int:
             return stamp
 
 
+class Known(NamedTuple):
+    """A row as it was a moment ago, and when that was: by Postgres' clock, in the model's unit."""
+
+    record: Record
+    at: int
+
+
 class Records:
     """Changes of rows, each in a transaction of its own.
 
@@ -84,15 +92,17 @@ class Records:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def change(self, key: Key, change: Callable[[Record, int], Record]) -> Record:
+    async def change(self, key: Key, change: Callable[[Record, int], Record], known: Known | None = None) -> Record:
         """The row as `change` makes it of what it is now (and of the time).
 
-        What `change` raises ends it without effect. Raises MetadataUnreadable, which does so too, and
-        DatabaseUnavailable: then only Postgres knows.
+        It is not read where what is `known` of it is still so. What `change` raises ends it without effect. Raises
+        MetadataUnreadable, which does so too, and DatabaseUnavailable: then only Postgres knows.
         """
         with translated():
             async with self._pool.connection() as connection:
-                row = await connection.fetchrow(statements.READ, *key)
+                if known is not None and (changed := await _save(connection, [known.record], known.at, change)):
+                    return changed[0]
+                row = await _found_or_made(connection, statements.READ, key)
                 if row is not None and (changed := await _change_read(connection, [row], change)):
                     return changed[0]
         if changed := await self.change_all([key], change):
@@ -106,7 +116,7 @@ class Records:
         """
         with translated():
             async with self._pool.connection() as connection:
-                row = await connection.fetchrow(statements.NOTE, *key, deployment_version, pod_version)
+                row = await _found_or_made(connection, statements.NOTE, key, deployment_version, pod_version)
         if row is not None:
             return record_of(row)
         return await self.change(
@@ -168,12 +178,27 @@ class Records:
         raise DatabaseUnavailable("rows cannot be changed")
 
 
+async def _found_or_made(connection: Connection, statement: str, key: Key, *arguments: int) -> Row | None:
+    """What a statement about one row returns, which is made if there is none yet; None: it is gone again, say."""
+    row = await connection.fetchrow(statement, *key, *arguments)
+    if row is None:
+        await connection.execute(statements.CREATE, *_unzipped([key]))
+        row = await connection.fetchrow(statement, *key, *arguments)
+    return row
+
+
 async def _change_read(
     connection: Connection, rows: Sequence[Row], change: Callable[[Record, int], Record]
 ) -> list[Record] | None:
-    """The rows changed, of those that can be understood; None where one is not any more what was read."""
-    now = microseconds(rows[0]["now"])
+    """As `_save`, of those rows that can be understood."""
     before = [record for row in rows if (record := record_of(row)).metadata.unreadable is None]
+    return await _save(connection, before, microseconds(rows[0]["now"]), change)
+
+
+async def _save(
+    connection: Connection, before: Sequence[Record], now: int, change: Callable[[Record, int], Record]
+) -> list[Record] | None:
+    """The rows changed; None, and nothing is, where one is not any more as it was before."""
     after = [change(record, now) for record in before]
     changed = [_values(new) for old, new in zip(before, after, strict=True) if new != old]
     if not changed:

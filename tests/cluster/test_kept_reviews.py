@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from service import cache as bounded
-from service.access import Caller
+from service.access import PATCH_DEPLOYMENTS, Caller
 from service.cache import memory_of
 from service.cluster.access import FEW, ClusterAccess, _memory_of
 from service.cluster.client import Client
@@ -108,6 +108,23 @@ def caller(number: int, **extra: Any) -> Caller:
 
 def cache(capacity: int) -> ReviewCache[Any]:
     return ReviewCache(capacity=capacity, ttl_s=60, negative_ttl_s=60, grace_s=900, size_of=_memory_of)
+
+
+async def test_what_a_caller_could_change_is_asked_once_in_a_while_and_a_refusal_is_not_kept() -> None:
+    now = 0.0
+    cluster = Cluster("mine")
+    access = access_to(cluster, lambda: now)
+    caller = await access.authenticate("jane")
+    for _ in range(2):
+        assert await access.could_change(caller, PATCH_DEPLOYMENTS, "mine", "one")
+        assert not await access.could_change(caller, PATCH_DEPLOYMENTS, "theirs", "one")
+    assert cluster.asked == [("patch", "mine"), ("patch", "theirs"), ("patch", "theirs")]
+    assert await access.could_change(caller, PATCH_DEPLOYMENTS, "mine", "two")
+    assert await access.may_change(caller, PATCH_DEPLOYMENTS, "mine", "one")
+    now = 61.0
+    cluster.readable = ()
+    assert not await access.could_change(caller, PATCH_DEPLOYMENTS, "mine", "one")
+    assert len(cluster.asked) == 6
 
 
 async def ask(reviews: ReviewCache[Any], key: bytes, answer: object) -> None:

@@ -382,3 +382,30 @@ async def test_kube_apiserver_away_means_nothing_is_written_anywhere(
     process = (await served.get(path)).json
     assert halves(process) == NONE
     assert process["metadata"]["labels"] == {}
+
+
+async def test_who_may_no_longer_change_it_is_refused_though_it_was_theirs_to_change_a_moment_ago(
+    settings: Settings, kube: Kube, space: str, app: str
+) -> None:
+    token = await kube.token_of_new_user(
+        cluster_roles=("processes-api", "processes-reader"), roles_in={space: "processes-operator"}
+    )
+    bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space}/rolebindings"
+    path = f"/v3/apps/{app}/processes/web"
+    async with running(replace(settings, review_ttl_s=60), token=token) as served:
+        assert (await served.patch(path, BOTH)).status == 200
+        for binding in (await kube.request("GET", bindings))["items"]:
+            await kube.request("DELETE", f"{bindings}/{binding['metadata']['name']}")
+
+        async def refused() -> bool:
+            # Of metadata alone nobody but the review decides, so that it is asked for each time.
+            return (await served.patch(path, {"metadata": {"labels": {"half": "other"}}})).status == 403
+
+        await eventually(refused)
+        before = (await served.get(path)).json
+        again = {**BOTH, "command": "newer", "metadata": {"labels": {"half": "another"}}}
+        reply = await served.patch(path, again)
+        assert_cf_error(reply, 403, 10003, "CF-NotAuthorized")
+        after = (await served.get(path)).json
+        assert (after["command"], after["metadata"]) == ("new", before["metadata"])
+        assert await pending(settings, app) == {}

@@ -10,7 +10,7 @@ import pytest
 from service.model.process import MetadataChange
 from service.model.record import Record, changed
 from service.store.database import Pool, connected, migrate
-from service.store.records import START, Records, fetch_after
+from service.store.records import START, Known, Records, fetch_after
 
 KEYS = [("n", "app", "web"), ("n", "app", "worker")]
 
@@ -64,6 +64,37 @@ async def test_what_others_change_while_a_change_is_thought_out_is_in_it(rows: R
     done = await rows.change(KEYS[0], think)
     assert [record.pod_version for record in asked] == [0, 9]
     assert (done.deployment_version, done.pod_version, done.metadata.labels) == (7, 9, {"a": "b"})
+    assert await stored(database_url) == [done]
+
+
+async def test_what_others_change_after_a_row_was_known_is_in_it(rows: Records, database_url: str) -> None:
+    known = Known(await rows.note(KEYS[0], deployment_version=7), 1)
+    await rows.note(KEYS[0], pod_version=9)
+    done = await rows.change(KEYS[0], lambda row, now: changed(row, MetadataChange(labels={"a": "b"}), now), known)
+    assert (done.deployment_version, done.pod_version, done.metadata.labels) == (7, 9, {"a": "b"})
+    assert await stored(database_url) == [done]
+
+
+async def test_row_that_is_as_it_was_known_is_changed_without_being_read(rows: Records, database_url: str) -> None:
+    known = Known(await rows.note(KEYS[0], deployment_version=7), 1)
+    times: list[int] = []
+
+    def change(record: Record, now: int) -> Record:
+        times.append(now)
+        return changed(record, MetadataChange(labels={"a": "b"}), now)
+
+    done = await rows.change(KEYS[0], change, known)
+    # Had it been read, the time would be Postgres'.
+    assert times == [1]
+    assert await stored(database_url) == [done]
+
+
+async def test_row_that_is_gone_since_it_was_known_is_made_again(rows: Records, database_url: str) -> None:
+    known = Known(await rows.note(KEYS[0], deployment_version=7), 1)
+    async with connected(database_url, 10) as connection:
+        await connection.execute("DELETE FROM process_metadata")
+    done = await rows.change(KEYS[0], lambda row, now: changed(row, MetadataChange(labels={"a": "b"}), now), known)
+    assert (done.deployment_version, done.metadata.labels) == (0, {"a": "b"})
     assert await stored(database_url) == [done]
 
 

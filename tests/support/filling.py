@@ -122,12 +122,13 @@ async def fill(index: Index) -> object:
 
 async def _fill_access() -> object:
     access = ClusterAccess(cast(Client, None), ttl_s=600, grace_s=600, timeout_s=1, concurrency=1)
-    for number in range(of_access.PERMISSIONS_BYTES // 300):
 
-        async def answer() -> bool:
-            return True
+    async def answer() -> bool:
+        return True
 
-        await access.reviews["access"].get(review_key(number.to_bytes(32), "list", "any"), answer)
+    for what, size in (("access", of_access.PERMISSIONS_BYTES), ("change", of_access.CHANGES_BYTES)):
+        for number in range(size // 300):
+            await access.reviews[what].get(review_key(number.to_bytes(32), "list", "any"), answer)
     for number in range(of_access.CALLERS_BYTES // 1500):
 
         async def caller(number: int = number) -> object:
@@ -234,7 +235,8 @@ def _fill_document() -> object:
 def _fill_deployments() -> object:
     cache = DeploymentCache()
     for number in range(3_000):
-        cache.put(workload(f"uid-{number:030}", command=f"{number}" * 500), 1, b"x" * (2_000 + number))
+        raw = b'{"metadata":{},"spec":"%s"}' % (b"x" * (2_000 + number))
+        cache.put(workload(f"uid-{number:030}", command=f"{number}" * 500), 1, raw)
     return cache
 
 

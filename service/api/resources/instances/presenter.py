@@ -1,6 +1,7 @@
 """What is shown of the instances of a process."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from service.api.pages import link
@@ -10,6 +11,9 @@ from service.model.pods import Pod, State
 from service.model.process import SECOND, Process, timestamp
 from service.model.usage import Usage
 from service.operations.instances import Stats
+
+_sampled_at = lru_cache(maxsize=1024)(timestamp)
+"""A sample is shown to everyone who polls until the next one comes: its time need not be written out each time."""
 
 
 def present_instances(found: Sequence[Instance], now: int) -> list[dict[str, Any]]:
@@ -52,7 +56,7 @@ def _stat(stats: Stats, instance: Instance, now: int, fds_quota: int) -> dict[st
     if pod is None or pod.state is State.DOWN:
         return row
     usage = (stats.usage or {}).get((pod.name, pod.container))
-    return row | {
+    row |= {
         "instance_guid": pod.uid,
         "host": pod.host,
         "instance_internal_ip": pod.ip,
@@ -71,11 +75,12 @@ def _stat(stats: Stats, instance: Instance, now: int, fds_quota: int) -> dict[st
         ],
         "usage": {} if usage is None else _usage(usage, pod),
     }
+    return row
 
 
 def _usage(usage: Usage, pod: Pod) -> dict[str, Any]:
     return {
-        "time": timestamp(usage.sampled_at),
+        "time": _sampled_at(usage.sampled_at),
         "cpu": usage.cpu,
         "cpu_entitlement": usage.entitlement(pod.cpu_nanos),
         "mem": usage.memory,
