@@ -174,12 +174,14 @@ class Reads(Generic[Item]):
 
     async def get(self, caller: Caller, address: Address, *, pods: bool = False) -> tuple[Meaning[Item], Freshness]:
         """What an address means. Raises as `find` does."""
+        asked_about = self._asked_about(address)
         with suppress(ResourceNotFound):
-            await self.find(caller, address)
+            await self._find(caller, address, asked_about)
         asked = [(step.facet, frozenset((step.value,))) for step in address]
         freshness = await self._barrier.catch_up(partial(self._concerned, caller, "get", asked), pods=pods)
+        there = self._collection.namespaces_having(address[0].facet, address[0].value)
         try:
-            return await self.find(caller, address), self._barrier.as_of_now(freshness)
+            return await self._find(caller, address, there or asked_about), self._barrier.as_of_now(freshness)
         except ResourceNotFound as error:
             raise self._missing(error.detail, freshness) from error
 
@@ -189,8 +191,10 @@ class Reads(Generic[Item]):
         Raises ResourceNotFound, also for what the caller may not see: with the text of the first step that leads to
         nothing they see.
         """
+        return await self._find(caller, address, self._asked_about(address))
+
+    async def _find(self, caller: Caller, address: Address, namespaces: Set[str]) -> Meaning[Item]:
         first, *further = address
-        namespaces = self._collection.namespaces_having(first.facet, first.value) or {self._stand_in(first.value)}
         visible = await self._access.visible(caller, frozenset(namespaces), verb="get")
         seen = self._collection.having(first.facet, first.value, visible)
         if not seen:
@@ -217,10 +221,11 @@ class Reads(Generic[Item]):
         `there` are those concerned, as far as is known when it is asked; where none is, `stand_in` is asked about.
         """
         may_match = partial(self._concerned, caller, "list", asked)
-        await self._access.visible(caller, there() or _one(stand_in), verb="list")
+        asked_about = there() or (frozenset((stand_in(),)) if stand_in is not None else frozenset[str]())
+        await self._access.visible(caller, asked_about, verb="list")
         freshness = await self._barrier.catch_up(may_match, pods=pods)
         concerned = there()
-        visible = await self._access.visible(caller, concerned or _one(stand_in), verb="list")
+        visible = await self._access.visible(caller, concerned or asked_about, verb="list")
         return visible, concerned, freshness
 
     async def _concerned(self, caller: Caller, verb: Verb, asked: Conditions, late: Set[Key]) -> Set[Key]:
@@ -252,6 +257,11 @@ class Reads(Generic[Item]):
         error.stale = self._barrier.as_of_now(freshness).warnings()
         return error
 
+    def _asked_about(self, address: Address) -> Set[str]:
+        """The namespaces of what has the first step of an address, or the one that stands in for them."""
+        first = address[0]
+        return self._collection.namespaces_having(first.facet, first.value) or {self._stand_in(first.value)}
+
     def _stand_in(self, guid: str) -> str:
         """A namespace to ask about where there is nothing of this GUID: one of those there are, mostly the same.
 
@@ -277,7 +287,3 @@ class Reads(Generic[Item]):
         if version == self._collection.version:
             self._selections.put(key, selection, SELECTION_BYTES + PLACE_BYTES * len(selection.items))
         return selection
-
-
-def _one(stand_in: Callable[[], str] | None) -> Set[str]:
-    return {stand_in()} if stand_in is not None else frozenset()
