@@ -1,4 +1,4 @@
-"""Replicas restarted one after the other, under clients that keep their connections open and never ask twice."""
+"""Replicas restarted one after the other, under readers and writers who never ask twice, on old connections and new."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
+import orjson
 
 from service.settings import Settings
-from tests.support.kube import eventually
+from tests.support.apps import MakeApp
+from tests.support.kube import eventually, guid_of
+from tests.support.sockets import head
 
-CLIENTS = 12
-RESTARTS = 4
+REPLICAS = 3
+READERS, WRITERS = 6, 3
+"""Readers of each kind; and processes, of each of which two write."""
 READY_EVERY_S = 0.05
 
 
@@ -78,18 +82,27 @@ class Seen:
     failures: list[str] = field(default_factory=list)
 
 
-async def one_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+@dataclass(frozen=True)
+class Work:
+    """What a client asks for, again and again: each time one of these, which all succeed with this status."""
+
+    requests: Sequence[bytes]
+    status: int
+    keeps: bool = True
+    """On one connection, for as long as that is allowed; else on a new one each time."""
+
+
+async def one_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, work: Work) -> bool:
     """Ask once; whether the connection stays open."""
-    writer.write(b"GET / HTTP/1.1\r\nHost: api.test\r\n\r\n")
+    writer.write(random.choice(work.requests))
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    assert head.startswith("http/1.1 200 "), head
     length = next(int(line.split(":")[1]) for line in head.split("\r\n") if line.startswith("content-length:"))
-    await reader.readexactly(length)
+    body = await reader.readexactly(length)
+    assert head.startswith(f"http/1.1 {work.status} "), (body, head)
     return "connection: close" not in head
 
 
-async def client(replicas: Sequence[Replica], seen: Seen, until: asyncio.Event) -> None:
-    """Ask again and again, on one connection for as long as that is allowed."""
+async def client(replicas: Sequence[Replica], seen: Seen, until: asyncio.Event, work: Work) -> None:
     while not until.is_set():
         ready = [each for each in replicas if each.is_ready]
         if not ready:
@@ -98,23 +111,24 @@ async def client(replicas: Sequence[Replica], seen: Seen, until: asyncio.Event) 
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", random.choice(ready).port)
             try:
-                while await one_request(reader, writer):
+                while await one_request(reader, writer, work):
                     seen.replies += 1
-                    if until.is_set():
+                    if until.is_set() or not work.keeps:
                         break
                     await asyncio.sleep(random.uniform(0, 0.1))
                 else:
                     seen.told_to_close += 1
             finally:
                 writer.close()
-        except (OSError, EOFError) as error:
+            await asyncio.sleep(0 if work.keeps else random.uniform(0, 0.1))
+        except (OSError, EOFError, AssertionError) as error:
             seen.failures.append(repr(error))
 
 
 @asynccontextmanager
-async def two_replicas(settings: Settings) -> AsyncIterator[list[Replica]]:
-    ports = free_ports(4)
-    replicas = [Replica(settings, ports[0], ports[1]), Replica(settings, ports[2], ports[3])]
+async def serving(settings: Settings, count: int) -> AsyncIterator[list[Replica]]:
+    ports = free_ports(2 * count)
+    replicas = [Replica(settings, ports[2 * number], ports[2 * number + 1]) for number in range(count)]
     looking = [asyncio.create_task(each.look()) for each in replicas]
     try:
         for each in replicas:
@@ -139,12 +153,26 @@ async def ready(replica: Replica) -> None:
     await eventually(is_ready, 40)
 
 
-async def test_no_request_fails_while_replicas_are_restarted_one_by_one(settings: Settings) -> None:
+def request(method: str, path: str, token: str, body: object = None) -> bytes:
+    content = b"" if body is None else orjson.dumps(body)
+    sized = {"Content_Length": str(len(content)), "Content_Type": "application/json"} if content else {}
+    return head(method, path, token, **sized) + content
+
+
+async def test_no_request_fails_while_replicas_are_restarted_one_by_one(
+    settings: Settings, operator_token: str, make_app: MakeApp
+) -> None:
+    processes = [f"/v3/processes/{guid_of(await make_app('web'), 'web')}" for _ in range(WRITERS)]
+    reads = [request("GET", path, operator_token) for path in ("/v3/processes", "/v3/apps", *processes)]
+    work = [Work(reads, 200)] * READERS + [Work(reads, 200, keeps=False)] * READERS
+    for path in processes:
+        label = {"command": "run", "metadata": {"labels": {"at": "all-times"}}}
+        scales = [request("POST", f"{path}/actions/scale", operator_token, {"instances": n}) for n in range(3)]
+        work += [Work(scales, 202), Work([request("PATCH", path, operator_token, label)], 200, keeps=False)]
     seen, over = Seen(), asyncio.Event()
-    async with two_replicas(settings) as replicas:
-        clients = [asyncio.create_task(client(replicas, seen, over)) for _ in range(CLIENTS)]
-        for number in range(RESTARTS):
-            replica = replicas[number % 2]
+    async with serving(settings, REPLICAS) as replicas:
+        clients = [asyncio.create_task(client(replicas, seen, over, each)) for each in work]
+        for replica in [*replicas, replicas[0]]:
             told = seen.told_to_close
             await replica.stop()
             assert seen.told_to_close > told or not seen.replies
@@ -154,4 +182,4 @@ async def test_no_request_fails_while_replicas_are_restarted_one_by_one(settings
         await asyncio.gather(*clients)
     assert not seen.failures
     assert seen.replies > 500
-    assert seen.told_to_close >= RESTARTS
+    assert seen.told_to_close >= REPLICAS
