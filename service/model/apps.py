@@ -1,12 +1,12 @@
 """Apps: the processes of one app GUID in one namespace; with what each runs now, and how its newest rollout fares."""
 
 from collections.abc import Sequence
-from uuid import uuid5
 
 import msgspec
 
 from service.model.collection import GUIDS, Shape
-from service.model.derive import DEFAULT_TYPE, GUID_NAMESPACE
+from service.model.derive import DEFAULT_TYPE
+from service.model.guids import derived_guid
 from service.model.process import Metadata, Process, Workload
 from service.model.selection import CREATED_AT, UPDATED_AT
 
@@ -89,12 +89,12 @@ def app_key(namespace: str, app_guid: str) -> str:
 
 
 def droplet_guid(namespace: str, app_guid: str, image: str) -> str:
-    return str(uuid5(GUID_NAMESPACE, f"droplet/{namespace}/{app_guid}/{image}"))
+    return derived_guid(f"droplet/{namespace}/{app_guid}/{image}")
 
 
 def rollout_guid(uid: str, revision: int) -> str:
     """The GUID of the rollout by which the Deployment of this uid has come to this revision."""
-    return str(uuid5(GUID_NAMESPACE, f"rollout/{uid}/{revision}"))
+    return derived_guid(f"rollout/{uid}/{revision}")
 
 
 def is_started(workload: Workload) -> bool:

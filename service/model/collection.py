@@ -178,7 +178,7 @@ class Collection(Generic[Item]):
         for each in ranges:
             positions = self._views[order].between(each.start, each.end)
             for first in range(0, len(positions), STEP):
-                fitting.update([position[3] for position in positions[first : first + STEP]])
+                fitting.update([position.key for position in positions[first : first + STEP]])
                 yield
         return fitting
 
@@ -222,11 +222,11 @@ class Collection(Generic[Item]):
             return []
         if part.order in self.shape.sorts:
             positions = yield from self._sorted(keys, part)
-            return [position[3] for position in positions[start:stop]]
+            return [position.key for position in positions[start:stop]]
         if len(keys) <= SMALL_PART or len(keys) * SMALL_PART <= len(self._items):
             items = (self._items.get(key) for key in keys)
             found = sorted(self._position(item, part.order) for item in items if item is not None)
-            return [position[3] for position in (found[::-1] if part.descending else found)[start:stop]]
+            return [position.key for position in (found[::-1] if part.descending else found)[start:stop]]
         everything = self._views[part.order].positions()
         # From whichever end is nearer.
         backwards = part.descending
@@ -237,7 +237,7 @@ class Collection(Generic[Item]):
         cut: list[str] = []
         for first in range(0, len(everything), STEP):
             yield
-            cut += [position[3] for position in everything[first : first + STEP] if position[3] in keys]
+            cut += [position.key for position in everything[first : first + STEP] if position.key in keys]
             if len(cut) >= stop:
                 break
         cut = cut[start:stop]
@@ -296,4 +296,4 @@ class Collection(Generic[Item]):
     def _position(self, item: Item, order: str) -> Position:
         shape = self.shape
         sort_key = shape.orders[order] if order in shape.orders else shape.sorts[order]
-        return sort_key(item), shape.guid(item), shape.namespace(item), shape.key(item)
+        return Position(sort_key(item), shape.guid(item), shape.namespace(item), shape.key(item))

@@ -17,11 +17,6 @@ STEP = 500
 """Processes looked at in one step."""
 
 
-def pairs(flat: tuple[str, ...]) -> Iterator[Pair]:
-    """The pairs of labels as a workload holds them."""
-    return zip(flat[::2], flat[1::2], strict=True)
-
-
 class PodLabels:
     """The processes of a namespace by the labels of their Pods."""
 
@@ -36,14 +31,14 @@ class PodLabels:
 
     def put(self, process: Process) -> None:
         """Add a process or replace its former state."""
-        uid, labels = process.workload.uid, process.workload.pod_labels
+        uid, labels = process.workload.uid, list(process.workload.labels_of_pods)
         former = self._processes.get(uid)
         self._processes[uid] = process
         if former is not None:
-            if former.workload.pod_labels == labels:
+            if list(former.workload.labels_of_pods) == labels:
                 return
             self._take_out(former)
-        for key, value in pairs(labels):
+        for key, value in labels:
             self._facets.setdefault(key, Facet()).add(value, uid)
 
     def remove(self, uid: str) -> None:
@@ -52,7 +47,7 @@ class PodLabels:
             self._take_out(former)
 
     def _take_out(self, process: Process) -> None:
-        for key, value in pairs(process.workload.pod_labels):
+        for key, value in process.workload.labels_of_pods:
             facet = self._facets[key]
             facet.discard(value, process.workload.uid)
             if not facet:
@@ -78,7 +73,7 @@ class PodLabels:
 
 
 def _means(selector: Selector, process: Process) -> bool:
-    return set(selector) <= set(pairs(process.workload.pod_labels))
+    return set(selector) <= set(process.workload.labels_of_pods)
 
 
 class Selectors:
@@ -107,7 +102,7 @@ class Selectors:
 
     def meaning(self, process: Process) -> Iterator[str]:
         """The names of those that mean a process."""
-        labels = set(pairs(process.workload.pod_labels))
+        labels = set(process.workload.labels_of_pods)
         for pair in labels & self._names.keys():
             for name in self._names[pair]:
                 if labels.issuperset(self._kept[name][1]):

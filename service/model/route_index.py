@@ -138,7 +138,7 @@ class RouteIndex:
             return
         former = place.pods.get(process.workload.uid)
         place.pods.put(process)
-        if former is not None and former.workload.pod_labels == process.workload.pod_labels:
+        if former is not None and _has_labels_of(former, process):
             if _target(former) == _target(process):
                 return
         elif former is not None:
@@ -280,6 +280,10 @@ class RouteIndex:
                 return
             number = port.target if isinstance(port.target, int) else dict(target.ports).get(port.target)
             found.setdefault(Destination(target.app_guid, target.type, number, backend.weight, port.protocol), target)
+
+
+def _has_labels_of(one: Process, other: Process) -> bool:
+    return list(one.workload.labels_of_pods) == list(other.workload.labels_of_pods)
 
 
 def _target(process: Process) -> _Target:

@@ -5,12 +5,11 @@ the same step.
 """
 
 from functools import lru_cache
-from uuid import uuid5
 
 import msgspec
 
 from service.model.collection import GUIDS, Collection, Shape
-from service.model.derive import GUID_NAMESPACE
+from service.model.guids import derived_guid
 from service.model.process import Process, SidecarContainer
 from service.model.selection import CREATED_AT, UPDATED_AT
 
@@ -68,4 +67,4 @@ def _key(process: Process, container: SidecarContainer) -> str:
 @lru_cache(maxsize=4096)
 def sidecar_guid(process_guid: str, name: str) -> str:
     """The GUID of a sidecar; it does not change when the Deployment is made anew."""
-    return str(uuid5(GUID_NAMESPACE, f"sidecar/{process_guid}/{name}"))
+    return derived_guid(f"sidecar/{process_guid}/{name}")

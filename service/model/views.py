@@ -16,17 +16,26 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import islice
 from typing import Any
 
+import msgspec
 from sortedcontainers import SortedList
 
 SortKey = int | str
 """What an order goes by; all keys of one order are of one type."""
 
-Position = tuple[Any, str, str, str]
-"""Where an item stands in an order: its sort key, its GUID, its namespace, and its key in the collection.
 
-No two items are at one position. A plain tuple on purpose: the garbage collector stops following exact tuples of atoms,
-and follows named ones for ever.
-"""
+class Position(msgspec.Struct, order=True, frozen=True, gc=False):
+    """Where an item stands in an order. No two items are at one position.
+
+    A struct on purpose: it compares as fast as a tuple, takes a little more than half of the memory, and is nothing
+    that the garbage collector follows.
+    """
+
+    sort_key: Any
+    guid: str
+    namespace: str
+    key: str
+    """In the collection."""
+
 
 Visible = frozenset[str] | None
 """The namespaces a caller sees; None: all there are, now and later."""
@@ -48,18 +57,18 @@ class SortedView:
     def add(self, position: Position) -> None:
         self._passes.clear()
         self._all.add(position)
-        part = self._namespaces.get(position[2])
+        part = self._namespaces.get(position.namespace)
         if part is None:
-            part = self._namespaces[position[2]] = SortedList()
+            part = self._namespaces[position.namespace] = SortedList()
         part.add(position)
 
     def remove(self, position: Position) -> None:
         self._passes.clear()
         self._all.remove(position)
-        part = self._namespaces[position[2]]
+        part = self._namespaces[position.namespace]
         part.remove(position)
         if not part:
-            del self._namespaces[position[2]]
+            del self._namespaces[position.namespace]
 
     def namespaces(self) -> Set[str]:
         """Those that hold an item."""
@@ -72,20 +81,20 @@ class SortedView:
 
     def keys(self, visible: frozenset[str]) -> set[str]:
         """The keys of all that is visible."""
-        return {position[3] for part in self._parts(visible) for position in part}
+        return {position.key for part in self._parts(visible) for position in part}
 
     def chunks(self, visible: Visible, size: int) -> Iterator[set[str]]:
         """The same, `size` at most at a time; what changes meanwhile may or may not be in it."""
         for part in [self._all] if visible is None else self._parts(visible):
             positions = list(part)
             for first in range(0, len(positions), size):
-                yield {position[3] for position in positions[first : first + size]}
+                yield {position.key for position in positions[first : first + size]}
 
     def between(self, start: SortKey | None, end: SortKey | None) -> list[Position]:
         """Positions with start ≤ sort key < end, ascending, as of now."""
-        # A position is compared as a tuple: an empty GUID stands before every real one of the same sort key.
-        low = None if start is None else (start, "", "", "")
-        high = None if end is None else (end, "", "", "")
+        # An empty GUID stands before every real one of the same sort key.
+        low = None if start is None else Position(start, "", "", "")
+        high = None if end is None else Position(end, "", "", "")
         return list(self._all.irange(low, high, inclusive=(True, False)))
 
     def positions(self) -> list[Position]:
@@ -99,7 +108,7 @@ class SortedView:
         if start >= stop:
             return []
         low, high = (total - stop, total - start) if descending else (start, stop)
-        found = [position[3] for position in self._ascending(visible, low, high)]
+        found = [position.key for position in self._ascending(visible, low, high)]
         return found[::-1] if descending else found
 
     def _ascending(self, visible: Visible, low: int, high: int) -> Iterable[Position]:
@@ -113,7 +122,7 @@ class SortedView:
         if len(self._namespaces) - len(parts) <= FEW:
             hidden = [part for namespace, part in self._namespaces.items() if namespace not in visible]
             first = self._first(low, lambda position, rank: rank - sum(part.bisect_left(position) for part in hidden))
-            return islice((each for each in self._all.irange(first) if each[2] in visible), high - low)
+            return islice((each for each in self._all.irange(first) if each.namespace in visible), high - low)
         return islice(self._pass(visible), low, high)
 
     def _pass(self, visible: frozenset[str]) -> list[Position]:
@@ -121,7 +130,7 @@ class SortedView:
         if found is None:
             if len(self._passes) == KEPT_PASSES:
                 del self._passes[next(iter(self._passes))]
-            found = self._passes[visible] = [position for position in self._all if position[2] in visible]
+            found = self._passes[visible] = [position for position in self._all if position.namespace in visible]
         return found
 
     def _first(self, visible_before: int, count: Callable[[Position, int], int]) -> Position:

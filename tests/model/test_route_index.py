@@ -161,9 +161,7 @@ class Model:
                 self.index.processes.of_namespace(rule.origin.namespace),
                 key=lambda each: (each.workload.app_guid, each.workload.type),
             ):
-                labels = process.workload.pod_labels
-                pairs = set(zip(labels[::2], labels[1::2], strict=True))
-                if service.selector and set(service.selector) <= pairs:
+                if service.selector and set(service.selector) <= set(process.workload.labels_of_pods):
                     names = dict(process.workload.named_ports)
                     number = names.get(port.target) if isinstance(port.target, str) else port.target
                     one = Destination(

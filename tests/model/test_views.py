@@ -23,7 +23,7 @@ class Item:
 
     @property
     def position(self) -> Position:
-        return self.key, self.guid, self.namespace, self.guid
+        return Position(self.key, self.guid, self.namespace, self.guid)
 
 
 @dataclass
@@ -119,13 +119,13 @@ def test_between_includes_its_start_and_excludes_its_end(case: Case, start: int 
 def test_positions_are_everything_in_order_as_of_now(case: Case) -> None:
     found = case.view.positions()
     assert found == [item.position for item in case.items]
-    case.view.add((0, "late", "n0", "late"))
+    case.view.add(Position(0, "late", "n0", "late"))
     assert len(found) == len(case.items)
 
 
 def test_a_page_from_an_astronomic_rank_is_empty() -> None:
     view = SortedView()
-    view.add((1, "g", "n", "g"))
+    view.add(Position(1, "g", "n", "g"))
     assert view.page(None, 10**30, 5000, False) == []
     assert view.page(frozenset({"n"}), 10**30, 5000, True) == []
 
@@ -133,14 +133,14 @@ def test_a_page_from_an_astronomic_rank_is_empty() -> None:
 @pytest.mark.parametrize(
     "remove",
     [
-        lambda view: view.remove((2, "g", "n", "g")),
-        lambda view: view.remove((1, "other", "n", "other")),
-        lambda view: view.remove((1, "g", "stranger", "g")),
+        lambda view: view.remove(Position(2, "g", "n", "g")),
+        lambda view: view.remove(Position(1, "other", "n", "other")),
+        lambda view: view.remove(Position(1, "g", "stranger", "g")),
     ],
 )
 def test_removing_what_is_not_there_is_an_error_and_not_silence(remove: Callable[[SortedView], None]) -> None:
     view = SortedView()
-    view.add((1, "g", "n", "g"))
+    view.add(Position(1, "g", "n", "g"))
     with pytest.raises((KeyError, ValueError)):
         remove(view)
 
@@ -174,7 +174,7 @@ def test_any_share_of_many_namespaces_while_the_view_changes(see: int, descendin
     visible = frozenset(f"n{number}" for number in random.sample(range(spaces), see))
     for turn in range(12):
         expected = [
-            key for _, _, _, key in sorted((i.position for i in held if i.namespace in visible), reverse=descending)
+            each.key for each in sorted((i.position for i in held if i.namespace in visible), reverse=descending)
         ]
         for start in (0, len(expected) // 2, len(expected) - 1):
             assert view.page(visible, start, 100, descending) == expected[start : start + 100]
@@ -191,7 +191,7 @@ def test_many_callers_of_many_namespaces_each_see_their_own() -> None:
     view = SortedView()
     spaces = 4 * FEW
     for number in range(spaces):
-        view.add((number, f"g{number:04}", f"n{number}", f"g{number:04}"))
+        view.add(Position(number, f"g{number:04}", f"n{number}", f"g{number:04}"))
     for _ in range(2):
         for caller in range(KEPT_PASSES + 2):
             seen = range(caller, caller + spaces // 2)
