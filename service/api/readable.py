@@ -16,8 +16,9 @@ from service.api.pages import RowKind
 from service.api.queries import Extra, ListQuery
 from service.errors import CloudFoundryError
 from service.freshness import Freshness
-from service.model.collection import GUIDS, Collection, Shape
+from service.model.collection import Collection
 from service.model.index import Index
+from service.model.shape import GUIDS, Shape
 from service.operations.reads import Address, Reads, Step
 
 Item = TypeVar("Item")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from service.model.collection import GUIDS, Shape
 from service.model.derive import DEFAULT_TYPE
 from service.model.guids import derived_guid
 from service.model.process import Metadata, Process, Workload
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS, Shape
 
 APP_TYPE = ""
 """The type in the key of the row that Postgres keeps of an app itself: no process has it."""
@@ -185,6 +185,7 @@ APPS: Shape[App] = Shape(
         DROPLET_GUIDS: lambda app: (app.droplet_guid,),
         ROLLOUT_GUIDS: lambda app: (app.rollout_guid,),
     },
+    placed=(SPACE_GUIDS, ORGANIZATION_GUIDS),
     traits={
         STACKS: lambda _: (),
         LIFECYCLE_TYPE: lambda _: (LIFECYCLE,),

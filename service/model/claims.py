@@ -1,16 +1,18 @@
 """Which Deployment is the process, where several of one namespace say they are.
 
-A Deployment claims two things in its namespace: its (app GUID, type), and its process GUID. It is the process if it is
-the oldest claimant of both. Otherwise it has lost, and is served to nobody. One that is being deleted counts as younger
+A Deployment claims two things in its namespace: to be the process of its app GUID and type, which it does by claiming
+the GUID that this has by itself; and its process GUID, which mostly is the same. It is the process if it is the oldest
+claimant of both. Otherwise it has lost, and is served to nobody. One that is being deleted counts as younger
 than all that are not: a finalizer, or the Pods it takes with it, may keep it there while its successor runs. The rule
 looks at nothing but the Deployments that exist, so that all replicas decide alike, whatever they saw in whichever
 order. Namespaces do not meet here: whatever is claimed in one, nothing changes in another.
 """
 
 from bisect import insort
-from collections.abc import Hashable, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
+from service.model.guids import process_guid
 from service.model.process import Key, Workload
 
 
@@ -36,8 +38,8 @@ class Claims:
 
     def __init__(self) -> None:
         self._workloads: dict[str, Workload] = {}
-        self._claimants: dict[str, dict[Hashable, str | list[str]]] = {}
-        """By namespace and claim, the uid that makes it; several are a list, the oldest first. Mostly there is one."""
+        self._claimants: dict[str, dict[str, str | list[str]]] = {}
+        """By namespace and GUID, the uid that claims it; several are a list, the oldest first. Mostly there is one."""
         self._losers: dict[str, Workload] = {}
 
     @property
@@ -58,8 +60,7 @@ class Claims:
 
     def oldest(self, key: Key) -> str | None:
         """The uid of the oldest Deployment that claims this key. It may have lost, by its GUID, all the same."""
-        namespace, *what = key
-        held = self._claimants.get(namespace, {}).get(tuple(what))
+        held = self._claimants.get(key[0], {}).get(process_guid(*key))
         return held if held is None or isinstance(held, str) else held[0]
 
     def put(self, workload: Workload) -> Verdict:
@@ -101,7 +102,7 @@ class Claims:
         held = (claimants.get(claim) for claim in _claims(workload))
         return {each if isinstance(each, str) else each[0] for each in held if each is not None}
 
-    def _stake(self, claim: Hashable, workload: Workload) -> None:
+    def _stake(self, claim: str, workload: Workload) -> None:
         claimants = self._claimants.setdefault(workload.namespace, {})
         held = claimants.get(claim)
         if held is None:
@@ -141,9 +142,10 @@ class Claims:
             self._losers[uid] = workload
 
 
-def _claims(workload: Workload) -> tuple[Hashable, Hashable]:
-    """What a workload claims in its namespace. The two are of different types: neither can be taken for the other."""
-    return (workload.app_guid, workload.type), workload.guid
+def _claims(workload: Workload) -> tuple[str, ...]:
+    """The GUIDs that a workload claims in its namespace: one, or two where a label gives it another than its own."""
+    by_itself = process_guid(*workload.key)
+    return (workload.guid,) if workload.guid == by_itself else (by_itself, workload.guid)
 
 
 def _age(workload: Workload) -> tuple[bool, int, str]:
@@ -153,4 +155,4 @@ def _age(workload: Workload) -> tuple[bool, int, str]:
 
 def _decisive(workload: Workload) -> tuple[object, ...]:
     """All that decides who wins."""
-    return workload.namespace, *_claims(workload), _age(workload)
+    return workload.key, workload.guid, _age(workload)

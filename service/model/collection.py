@@ -8,55 +8,23 @@ item that the other filters leave.
 What may take long is a generator of steps. It must be exhausted; between steps others may read and change all of it.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence, Set
 from typing import Generic, TypeVar
 
-from service.model.crowds import CrowdedFacets
 from service.model.examining import tests_of
 from service.model.facets import Facet, LabelFacets
-from service.model.process import Key
+from service.model.lookup import STEP, Lookup
 from service.model.selection import NO_FILTERS, Filters, Selection, Slice
 from service.model.selectors import Operator, Range
-from service.model.views import Position, SortedView, SortKey, Visible
+from service.model.shape import Shape
+from service.model.views import Position, SortedView, Visible
 
 Item = TypeVar("Item")
 
-GUIDS = "guids"
-"""The facet that each resource has: what its items are called in addresses."""
-
 SMALL_PART = 50
 """Sorting m keys alone beats one pass over all n in order as long as m is a smaller part of n than this."""
-STEP = 5_000
-"""Keys looked at in one step of a search."""
 SOUGHT = 1_000
 """Items looked at in one step."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape(Generic[Item]):
-    """What the items of a resource are sorted and found by."""
-
-    key: Callable[[Item], str]
-    """What no two items share. A GUID may be: another namespace can use the same."""
-    guid: Callable[[Item], str]
-    namespace: Callable[[Item], str]
-    """Who may see an item is decided by its namespace."""
-    orders: Mapping[str, Callable[[Item], SortKey]]
-    """By the name that clients give them."""
-    facets: Mapping[str, Callable[[Item], Sequence[str]]]
-    """The values by which items are found, by the name of the facet; `guids` is always there."""
-    parents: Sequence[str] = ()
-    """The facets by which items are addressed, or listed by what they belong to; `guids` always is one."""
-    made_of: Callable[[Item], Sequence[Key]] | None = None
-    """The processes that an item shows; None: any may be."""
-    sorts: Mapping[str, Callable[[Item], SortKey]] = field(default_factory=dict)
-    """Orders that are seldom asked for: nothing is kept in them, and who asks has the items sorted."""
-    traits: Mapping[str, Callable[[Item], Sequence[str]]] = field(default_factory=dict)
-    """Facets that most items have the same few values of: they are not kept, and the items are looked at."""
-    labels: Callable[[Item], Mapping[str, str]] = lambda _: {}
-    text: Callable[[Item], str] = lambda _: ""
-    """In lower case, what words are looked for in."""
 
 
 class Collection(Generic[Item]):
@@ -68,9 +36,7 @@ class Collection(Generic[Item]):
         """By key."""
         self._views = {order: SortedView() for order in shape.orders}
         self._first_view = next(iter(self._views.values()))
-        self._found = CrowdedFacets(shape.facets, self._namespace_of)
-        self._found.follow((GUIDS, *shape.parents))
-        self._facets = self._found.facets
+        self._found = Lookup(shape, self._items, self._first_view)
         self._labels = LabelFacets()
 
     # Reading
@@ -94,8 +60,8 @@ class Collection(Generic[Item]):
         return self._found.namespaces_having(facet, value)
 
     def values(self, facet: str) -> Facet:
-        """A facet as a whole."""
-        return self._facets[facet]
+        """A facet as a whole, of those that are not placed."""
+        return self._found.facets[facet]
 
     def namespaces(self) -> Set[str]:
         """Those that hold an item."""
@@ -143,9 +109,6 @@ class Collection(Generic[Item]):
         found = [item for item in items if item is not None and self._is_visible(item, visible)]
         return Selection(len(matching) - (len(keys) - len(found)), found)
 
-    def _namespace_of(self, key: str) -> str:
-        return self.shape.namespace(self._items[key])
-
     def _is_visible(self, item: Item, visible: Visible) -> bool:
         return visible is None or self.shape.namespace(item) in visible
 
@@ -154,8 +117,8 @@ class Collection(Generic[Item]):
         wanted: list[Set[str]] = []
         excluded: list[Set[str]] = []
         for name, values in filters.facets:
-            if name in self._facets:
-                wanted.append(self._facets[name].having_any(values))
+            if name in self.shape.facets:
+                wanted.append((yield from self._found.gather(name, values, visible)))
                 yield
         for requirement in filters.labels:
             if requirement.operator in (Operator.EXISTS, Operator.NOT_EXISTS):
@@ -276,7 +239,7 @@ class Collection(Generic[Item]):
             if (old := self._position(former, order)) != (new := self._position(item, order)):
                 view.remove(old)
                 view.add(new)
-        self._found.replace(key, former, item, self.shape.namespace(former))
+        self._found.replace(key, former, item)
         if (unlabelled := self.shape.labels(former)) is not (labelled := self.shape.labels(item)):
             self._labels.discard(unlabelled.items(), key)
             self._labels.add(labelled.items(), key)
@@ -289,7 +252,7 @@ class Collection(Generic[Item]):
         self.version += 1
         for order, view in self._views.items():
             view.remove(self._position(item, order))
-        self._found.leave(key, item, self.shape.namespace(item))
+        self._found.leave(key, item)
         self._labels.discard(self.shape.labels(item).items(), key)
         return item
 

@@ -13,7 +13,7 @@ import msgspec
 
 from service.model.containers import command_text, limit_in_mib, sidecars_beside
 from service.model.desired import desired
-from service.model.guids import derived_guid
+from service.model.guids import derived_guid, process_guid
 from service.model.held_once import flat_labels, shared_check, shared_command, shared_ports, shared_text
 from service.model.labels import Keys
 from service.model.manifests import (
@@ -58,11 +58,6 @@ AnyContainer = TypeVar("AnyContainer", bound=NamedContainer)
 
 class Unparsable(ValueError):
     """The object is no process or space, and why: for the log, never for a reply."""
-
-
-def process_guid(namespace: str, app_guid: str, process_type: str) -> str:
-    """The GUID of a process nobody named: the same for ever, whatever becomes of its Deployment."""
-    return derived_guid(f"process/{namespace}/{app_guid}/{process_type}")
 
 
 def derive_workload(deployment: Deployment, keys: Keys) -> Workload:

@@ -16,3 +16,8 @@ def derived_guid(text: str) -> str:
     digits = digest.hexdigest()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+
+
+def process_guid(namespace: str, app_guid: str, process_type: str) -> str:
+    """The GUID of a process nobody named: the same for ever, whatever becomes of its Deployment."""
+    return derived_guid(f"process/{namespace}/{app_guid}/{process_type}")

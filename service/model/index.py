@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from service.model.app_index import AppIndex
 from service.model.apps import APP_TYPE, App, app_key
 from service.model.claims import Claims, Conflict
-from service.model.collection import GUIDS, Collection, Shape
+from service.model.collection import Collection
 from service.model.derive import merge
 from service.model.merged import Merged
 from service.model.process import DEFAULT_ORGANIZATION, Key, Metadata, Process, Space, Workload
 from service.model.route_index import RouteIndex
 from service.model.routes import Route
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS, Shape
 from service.model.sharing import Sharing
 from service.model.sidecars import SIDECARS, Sidecar, put_sidecars, remove_sidecars
 from service.model.spaces import OrganizationPart, SpacePart, Spaces
@@ -42,6 +43,7 @@ PROCESSES: Shape[Process] = Shape(
         SPACE_GUIDS: lambda process: (process.space_guid,),
         ORGANIZATION_GUIDS: lambda process: (process.organization_guid,),
     },
+    placed=(SPACE_GUIDS, ORGANIZATION_GUIDS),
     parents=(APP_GUIDS,),
     made_of=lambda process: (process.key,),
     labels=lambda process: process.metadata.labels,
@@ -64,6 +66,7 @@ ROUTES: Shape[Route] = Shape(
         HOSTS: lambda route: (route.host,),
         PATHS: lambda route: (route.rule.path,),
     },
+    placed=(SPACE_GUIDS, ORGANIZATION_GUIDS),
 )
 
 

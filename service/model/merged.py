@@ -10,8 +10,9 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from service.cache import RecencyCache
-from service.model.collection import SOUGHT, Collection, Shape
+from service.model.collection import SOUGHT, Collection
 from service.model.selection import Filters, Selection, Slice
+from service.model.shape import Shape
 from service.model.views import Visible
 
 Part = TypeVar("Part")

@@ -8,10 +8,11 @@ from functools import lru_cache
 
 import msgspec
 
-from service.model.collection import GUIDS, Collection, Shape
+from service.model.collection import Collection
 from service.model.guids import derived_guid
 from service.model.process import Process, SidecarContainer
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS, Shape
 
 APP_GUIDS, PROCESS_GUIDS = "app_guids", "process_guids"
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from service.model.collection import GUIDS, Shape
 from service.model.merged import Merged
 from service.model.process import Space, Workload
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS, Shape
 
 NAMES, NAME, ORGANIZATION_GUIDS = "names", "name", "organization_guids"
 

@@ -12,6 +12,7 @@ None depends on how deep the page is.
 """
 
 import heapq
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import islice
 from typing import Any
@@ -40,9 +41,40 @@ class Position(msgspec.Struct, order=True, frozen=True, gc=False):
 Visible = frozenset[str] | None
 """The namespaces a caller sees; None: all there are, now and later."""
 
+SHORT = 1_000
+"""Positions of a namespace up to which putting one in its place in a plain list costs next to nothing."""
 FEW = 64
 """Lists up to which bisecting each of them costs less than a pass over everything."""
 KEPT_PASSES = 8
+
+
+class _Short(list[Position]):
+    """A sorted list that is short: it takes a tenth of the memory of a SortedList, which there is one of otherwise for
+    each namespace and each order."""
+
+    __slots__ = ()
+
+    def add(self, position: Position) -> None:
+        insort(self, position)
+
+    def remove(self, position: Position) -> None:
+        """Raises ValueError for one that is not there."""
+        at = self.bisect_left(position)
+        if at == len(self) or self[at] != position:
+            raise ValueError(f"{position} is not there")
+        del self[at]
+
+    def bisect_left(self, position: Position) -> int:
+        return bisect_left(self, position)
+
+    def irange(self, first: Position) -> Iterator[Position]:
+        return islice(self, self.bisect_left(first), None)
+
+    def islice(self, start: int, stop: int) -> Iterable[Position]:
+        return self[start:stop]
+
+
+_Part = _Short | SortedList[Position]
 
 
 class SortedView:
@@ -50,7 +82,7 @@ class SortedView:
 
     def __init__(self) -> None:
         self._all: SortedList[Position] = SortedList()
-        self._namespaces: dict[str, SortedList[Position]] = {}
+        self._namespaces: dict[str, _Part] = {}
         self._passes: dict[frozenset[str], list[Position]] = {}
         """What a pass over everything found, for the visible sets asked about since the last change."""
 
@@ -59,7 +91,9 @@ class SortedView:
         self._all.add(position)
         part = self._namespaces.get(position.namespace)
         if part is None:
-            part = self._namespaces[position.namespace] = SortedList()
+            part = self._namespaces[position.namespace] = _Short()
+        elif len(part) == SHORT and isinstance(part, _Short):
+            part = self._namespaces[position.namespace] = SortedList(part)
         part.add(position)
 
     def remove(self, position: Position) -> None:
@@ -144,7 +178,7 @@ class SortedView:
                 high = middle - 1
         return self._all[low]
 
-    def _parts(self, visible: frozenset[str]) -> list["SortedList[Position]"]:
+    def _parts(self, visible: frozenset[str]) -> list["_Part"]:
         if len(visible) <= len(self._namespaces):
             return [part for namespace in visible if (part := self._namespaces.get(namespace)) is not None]
         return [part for namespace, part in self._namespaces.items() if namespace in visible]

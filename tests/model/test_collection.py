@@ -7,15 +7,16 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model.collection import GUIDS, Collection, Shape
+from service.model.collection import Collection
 from service.model.selection import CREATED_AT, UPDATED_AT, Filters, Selection, Slice
 from service.model.selectors import Operator, Range, Requirement
+from service.model.shape import GUIDS, Shape
 from service.model.views import Visible
 from tests.model.builders import finish
 
 NAMESPACES = ["n0", "n1", "n2", "n3"]
 UNKNOWN = "unknown"
-TAGS = "tags"
+TAGS, HOMES = "tags", "homes"
 ORDERS = [CREATED_AT, UPDATED_AT]
 
 
@@ -34,12 +35,18 @@ class Item:
         return moment, self.guid, self.namespace, self.key
 
 
+def homes_of(item: Item) -> tuple[str, ...]:
+    """Mostly what all items of the namespace have."""
+    return (item.namespace, *item.tags[:1])
+
+
 SHAPE: Shape[Item] = Shape(
     key=lambda item: item.key,
     guid=lambda item: item.guid,
     namespace=lambda item: item.namespace,
     orders={CREATED_AT: lambda item: item.created_at, UPDATED_AT: lambda item: item.updated_at},
-    facets={GUIDS: lambda item: (item.guid,), TAGS: lambda item: item.tags},
+    facets={GUIDS: lambda item: (item.guid,), TAGS: lambda item: item.tags, HOMES: lambda item: homes_of(item)},
+    placed=(HOMES,),
     labels=lambda item: item.labels,
     text=lambda item: item.guid,
 )
@@ -117,18 +124,22 @@ def test_what_has_a_value_is_found_by_it_whether_one_item_has_it_or_many(
     case: Case, visible: Visible, part: Slice
 ) -> None:
     collection = case.collection
-    for facet, values in ((GUIDS, [f"g{number}" for number in range(8)]), (TAGS, list("xyz")), (TAGS, [UNKNOWN])):
+    guids, homes = [f"g{number}" for number in range(8)], [*NAMESPACES, *"xyz"]
+    for facet, values in ((GUIDS, guids), (TAGS, list("xyz")), (TAGS, [UNKNOWN]), (HOMES, homes), (HOMES, [UNKNOWN])):
         for value in values:
 
             def has(item: Item, facet: str = facet, value: str = value) -> bool:
                 return value in SHAPE.facets[facet](item)
 
-            assert keys(collection.having(facet, value)) == keys(filter(has, case.held.values()))
+            holders = [item for item in case.held.values() if has(item)]
+            assert keys(collection.having(facet, value)) == keys(holders)
+            assert set(collection.namespaces_having(facet, value)) == {item.namespace for item in holders}
             expected = case.expected(visible, part.order, part.descending, has)
             selection = Selection(len(expected), expected[part.start : part.start + part.size])
             assert collection.page_having(facet, value, visible, part, most=1000) == selection
             wanted = Filters(((facet, frozenset({value})),))
             assert finish(collection.search(wanted, visible, part)) == selection
+    for facet in (GUIDS, TAGS):
         assert set(collection.values(facet)) == {
             value for each in case.held.values() for value in SHAPE.facets[facet](each)
         }
@@ -170,6 +181,7 @@ def test_when_all_is_removed_nothing_is_left_to_be_found_by(case: Case) -> None:
         case.collection.remove(key)
     assert not list(case.collection.values(GUIDS))
     assert not list(case.collection.values(TAGS))
+    assert not list(case.collection._found.placed[HOMES])
     assert not case.collection.namespaces()
     assert not case.collection._labels._values
     assert not list(case.collection._labels._labelled)

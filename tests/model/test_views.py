@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model.views import FEW, KEPT_PASSES, Position, SortedView, Visible
+from service.model.views import FEW, KEPT_PASSES, SHORT, Position, SortedView, Visible
 
 NAMESPACES = [f"n{number}" for number in range(9)]
 STRANGERS = [f"stranger-{number}" for number in range(12)]
@@ -52,13 +52,16 @@ def cases(draw: st.DrawFn) -> Case:
     )
     view = SortedView()
     held: list[Item] = []
-    for namespace, key, number, fate in placed:
-        item = Item(namespace, key, f"g{number:02}")
-        view.add(item.position)
-        held.append(item)
-        if fate == 0:
-            gone = held.pop(draw(st.integers(0, len(held) - 1)))
-            view.remove(gone.position)
+    with pytest.MonkeyPatch.context() as patch:
+        # Of the lists of namespaces some are long then, and some short.
+        patch.setattr("service.model.views.SHORT", draw(st.sampled_from([3, SHORT])))
+        for namespace, key, number, fate in placed:
+            item = Item(namespace, key, f"g{number:02}")
+            view.add(item.position)
+            held.append(item)
+            if fate == 0:
+                gone = held.pop(draw(st.integers(0, len(held) - 1)))
+                view.remove(gone.position)
     return Case(view, sorted(held, key=lambda item: (item.key, item.guid)))
 
 
