@@ -74,7 +74,15 @@ class Claims:
             else:
                 verdict.winners.append(workload)
             return verdict
-        concerned = {workload.uid, *self._oldest(workload)}
+        oldest = self._oldest(workload)
+        if former is None and not oldest:
+            # As nearly always: nobody else claims any of it.
+            self._workloads[workload.uid] = workload
+            for claim in _claims(workload):
+                self._stake(claim, workload)
+            verdict.winners.append(workload)
+            return verdict
+        concerned = {workload.uid, *oldest}
         if former is not None:
             self._withdraw(former)
             # It may keep neither its GUID nor its place in the order: as what it was, it goes.

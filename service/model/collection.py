@@ -8,7 +8,7 @@ item that the other filters leave.
 What may take long is a generator of steps. It must be exhausted; between steps others may read and change all of it.
 """
 
-from collections.abc import Callable, Generator, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from typing import Generic, TypeVar
 
 from service.model.examining import tests_of
@@ -218,6 +218,11 @@ class Collection(Generic[Item]):
         positions.sort(reverse=part.descending)
         return positions
 
+    def settle(self) -> Iterator[None]:
+        """Have all that has just come in ready to be read, step by step. Who reads it before waits for as long."""
+        for view in self._views.values():
+            yield from view.settle()
+
     # Writing: each change leaves the collection whole
 
     def put(self, item: Item) -> None:
@@ -235,10 +240,13 @@ class Collection(Generic[Item]):
             self._replace(key, former, item)
 
     def _replace(self, key: str, former: Item, item: Item) -> None:
+        shape = self.shape
+        moved = shape.guid(former) != shape.guid(item) or shape.namespace(former) != shape.namespace(item)
         for order, view in self._views.items():
-            if (old := self._position(former, order)) != (new := self._position(item, order)):
-                view.remove(old)
-                view.add(new)
+            sort_key = shape.orders[order]
+            if moved or sort_key(former) != sort_key(item):
+                view.remove(self._position(former, order))
+                view.add(self._position(item, order))
         self._found.replace(key, former, item)
         if (unlabelled := self.shape.labels(former)) is not (labelled := self.shape.labels(item)):
             self._labels.discard(unlabelled.items(), key)

@@ -6,6 +6,8 @@ sees one namespace, must not look through all of them. Few values have so many i
 
 from collections.abc import Callable, Iterable, Mapping, Set
 
+from service.model.facets import Facet
+
 CROWD = 64
 """Items from which looking through all of them takes longer than a look-up."""
 
@@ -22,14 +24,14 @@ class Crowds:
         """The keys by namespace; None: no crowd has this value."""
         return self._crowds.get(value)
 
-    def entered(self, value: str, key: str, holders: Set[str]) -> None:
-        """An item has the value now; `holders` are the keys of all that have it."""
+    def entered(self, value: str, key: str, facet: Facet) -> None:
+        """An item has the value now; `facet` knows all that have it."""
         crowd = self._crowds.get(value)
         if crowd is not None:
             crowd.setdefault(self._namespace_of(key), set()).add(key)
-        elif len(holders) > CROWD:
+        elif facet.count(value) > CROWD:
             crowd = self._crowds[value] = {}
-            for holder in holders:
+            for holder in facet.having(value):
                 crowd.setdefault(self._namespace_of(holder), set()).add(holder)
 
     def moved(self, value: str, key: str, former: str) -> None:
@@ -39,14 +41,14 @@ class Crowds:
             _discard(crowd, former, key)
             crowd.setdefault(self._namespace_of(key), set()).add(key)
 
-    def left(self, value: str, key: str, namespace: str, holders: Set[str]) -> None:
+    def left(self, value: str, key: str, namespace: str, facet: Facet) -> None:
         """An item of this namespace has the value no longer."""
         crowd = self._crowds.get(value)
         if crowd is None:
             return
         _discard(crowd, namespace, key)
         # Less than what makes a crowd, so that one item that comes and goes does not make it anew each time.
-        if len(holders) < CROWD // 2:
+        if facet.count(value) < CROWD // 2:
             del self._crowds[value]
 
 

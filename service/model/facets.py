@@ -36,6 +36,18 @@ class Facet:
         found = [held for value in values if (held := self.having(value))]
         return found[0] if len(found) == 1 else _NOTHING.union(*found)
 
+    def count(self, value: str) -> int:
+        """How many items have a value."""
+        held = self._holders.get(value)
+        return 0 if held is None else 1 if isinstance(held, str) else len(held)
+
+    def another(self, value: str, key: str) -> str | None:
+        """The key of some item with the value that is not this one; None: no other has it."""
+        held = self._holders.get(value)
+        if held is None or isinstance(held, str):
+            return None if held == key else held
+        return next((each for each in held if each != key), None)
+
     def add(self, value: str, key: str) -> None:
         held = self._holders.get(value)
         if held is None:

@@ -1,5 +1,6 @@
 """GUIDs that are made of what they stand for: UUIDs of version 5 (RFC 9562), in a third of `uuid.uuid5`'s time."""
 
+from functools import lru_cache
 from hashlib import sha1
 from uuid import UUID
 
@@ -18,6 +19,10 @@ def derived_guid(text: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
+@lru_cache(maxsize=64)
 def process_guid(namespace: str, app_guid: str, process_type: str) -> str:
-    """The GUID of a process nobody named: the same for ever, whatever becomes of its Deployment."""
+    """The GUID of a process nobody named: the same for ever, whatever becomes of its Deployment.
+
+    It is asked for several times while a Deployment is taken in.
+    """
     return derived_guid(f"process/{namespace}/{app_guid}/{process_type}")

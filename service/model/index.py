@@ -157,11 +157,13 @@ class Index:
             self._apply(verdict.losers, verdict.winners)
 
     def retain_workloads(self, uids: Set[str]) -> Iterator[None]:
-        """Forget all Deployments but these, step by step."""
+        """Forget all Deployments but these, step by step. Then there is nothing left to do before anyone reads."""
         for uid in list(self._claims.uids()):
             if uid not in uids:
                 self.remove_workload(uid)
             yield
+        yield from self.processes.settle()
+        yield from self.apps.settle()
 
     def put_space(self, space: Space) -> Iterator[None]:
         """Add or replace a namespace, and step by step move its processes to the space it is now."""

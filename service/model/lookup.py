@@ -22,6 +22,7 @@ class Lookup(Generic[Item]):
         self._shape = shape
         self._items = items
         self._view = view
+        self._by_values = [(values, name) for name, values in shape.facets.items()]
         kept = [name for name in shape.facets if name not in shape.placed]
         self.facets = {name: Facet() for name in kept}
         self.placed = {name: PlacedFacet() for name in shape.placed}
@@ -88,47 +89,49 @@ class Lookup(Generic[Item]):
 
     def enter(self, key: str, item: Item) -> None:
         """Note all values of an item that is in the collection now."""
-        for name, values in self._shape.facets.items():
-            self._enter(name, key, values(item))
+        namespace = self._shape.namespace(item)
+        for values, name in self._by_values:
+            self._add(name, key, values(item), namespace)
 
     def leave(self, key: str, item: Item) -> None:
         """Forget all values of an item that is in the collection no longer."""
         namespace = self._shape.namespace(item)
-        for name, values in self._shape.facets.items():
-            self._leave(name, key, values(item), namespace)
+        for values, name in self._by_values:
+            self._discard(name, key, values(item), namespace)
 
     def replace(self, key: str, former: Item, item: Item) -> None:
         """Note what is other in an item."""
-        namespace = self._shape.namespace(former)
-        moved = self._shape.namespace(item) != namespace
-        for name, values in self._shape.facets.items():
+        namespace, now = self._shape.namespace(former), self._shape.namespace(item)
+        for values, name in self._by_values:
             old, new = values(former), values(item)
-            if old != new or (moved and name in self.placed):
-                self._leave(name, key, old, namespace)
-                self._enter(name, key, new)
-            elif moved and (crowds := self._crowds.get(name)) is not None:
+            if old != new or (now != namespace and name in self.placed):
+                self._discard(name, key, old, namespace)
+                self._add(name, key, new, now)
+            elif now != namespace and (crowds := self._crowds.get(name)) is not None:
                 # Whoever searches meanwhile may hold the set of those that have a value: it stays as it is.
                 for value in new:
                     crowds.moved(value, key, namespace)
 
-    def _enter(self, name: str, key: str, values: Sequence[str]) -> None:
-        if (placed := self.placed.get(name)) is not None:
+    def _add(self, name: str, key: str, values: Sequence[str], namespace: str) -> None:
+        facet = self.facets.get(name)
+        if facet is None:
             for value in values:
-                placed.add(value, self._namespace_of(key))
+                self.placed[name].add(value, namespace)
             return
-        facet, crowds = self.facets[name], self._crowds.get(name)
+        crowds = self._crowds.get(name)
         for value in values:
             facet.add(value, key)
             if crowds is not None:
-                crowds.entered(value, key, facet.having(value))
+                crowds.entered(value, key, facet)
 
-    def _leave(self, name: str, key: str, values: Sequence[str], namespace: str) -> None:
-        if (placed := self.placed.get(name)) is not None:
+    def _discard(self, name: str, key: str, values: Sequence[str], namespace: str) -> None:
+        facet = self.facets.get(name)
+        if facet is None:
             for value in values:
-                placed.discard(value, namespace)
+                self.placed[name].discard(value, namespace)
             return
-        facet, crowds = self.facets[name], self._crowds.get(name)
+        crowds = self._crowds.get(name)
         for value in values:
             facet.discard(value, key)
             if crowds is not None:
-                crowds.left(value, key, namespace, facet.having(value))
+                crowds.left(value, key, namespace, facet)

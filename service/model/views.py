@@ -41,6 +41,8 @@ class Position(msgspec.Struct, order=True, frozen=True, gc=False):
 Visible = frozenset[str] | None
 """The namespaces a caller sees; None: all there are, now and later."""
 
+RUN = 5_000
+"""Positions sorted in one step."""
 SHORT = 1_000
 """Positions of a namespace up to which putting one in its place in a plain list costs next to nothing."""
 FEW = 64
@@ -81,14 +83,43 @@ class SortedView:
     """All items in the order of one sort key."""
 
     def __init__(self) -> None:
-        self._all: SortedList[Position] = SortedList()
+        self._placed: SortedList[Position] = SortedList()
+        """All, but for what is new. Read `_all`."""
+        self._new: list[Position] = []
+        """Added since the whole was last looked at, in any order: while much is added, nobody looks."""
         self._namespaces: dict[str, _Part] = {}
         self._passes: dict[frozenset[str], list[Position]] = {}
         """What a pass over everything found, for the visible sets asked about since the last change."""
 
+    @property
+    def _all(self) -> SortedList[Position]:
+        if self._new:
+            self._placed.update(self._new)
+            self._new = []
+        return self._placed
+
+    def settle(self) -> Iterator[None]:
+        """Have the whole ready to be looked at, step by step, when it has just been filled."""
+        new, count = self._new, len(self._new)
+        if self._placed or count <= RUN:
+            return
+        runs = []
+        for first in range(0, count, RUN):
+            runs.append(sorted(new[first : min(first + RUN, count)]))
+            yield
+        while len(runs) > 1:
+            for at in range(len(runs) // 2):
+                # Sorting two runs is to merge them.
+                runs[at : at + 2] = [sorted(runs[at] + runs[at + 1])]
+                yield
+        if self._new is new and new:
+            # Nobody has looked meanwhile.
+            self._placed.update(runs[0])
+            self._new = new[count:]
+
     def add(self, position: Position) -> None:
         self._passes.clear()
-        self._all.add(position)
+        self._new.append(position)
         part = self._namespaces.get(position.namespace)
         if part is None:
             part = self._namespaces[position.namespace] = _Short()
@@ -98,7 +129,10 @@ class SortedView:
 
     def remove(self, position: Position) -> None:
         self._passes.clear()
-        self._all.remove(position)
+        if self._new and self._new[-1] == position:
+            self._new.pop()
+        else:
+            self._all.remove(position)
         part = self._namespaces[position.namespace]
         part.remove(position)
         if not part:

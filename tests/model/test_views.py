@@ -201,3 +201,23 @@ def test_many_callers_of_many_namespaces_each_see_their_own() -> None:
             visible = frozenset(f"n{number}" for number in seen)
             assert view.page(visible, 90, 3, False) == [f"g{number:04}" for number in seen[90:93]]
             assert len(view._passes) <= KEPT_PASSES
+
+
+@pytest.mark.parametrize("look_after", [None, 0, 3, 12])
+def test_a_view_that_was_filled_at_once_is_in_order_whoever_looks_or_adds_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, look_after: int | None
+) -> None:
+    monkeypatch.setattr("service.model.views.RUN", 7)
+    random = Random(1)
+    view, held = SortedView(), [Position(random.randrange(50), f"g{n}", "n", f"k{n}") for n in range(100)]
+    for position in held:
+        view.add(position)
+    for step, _ in enumerate(view.settle()):
+        held.append(Position(random.randrange(50), f"late-{step}", "n", f"late-{step}"))
+        view.add(held[-1])
+        if step == look_after:
+            assert view.positions() == sorted(held)
+            view.remove(held.pop(0))
+    assert step > 12
+    assert view.positions() == sorted(held)
+    assert view.count(None) == view.count(frozenset("n")) == len(held)
