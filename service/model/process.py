@@ -266,17 +266,19 @@ class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
 
     @property
     def revision_guid(self) -> str | None:
-        return self.workload.revision_guid or self.metadata.revision_guid
+        return self.workload.revision_guid or (self.stored.revision_guid if self.stored is not None else None)
 
     @property
     def registry_credential_guid(self) -> str | None:
         return (
             self.workload.registry_credential_guid
-            or self.metadata.registry_credential_guid
+            or (self.stored.registry_credential_guid if self.stored is not None else None)
             or self.workload.pull_secret_guid
         )
 
     @property
     def registry_credential_last_synced_at(self) -> int | None:
         annotated = self.workload.registry_credential_last_synced_at
-        return self.metadata.registry_credential_last_synced_at if annotated is None else annotated
+        if annotated is not None or self.stored is None:
+            return annotated
+        return self.stored.registry_credential_last_synced_at
