@@ -139,9 +139,9 @@ class Collection(Generic[Item]):
         """The keys of all whose sort key is in one of the spans."""
         fitting: set[str] = set()
         for each in ranges:
-            positions = self._views[order].between(each.start, each.end)
-            for first in range(0, len(positions), STEP):
-                fitting.update([position.key for position in positions[first : first + STEP]])
+            positions, ranks = self._views[order].positions(), self._views[order].between(each.start, each.end)
+            for first in ranks[::STEP]:
+                fitting.update([position.key for position in positions[first : min(first + STEP, ranks.stop)]])
                 yield
         return fitting
 
@@ -195,12 +195,12 @@ class Collection(Generic[Item]):
         backwards = part.descending
         if start > len(keys) - stop:
             start, stop, backwards = len(keys) - stop, len(keys) - start, not part.descending
-        if backwards:
-            everything.reverse()
         cut: list[str] = []
         for first in range(0, len(everything), STEP):
             yield
-            cut += [position.key for position in everything[first : first + STEP] if position.key in keys]
+            last = len(everything) - first
+            step = everything[max(0, last - STEP) : last][::-1] if backwards else everything[first : first + STEP]
+            cut += [position.key for position in step if position.key in keys]
             if len(cut) >= stop:
                 break
         cut = cut[start:stop]

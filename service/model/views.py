@@ -13,7 +13,7 @@ None depends on how deep the page is.
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import islice
 from typing import Any
 
@@ -79,6 +79,21 @@ class _Short(list[Position]):
 _Part = _Short | SortedList[Position]
 
 
+def _merged(runs: list[list[Position]]) -> Iterator[list[Position]]:
+    """All of what is in sorted runs, in order, in pieces of about RUN."""
+    apart = max(1, RUN // len(runs))
+    samples = sorted(position for run in runs for position in run[:: len(runs)])
+    taken = [0] * len(runs)
+    for pivot in (*samples[apart::apart], None):
+        piece: list[Position] = []
+        for number, run in enumerate(runs):
+            stop = len(run) if pivot is None else bisect_left(run, pivot)
+            piece += run[taken[number] : stop]
+            taken[number] = stop
+        piece.sort()
+        yield piece
+
+
 class SortedView:
     """All items in the order of one sort key."""
 
@@ -88,6 +103,8 @@ class SortedView:
         self._new: list[Position] = []
         """Added since the whole was last looked at, in any order: while much is added, nobody looks."""
         self._namespaces: dict[str, _Part] = {}
+        self._whole: Sequence[Position] | None = None
+        """All in order, copied for those who go through it step by step; None: not since the last change."""
         self._passes: dict[frozenset[str], list[Position]] = {}
         """What a pass over everything found, for the visible sets asked about since the last change."""
 
@@ -103,22 +120,21 @@ class SortedView:
         new, count = self._new, len(self._new)
         if self._placed or count <= RUN:
             return
-        runs = []
+        runs: list[list[Position]] = []
         for first in range(0, count, RUN):
             runs.append(sorted(new[first : min(first + RUN, count)]))
             yield
-        while len(runs) > 1:
-            for at in range(len(runs) // 2):
-                # Sorting two runs is to merge them.
-                runs[at : at + 2] = [sorted(runs[at] + runs[at + 1])]
-                yield
-        if self._new is new and new:
+        ordered: list[Position] = []
+        for piece in _merged(runs):
+            ordered += piece
+            yield
+        if self._new is new:
             # Nobody has looked meanwhile.
-            self._placed.update(runs[0])
+            self._placed.update(ordered)
             self._new = new[count:]
 
     def add(self, position: Position) -> None:
-        self._passes.clear()
+        self._forget()
         self._new.append(position)
         part = self._namespaces.get(position.namespace)
         if part is None:
@@ -128,7 +144,7 @@ class SortedView:
         part.add(position)
 
     def remove(self, position: Position) -> None:
-        self._passes.clear()
+        self._forget()
         if self._new and self._new[-1] == position:
             self._new.pop()
         else:
@@ -154,20 +170,22 @@ class SortedView:
     def chunks(self, visible: Visible, size: int) -> Iterator[set[str]]:
         """The same, `size` at most at a time; what changes meanwhile may or may not be in it."""
         for part in [self._all] if visible is None else self._parts(visible):
-            positions = list(part)
+            positions = self.positions() if part is self._placed else list(part)
             for first in range(0, len(positions), size):
                 yield {position.key for position in positions[first : first + size]}
 
-    def between(self, start: SortKey | None, end: SortKey | None) -> list[Position]:
-        """Positions with start ≤ sort key < end, ascending, as of now."""
+    def between(self, start: SortKey | None, end: SortKey | None) -> range:
+        """The ranks of the positions with start ≤ sort key < end, as of now."""
         # An empty GUID stands before every real one of the same sort key.
-        low = None if start is None else Position(start, "", "", "")
-        high = None if end is None else Position(end, "", "", "")
-        return list(self._all.irange(low, high, inclusive=(True, False)))
+        low = 0 if start is None else self._all.bisect_left(Position(start, "", "", ""))
+        high = len(self._all) if end is None else self._all.bisect_left(Position(end, "", "", ""))
+        return range(low, high)
 
-    def positions(self) -> list[Position]:
-        """Everything in ascending order, as of now."""
-        return list(self._all)
+    def positions(self) -> Sequence[Position]:
+        """Everything in ascending order, as of now: it stays as it is when the view changes."""
+        if self._whole is None:
+            self._whole = list(self._all)
+        return self._whole
 
     def page(self, visible: Visible, start: int, size: int, descending: bool) -> list[str]:
         """The keys at ranks start … start + size of what is visible; fewer or none past the end."""
@@ -211,6 +229,10 @@ class SortedView:
             else:
                 high = middle - 1
         return self._all[low]
+
+    def _forget(self) -> None:
+        self._passes.clear()
+        self._whole = None
 
     def _parts(self, visible: frozenset[str]) -> list["_Part"]:
         if len(visible) <= len(self._namespaces):
