@@ -4,6 +4,8 @@ Reference counting frees nearly everything at once. What is left for the collect
 for cycles, again and again, and each look is a pause for everybody.
 """
 
+import ctypes
+import ctypes
 import gc
 
 
@@ -18,3 +20,11 @@ def prepare() -> None:
 def loaded() -> None:
     """Everything has been loaded, and stays: the collector need not look through it any more."""
     gc.freeze()
+    _give_back()
+
+
+def _give_back() -> None:
+    """Give back to the system what loading has freed in between of what stays: the GNU C library would keep it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
