@@ -5,7 +5,6 @@ for cycles, again and again, and each look is a pause for everybody.
 """
 
 import ctypes
-import ctypes
 import gc
 
 

@@ -241,7 +241,9 @@ class RouteIndex:
         place, service = self._places.get(namespace), self._services.get(namespace, name)
         if place is None or name not in place.references:
             return
-        found = (yield from place.pods.matching(service.selector)) if service is not None else []
+        found: list[Process] = []
+        if service is not None:
+            found = yield from place.pods.matching(service.selector, place.selectors.keys())
         reference = place.references.get(name)
         if reference is None:
             return

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from service.cluster.route_feeds import INGRESSES, route_feeds
 from service.model.index import Index
@@ -179,7 +180,9 @@ def shown(index: Index) -> dict[str, Route]:
     return {guid: route for guid in routes.values("guids") if (route := routes.get(guid)) is not None}
 
 
-def test_routes_are_what_a_plain_comparison_finds() -> None:
+@pytest.mark.parametrize("step", [1, 500], ids="{} processes a step".format)
+def test_routes_are_what_a_plain_comparison_finds(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    monkeypatch.setattr("service.model.pod_labels.STEP", step)
     compared = 0
     for seed in range(300):
         model, draw = Model(), Draw(seed)
