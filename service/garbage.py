@@ -7,18 +7,22 @@ for cycles, again and again, and each look is a pause for everybody.
 import ctypes
 import gc
 
+_NEXT_TO_NEVER = 1_000
+"""Looks at what is young before one through all there is."""
+
 
 def prepare() -> None:
     """Before anything is loaded: what is there now stays, and looks for cycles are to be rare."""
     gc.collect()
     gc.freeze()
     # By default a look through everything would come with each few thousand new objects, and so all through loading.
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(50_000, 20, _NEXT_TO_NEVER)
 
 
 def loaded() -> None:
     """Everything has been loaded, and stays: the collector need not look through it any more."""
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     _give_back()
 
 

@@ -9,7 +9,7 @@ order. Namespaces do not meet here: whatever is claimed in one, nothing changes 
 """
 
 from bisect import insort
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from service.model.guids import process_guid
@@ -34,10 +34,17 @@ class Verdict:
 
 
 class Claims:
-    """All Deployments, by uid and by what they claim. An event costs O(log n) of those that claim the same."""
+    """All Deployments by what they claim. An event costs O(log n) of those that claim the same.
 
-    def __init__(self) -> None:
-        self._workloads: dict[str, Workload] = {}
+    Those that are served are kept by whoever serves them, and not here a second time: each verdict must be done before
+    the next event.
+    """
+
+    def __init__(self, served: Callable[[str], Workload | None]) -> None:
+        """`served` tells a Deployment that is served by its uid, as it was served last."""
+        self._served = served
+        self._coming: Workload | None = None
+        """The one that is being put: it is not served yet."""
         self._claimants: dict[str, dict[str, str | list[str]]] = {}
         """By namespace and GUID, the uid that claims it; several are a list, the oldest first. Mostly there is one."""
         self._losers: dict[str, Workload] = {}
@@ -48,14 +55,20 @@ class Claims:
         return self._losers
 
     def get(self, uid: str) -> Workload | None:
-        return self._workloads.get(uid)
+        if self._coming is not None and self._coming.uid == uid:
+            return self._coming
+        return self._losers.get(uid) or self._served(uid)
 
-    def uids(self) -> Set[str]:
-        return self._workloads.keys()
+    def _known(self, uid: str) -> Workload:
+        """One that claims something. Raises KeyError for any other."""
+        workload = self.get(uid)
+        if workload is None:
+            raise KeyError(uid)
+        return workload
 
     def rival(self, workload: Workload) -> Workload | None:
         """The oldest Deployment that keeps this one from being served; None: it is served."""
-        older = (self._workloads[uid] for uid in self._oldest(workload) if uid != workload.uid)
+        older = (self._known(uid) for uid in self._oldest(workload) if uid != workload.uid)
         return min(older, key=_age, default=None)
 
     def oldest(self, key: Key) -> str | None:
@@ -66,9 +79,8 @@ class Claims:
     def put(self, workload: Workload) -> Verdict:
         """Add a Deployment, or replace what it was before."""
         verdict = Verdict()
-        former = self._workloads.get(workload.uid)
+        former = self.get(workload.uid)
         if former is not None and _decisive(former) == _decisive(workload):
-            self._workloads[workload.uid] = workload
             if workload.uid in self._losers:
                 self._losers[workload.uid] = workload
             else:
@@ -77,7 +89,6 @@ class Claims:
         oldest = self._oldest(workload)
         if former is None and not oldest:
             # As nearly always: nobody else claims any of it.
-            self._workloads[workload.uid] = workload
             for claim in _claims(workload):
                 self._stake(claim, workload)
             verdict.winners.append(workload)
@@ -88,17 +99,17 @@ class Claims:
             # It may keep neither its GUID nor its place in the order: as what it was, it goes.
             verdict.losers.append(former)
             concerned |= self._oldest(former)
-        self._workloads[workload.uid] = workload
+        self._coming = workload
         for claim in _claims(workload):
             self._stake(claim, workload)
         self._decide(concerned, verdict)
+        self._coming = None
         return verdict
 
     def remove(self, uid: str) -> Verdict:
         """Forget a Deployment that is known."""
-        workload = self._workloads[uid]
+        workload = self._known(uid)
         self._withdraw(workload)
-        del self._workloads[uid]
         self._losers.pop(uid, None)
         verdict = Verdict(losers=[workload])
         self._decide(self._oldest(workload), verdict)
@@ -134,20 +145,22 @@ class Claims:
             del self._claimants[workload.namespace]
 
     def _age_of(self, uid: str) -> tuple[bool, int, str]:
-        return _age(self._workloads[uid])
+        return _age(self._known(uid))
 
     def _decide(self, uids: Iterable[str], verdict: Verdict) -> None:
         for uid in uids:
-            workload = self._workloads[uid]
+            workload = self._known(uid)
             rival = self.rival(workload)
             if rival is None:
-                self._losers.pop(uid, None)
                 verdict.winners.append(workload)
                 continue
             verdict.losers.append(workload)
             if uid not in self._losers:
                 verdict.conflicts.append(Conflict(workload, rival))
             self._losers[uid] = workload
+        for winner in verdict.winners:
+            # Only now: each is told by this while the others are decided on.
+            self._losers.pop(winner.uid, None)
 
 
 def _claims(workload: Workload) -> tuple[str, ...]:

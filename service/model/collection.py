@@ -47,6 +47,9 @@ class Collection(Generic[Item]):
     def get(self, key: str) -> Item | None:
         return self._items.get(key)
 
+    def keys(self) -> Set[str]:
+        return self._items.keys()
+
     def having(self, facet: str, value: str, visible: Visible = None) -> list[Item]:
         """All visible items with this value, in no particular order."""
         return [self._items[key] for key in self.keys_having(facet, value, visible)]

@@ -85,7 +85,7 @@ class Index:
         self.routes: Collection[Route] = Collection(ROUTES)
         """Those that are served, by GUID."""
         self.routing = RouteIndex(self.processes, self.routes)
-        self._claims = Claims()
+        self._claims = Claims(self._served)
         self._metadata: dict[Key, Metadata] = {}
 
     @property
@@ -158,7 +158,7 @@ class Index:
 
     def retain_workloads(self, uids: Set[str]) -> Iterator[None]:
         """Forget all Deployments but these, step by step. Then there is nothing left to do before anyone reads."""
-        for uid in list(self._claims.uids()):
+        for uid in [*self.processes.keys(), *self._claims.losers]:
             if uid not in uids:
                 self.remove_workload(uid)
             yield
@@ -195,6 +195,10 @@ class Index:
                 del self._metadata[key]
                 self._refresh(key)
             yield
+
+    def _served(self, uid: str) -> Workload | None:
+        process = self.processes.get(uid)
+        return None if process is None else process.workload
 
     def _apply(self, losers: Iterable[Workload], winners: Iterable[Workload]) -> None:
         for workload in losers:

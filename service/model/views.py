@@ -159,9 +159,9 @@ class SortedView:
         return self._namespaces.keys()
 
     def count(self, visible: Visible) -> int:
-        if visible is None:
+        if self._is_whole(visible):
             return len(self._all)
-        return sum(len(part) for part in self._parts(visible))
+        return sum(map(len, self._parts(visible or frozenset())))
 
     def keys(self, visible: frozenset[str]) -> set[str]:
         """The keys of all that is visible."""
@@ -198,8 +198,9 @@ class SortedView:
         return found[::-1] if descending else found
 
     def _ascending(self, visible: Visible, low: int, high: int) -> Iterable[Position]:
-        if visible is None or len(parts := self._parts(visible)) == len(self._namespaces):
+        if visible is None or self._is_whole(visible):
             return self._all.islice(low, high)
+        parts = self._parts(visible)
         if len(parts) == 1:
             return parts[0].islice(low, high)
         if len(parts) <= FEW:
@@ -229,6 +230,10 @@ class SortedView:
             else:
                 high = middle - 1
         return self._all[low]
+
+    def _is_whole(self, visible: Visible) -> bool:
+        """Whether there is nothing else than what is visible."""
+        return visible is None or (len(visible) >= len(self._namespaces) and visible >= self._namespaces.keys())
 
     def _forget(self) -> None:
         self._passes.clear()
