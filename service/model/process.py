@@ -7,6 +7,7 @@ pauses independent of how many processes there are.
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -31,7 +32,21 @@ def microseconds(moment: datetime) -> int:
 
 def timestamp(moment: int) -> str:
     """`2006-01-02T15:04:05Z`: whole seconds, cut off and not rounded, as the API writes times."""
-    return (_NAIVE_EPOCH + timedelta(seconds=moment // SECOND)).isoformat() + "Z"
+    minutes, second = divmod(moment // SECOND, 60)
+    day, minute = divmod(minutes, 24 * 60)
+    return f"{_date(day)}{_clock(minute)}{second:02}Z"
+
+
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    """Of a day since the epoch, with the `T` after it. Many of what is shown are of the same days."""
+    return f"{(_NAIVE_EPOCH + timedelta(days=day)).date().isoformat()}T"
+
+
+@lru_cache(maxsize=24 * 60)
+def _clock(minute: int) -> str:
+    """Of a minute of the day, with the colon after it."""
+    return f"{minute // 60:02}:{minute % 60:02}:"
 
 
 OWN_NAME, OWN_APP_GUID = "=name", "=app-guid"
