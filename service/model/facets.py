@@ -9,20 +9,24 @@ FEW = 8
 """Keys up to which a tuple of them does what a set does, in a fraction of the memory."""
 
 
+Value = str | int
+"""What items have, or a number of it (service.model.lookup)."""
+
+
 class Facet:
     """The keys of items by value. Most values are of one item alone, which is kept bare, or of a few."""
 
     def __init__(self) -> None:
-        self._holders: dict[str, str | tuple[str, ...] | set[str]] = {}
+        self._holders: dict[Value, str | tuple[str, ...] | set[str]] = {}
 
     def __iter__(self) -> Iterator[str]:
-        """The values that some item has."""
-        return iter(self._holders)
+        """The values that some item has, of those that are kept themselves."""
+        return (value for value in self._holders if isinstance(value, str))
 
     def __len__(self) -> int:
         return len(self._holders)
 
-    def having(self, value: str) -> Set[str]:
+    def having(self, value: Value) -> Set[str]:
         """The keys of the items that have a value, to be looked at now: the set may change later."""
         held = self._holders.get(value)
         if held is None:
@@ -31,24 +35,24 @@ class Facet:
             return held
         return frozenset((held,) if isinstance(held, str) else held)
 
-    def having_any(self, values: Iterable[str]) -> Set[str]:
+    def having_any(self, values: Iterable[Value]) -> Set[str]:
         """The keys of the items that have any of several values, to be looked at now."""
         found = [held for value in values if (held := self.having(value))]
         return found[0] if len(found) == 1 else _NOTHING.union(*found)
 
-    def count(self, value: str) -> int:
+    def count(self, value: Value) -> int:
         """How many items have a value."""
         held = self._holders.get(value)
         return 0 if held is None else 1 if isinstance(held, str) else len(held)
 
-    def another(self, value: str, key: str) -> str | None:
+    def another(self, value: Value, key: str) -> str | None:
         """The key of some item with the value that is not this one; None: no other has it."""
         held = self._holders.get(value)
         if held is None or isinstance(held, str):
             return None if held == key else held
         return next((each for each in held if each != key), None)
 
-    def add(self, value: str, key: str) -> None:
+    def add(self, value: Value, key: str) -> None:
         held = self._holders.get(value)
         if held is None:
             self._holders[value] = key
@@ -60,7 +64,7 @@ class Facet:
         elif key not in held:
             self._holders[value] = (*held, key) if len(held) < FEW else {*held, key}
 
-    def discard(self, value: str, key: str) -> None:
+    def discard(self, value: Value, key: str) -> None:
         """Take a key away that has the value."""
         held = self._holders[value]
         if isinstance(held, str):

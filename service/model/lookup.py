@@ -10,6 +10,8 @@ from service.model.shape import GUIDS, Shape
 from service.model.views import SortedView, Visible
 
 Item = TypeVar("Item")
+LARGEST_NUMBER = (1 << 60) - 1
+"""Of those that take the least memory."""
 STEP = 5_000
 """Keys gathered in one step."""
 
@@ -38,7 +40,10 @@ class Lookup(Generic[Item]):
         if name in self.placed:
             found: set[str] = set()
             return found.union(*self._in_places(name, value, visible))
-        held = self.facets[name].having(value)
+        if name in self._shape.hashed:
+            held: Set[str] = self._asked(name, value)
+        else:
+            held = self.facets[name].having(value)
         if visible is None:
             return held
         if (crowd := self._crowd(name, value)) is not None:
@@ -47,6 +52,8 @@ class Lookup(Generic[Item]):
 
     def gather(self, name: str, values: Iterable[str], visible: Visible) -> Generator[None, None, Set[str]]:
         """The keys of those with any of the values, step by step; of some facets no others than visible ones."""
+        if name in self._shape.hashed:
+            return {key for value in values for key in self._asked(name, value)}
         if name in self.facets:
             return self.facets[name].having_any(values)
         found: set[str] = set()
@@ -66,7 +73,12 @@ class Lookup(Generic[Item]):
             return self.placed[name].counts(value).keys()
         if (crowd := self._crowd(name, value)) is not None:
             return crowd.keys()
-        return {self._namespace_of(key) for key in self.facets[name].having(value)}
+        return {self._namespace_of(key) for key in self.keys_having(name, value, None)}
+
+    def _asked(self, name: str, value: str) -> Set[str]:
+        """The keys of the items with a value of which only a number is kept."""
+        values = self._shape.facets[name]
+        return {key for key in self.facets[name].having(_number(value)) if value in values(self._items[key])}
 
     def _in_places(self, name: str, value: str, visible: Visible) -> Iterable[Set[str]]:
         """The keys of the visible items with this value, namespace by namespace."""
@@ -118,6 +130,10 @@ class Lookup(Generic[Item]):
             for value in values:
                 self.placed[name].add(value, namespace)
             return
+        if name in self._shape.hashed:
+            for value in values:
+                facet.add(_number(value), key)
+            return
         crowds = self._crowds.get(name)
         for value in values:
             facet.add(value, key)
@@ -130,8 +146,21 @@ class Lookup(Generic[Item]):
             for value in values:
                 self.placed[name].discard(value, namespace)
             return
+        if name in self._shape.hashed:
+            for value in values:
+                facet.discard(_number(value), key)
+            return
         crowds = self._crowds.get(name)
         for value in values:
             facet.discard(value, key)
             if crowds is not None:
                 crowds.left(value, key, namespace, facet)
+
+
+def _number(value: str) -> int:
+    """What stands for a text in a third of its memory.
+
+    The hash of a text has a key that is drawn anew in each process: nobody can make two texts of one number. If two
+    have one by accident, the items are asked all the same.
+    """
+    return hash(value) & LARGEST_NUMBER

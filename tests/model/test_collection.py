@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from tests.model.builders import finish
 
 NAMESPACES = ["n0", "n1", "n2", "n3"]
 UNKNOWN = "unknown"
-TAGS, HOMES = "tags", "homes"
+TAGS, HOMES, MADE = "tags", "homes", "made"
 ORDERS = [CREATED_AT, UPDATED_AT]
 
 
@@ -40,13 +41,23 @@ def homes_of(item: Item) -> tuple[str, ...]:
     return (item.namespace, *item.tags[:1])
 
 
+def made_of(item: Item) -> str:
+    return f"{item.guid}/{item.updated_at % 2}"
+
+
 SHAPE: Shape[Item] = Shape(
     key=lambda item: item.key,
     guid=lambda item: item.guid,
     namespace=lambda item: item.namespace,
     orders={CREATED_AT: lambda item: item.created_at, UPDATED_AT: lambda item: item.updated_at},
-    facets={GUIDS: lambda item: (item.guid,), TAGS: lambda item: item.tags, HOMES: lambda item: homes_of(item)},
+    facets={
+        GUIDS: lambda item: (item.guid,),
+        TAGS: lambda item: item.tags,
+        HOMES: lambda item: homes_of(item),
+        MADE: lambda item: (made_of(item),),
+    },
     placed=(HOMES,),
+    hashed=(MADE,),
     labels=lambda item: item.labels,
     text=lambda item: item.guid,
 )
@@ -125,7 +136,8 @@ def test_what_has_a_value_is_found_by_it_whether_one_item_has_it_or_many(
 ) -> None:
     collection = case.collection
     guids, homes = [f"g{number}" for number in range(8)], [*NAMESPACES, *"xyz"]
-    for facet, values in ((GUIDS, guids), (TAGS, list("xyz")), (TAGS, [UNKNOWN]), (HOMES, homes), (HOMES, [UNKNOWN])):
+    made = [*map(made_of, case.held.values()), UNKNOWN]
+    for facet, values in ((GUIDS, guids), (TAGS, [*"xyz", UNKNOWN]), (HOMES, [*homes, UNKNOWN]), (MADE, made)):
         for value in values:
 
             def has(item: Item, facet: str = facet, value: str = value) -> bool:
@@ -175,6 +187,21 @@ def test_items_are_found_by_key_and_by_namespace(case: Case) -> None:
         )
 
 
+def test_two_values_of_one_number_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.model.lookup.LARGEST_NUMBER", 1)
+    collection = Collection(SHAPE)
+    made = [Item(f"k{number}", f"g{number}", "n") for number in range(40)]
+    for item in made:
+        collection.put(item)
+    for item in made:
+        assert collection.having(MADE, made_of(item)) == [item]
+        assert list(collection.namespaces_having(MADE, made_of(item))) == ["n"]
+        wanted = Filters(((MADE, frozenset({made_of(item), UNKNOWN})),))
+        assert finish(collection.search(wanted, None, Slice())) == Selection(1, [item])
+        collection.remove(item.key)
+        assert not collection.having(MADE, made_of(item))
+
+
 @given(cases())
 def test_when_all_is_removed_nothing_is_left_to_be_found_by(case: Case) -> None:
     for key in list(case.held):
@@ -182,6 +209,7 @@ def test_when_all_is_removed_nothing_is_left_to_be_found_by(case: Case) -> None:
     assert not list(case.collection.values(GUIDS))
     assert not list(case.collection.values(TAGS))
     assert not list(case.collection._found.placed[HOMES])
+    assert not case.collection._found.facets[MADE]
     assert not case.collection.namespaces()
     assert not case.collection._labels._values
     assert not list(case.collection._labels._labelled)

@@ -31,7 +31,8 @@ def test_each_value_is_of_those_it_was_given_to_and_not_taken_from(
             assert facet.having(each) == held[each]
         assert set(facet) == {value for value, keys in held.items() if keys}
     assert facet.having_any(asked) == {key for value in asked for key in held.get(value, ())}
-    for value, keys in facet._holders.items():
+    for value in facet:
+        keys = facet._holders[value]
         assert isinstance(keys, str) == (len(held[value]) == 1)
         assert isinstance(keys, set) or len(held[value]) <= FEW
 
