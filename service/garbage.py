@@ -7,16 +7,14 @@ for cycles, again and again, and each look is a pause for everybody.
 import ctypes
 import gc
 
-_NEXT_TO_NEVER = 1_000
-"""Looks at what is young before one through all there is."""
-
 
 def prepare() -> None:
     """Before anything is loaded: what is there now stays, and looks for cycles are to be rare."""
     gc.collect()
     gc.freeze()
-    # By default a look through everything would come with each few thousand new objects, and so all through loading.
-    gc.set_threshold(50_000, 20, _NEXT_TO_NEVER)
+    # A look at what is young goes through all that it holds, and while 100,000 processes come in, their dictionaries
+    # are young: it would be a pause of 20 ms and more.
+    gc.set_threshold(500_000, 20, 50)
 
 
 def loaded() -> None:
