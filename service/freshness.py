@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 import msgspec
 
 from service.cluster.client import ClusterUnreachable
-from service.cluster.feeds import DeploymentFeed, PodFeed
+from service.cluster.feeds import DeploymentFeed
+from service.cluster.pod_feeds import PodFeed
 from service.cluster.versions import Versions
 from service.cluster.workloads import Workloads
 from service.health import Health

@@ -6,17 +6,9 @@ from typing import Any
 
 from service.cluster.autoscaler_feed import AUTOSCALERS, AutoscalerFeed
 from service.cluster.client import Client
-from service.cluster.feeds import (
-    DEPLOYMENTS,
-    NAMESPACES,
-    PODS,
-    REPLICA_SETS,
-    DeploymentFeed,
-    NamespaceFeed,
-    PodFeed,
-    ReplicaSetFeed,
-)
+from service.cluster.feeds import DEPLOYMENTS, NAMESPACES, PODS, REPLICA_SETS, DeploymentFeed, NamespaceFeed
 from service.cluster.optional_watch import OptionalKind, OptionalWatch
+from service.cluster.pod_feeds import PodFeed, ReplicaSetFeed
 from service.cluster.route_feeds import route_feeds
 from service.cluster.skips import SkippingFeed, Skips
 from service.cluster.watch import Consumer, Reflector

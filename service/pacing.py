@@ -44,7 +44,8 @@ class Turns:
     """Lets one piece of long work go on at a time: several at once would hold the loop for BREATH_S each, one after
     the other, before anybody else could run.
 
-    Work counts as long when it is not done after SHORT_S. What is done by then never waits. The rest goes on in turns
+    Work counts as long when it is not done after SHORT_S. What is done by then never waits, unless so many come at once
+    that they take as long together. The rest goes on in turns
     of BREATH_S, one for each person who has work here, whatever they have: so nobody waits for all that another wants.
     Of one person, what is brief goes in between, and one piece is finished before the next, as each that is begun takes
     memory.
@@ -54,6 +55,8 @@ class Turns:
         self._waiting: OrderedDict[bytes, _Queue] = OrderedDict()
         """By person; whose turn is next comes first."""
         self._present: _Turn | None = None
+        self._tried_s = 0.0
+        """How long newcomers have been at work in this round of the event loop."""
 
     async def wait(self) -> None:
         """Wait until a round of the event loop in which no other long work goes on."""
@@ -67,7 +70,7 @@ class Turns:
     async def run(self, work: Generator[None, None, Result], *, brief: bool = False) -> Result:
         """Do all steps of the work, and return its result; `brief`: it is known not to be much."""
         try:
-            _work_on(work, SHORT_S)
+            self._try(work)
             turn = self._next_turn(_Place.BRIEF if brief else _Place.LAST)
             try:
                 while True:
@@ -83,6 +86,21 @@ class Turns:
         except StopIteration as done:
             result: Result = done.value
             return result
+
+    def _try(self, work: Generator[None, None, object]) -> None:
+        """Begin at once, if others have not taken this round already. Raises StopIteration when all is done."""
+        if self._tried_s >= SHORT_S:
+            return
+        if not self._tried_s:
+            asyncio.get_running_loop().call_soon(self._end_round)
+        began = time.monotonic()
+        try:
+            _work_on(work, SHORT_S)
+        finally:
+            self._tried_s += time.monotonic() - began
+
+    def _end_round(self) -> None:
+        self._tried_s = 0.0
 
     def _next_turn(self, place: "_Place") -> "_Turn":
         """The turn to wait for, which is to be passed on, come what may."""

@@ -73,6 +73,32 @@ async def test_others_run_between_turns() -> None:
     assert rounds >= 4 * steps / (BREATH_S / STEP_S + 1)
 
 
+async def test_what_comes_at_once_takes_no_longer_together_before_others_run_than_one_piece_would() -> None:
+    turns, rounds = Turns(), 0
+    loop, steps_in_round, most = asyncio.get_running_loop(), 0, 0
+
+    def counted() -> Generator[None, None, None]:
+        nonlocal steps_in_round, most
+        for _ in range(2):
+            steps_in_round += 1
+            most = max(most, steps_in_round)
+            yield from _busy(1, [], "")
+
+    def begin_round() -> None:
+        nonlocal steps_in_round, rounds
+        steps_in_round = 0
+        rounds += 1
+        if not work.done():
+            loop.call_soon(begin_round)
+
+    work = asyncio.gather(*(turns.run(counted()) for _ in range(20)))
+    begin_round()
+    await asyncio.wait_for(work, 10)
+    # Those that had to wait do both of their steps in the turn of theirs; newcomers have begun one or two.
+    assert most <= 4
+    assert rounds >= 15
+
+
 @pytest.mark.parametrize("leaving", ["one that waits", "one whose turn it is", "all"])
 async def test_who_goes_away_is_in_nobodys_way(leaving: str) -> None:
     turns, done = Turns(), list[str]()

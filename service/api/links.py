@@ -3,9 +3,14 @@
 from urllib.parse import quote
 
 
+def quoted(segment: str) -> str:
+    """A segment of an address, which may hold any characters; a GUID stands there as it is."""
+    return segment if segment.isascii() and segment.replace("-", "").isalnum() else quote(segment, safe="")
+
+
 def href(base: str, *path: str) -> str:
     """The address below `/v3` at these segments, which may hold any characters. `base` is what stands before `/v3`."""
-    return f"{base}/v3/" + "/".join(quote(segment, safe="") for segment in path)
+    return f"{base}/v3/" + "/".join(quoted(segment) for segment in path)
 
 
 def to(base: str, *path: str) -> dict[str, str]:

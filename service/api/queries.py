@@ -12,10 +12,10 @@ from service.api import parameters
 from service.cache import BoundedCache, memory_of
 from service.errors import BadQueryParameter, InvalidRequest
 from service.http.decoding import check_decodable
-from service.model.collection import GUIDS
 from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAGE, PageRequest
 from service.model.selection import CREATED_AT, UPDATED_AT, Filters
 from service.model.selectors import Operator, Range
+from service.model.shape import GUIDS
 from service.operations.reads import ListRequest
 
 PARSED_BYTES = 2 << 20

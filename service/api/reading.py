@@ -19,9 +19,9 @@ from service.errors import BadQueryParameter, ResourceNotFound
 from service.freshness import Freshness
 from service.http.ready_answers import RESTS_ON
 from service.http.replies import answer, base_url
-from service.model.collection import GUIDS
 from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
 from service.model.selection import Filters, Selection
+from service.model.shape import GUIDS
 from service.operations.ambiguity import of_parent, of_read
 from service.operations.reads import ListRequest
 from service.operations.standing import Standing

@@ -10,9 +10,9 @@ from service.access import Caller
 from service.api.readable import Readable
 from service.api.resources.organizations import READABLE as ORGANIZATIONS
 from service.api.resources.spaces import READABLE as SPACES
-from service.model.collection import GUIDS
 from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
 from service.model.selection import Filters
+from service.model.shape import GUIDS
 from service.model.spaces import NAME, SpacePart
 from service.operations.reads import ListRequest
 

@@ -4,9 +4,10 @@ Adding, changing or removing one process of an app costs the same however many p
 thousands of Deployments one app GUID.
 """
 
+import msgspec
 from sortedcontainers import SortedList
 
-from service.model.apps import APPS, SHOWN, App, app_key, is_started, lead_of, make_app
+from service.model.apps import APPS, SHOWN, App, app_key, is_started, lead_of
 from service.model.collection import Collection
 from service.model.derive import DEFAULT_TYPE
 from service.model.process import Metadata, Process
@@ -32,10 +33,10 @@ class AppIndex:
             processes = (*(each for each in others if each.workload.uid != workload.uid), process)
             processes = tuple(sorted(processes, key=_age)) if len(processes) > 1 else processes
             if len(processes) <= SHOWN:
-                self._serve(former, former.key if former is not None else key, processes, stored)
+                self._serve(former.key if former is not None else key, processes, stored)
                 return
             crowd = self._crowds[key] = _Crowd(processes)
-        self._serve_crowd(former, key, crowd, stored)
+        self._serve_crowd(key, crowd, stored)
 
     def remove(self, process: Process) -> None:
         """A process was removed."""
@@ -47,14 +48,14 @@ class AppIndex:
         if (crowd := self._crowds.get(key)) is not None:
             crowd.remove(workload.uid)
             if len(crowd) > SHOWN:
-                self._serve_crowd(former, key, crowd, former.stored)
+                self._serve_crowd(key, crowd, former.stored)
                 return
             del self._crowds[key]
             processes = crowd.oldest()
         else:
             processes = tuple(each for each in former.processes if each.workload.uid != workload.uid)
         if processes:
-            self._serve(former, former.key, processes, former.stored)
+            self._serve(former.key, processes, former.stored)
         else:
             self.apps.remove(key)
 
@@ -62,29 +63,17 @@ class AppIndex:
         """What is stored of an app has changed; whether or not there is such an app."""
         former = self.apps.get(app_key(namespace, app_guid))
         if former is not None:
-            self.apps.put(
-                make_app(
-                    former,
-                    key=former.key,
-                    processes=former.processes,
-                    lead=former.lead,
-                    stored=stored,
-                    is_started=former.is_started,
-                )
-            )
+            self.apps.put(msgspec.structs.replace(former, stored=stored))
 
-    def _serve(self, former: App | None, key: str, processes: tuple[Process, ...], stored: Metadata | None) -> None:
+    def _serve(self, key: str, processes: tuple[Process, ...], stored: Metadata | None) -> None:
         started = any(is_started(each.workload) for each in processes)
-        self.apps.put(
-            make_app(former, key=key, processes=processes, lead=lead_of(processes), stored=stored, is_started=started)
-        )
+        app = App(key=key, processes=processes, lead=lead_of(processes), stored=stored, is_started=started)
+        self.apps.put(app)
 
-    def _serve_crowd(self, former: App | None, key: str, crowd: "_Crowd", stored: Metadata | None) -> None:
+    def _serve_crowd(self, key: str, crowd: "_Crowd", stored: Metadata | None) -> None:
         processes = crowd.oldest()
         lead = crowd.web or processes[0]
-        self.apps.put(
-            make_app(former, key=key, processes=processes, lead=lead, stored=stored, is_started=bool(crowd.started))
-        )
+        self.apps.put(App(key=key, processes=processes, lead=lead, stored=stored, is_started=bool(crowd.started)))
 
 
 class _Crowd:

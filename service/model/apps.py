@@ -1,14 +1,15 @@
 """Apps: the processes of one app GUID in one namespace; with what each runs now, and how its newest rollout fares."""
 
 from collections.abc import Sequence
-from uuid import uuid5
+from functools import lru_cache
 
 import msgspec
 
-from service.model.collection import GUIDS, Shape
-from service.model.derive import DEFAULT_TYPE, GUID_NAMESPACE
+from service.model.derive import DEFAULT_TYPE
+from service.model.guids import derived_guid
 from service.model.process import Metadata, Process, Workload
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS, Shape
 
 APP_TYPE = ""
 """The type in the key of the row that Postgres keeps of an app itself: no process has it."""
@@ -38,8 +39,14 @@ class App(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
     stored: Metadata | None
     """None: nothing is."""
     is_started: bool
-    droplet_guid: str
-    rollout_guid: str
+
+    @property
+    def droplet_guid(self) -> str:
+        return droplet_guid(self.namespace, self.guid, self.lead.workload.image)
+
+    @property
+    def rollout_guid(self) -> str:
+        return rollout_guid(self.lead.workload.uid, self.lead.workload.rollout)
 
     @property
     def guid(self) -> str:
@@ -88,13 +95,15 @@ def app_key(namespace: str, app_guid: str) -> str:
     return f"{namespace}/{app_guid}"
 
 
+@lru_cache(maxsize=64)
 def droplet_guid(namespace: str, app_guid: str, image: str) -> str:
-    return str(uuid5(GUID_NAMESPACE, f"droplet/{namespace}/{app_guid}/{image}"))
+    return derived_guid(f"droplet/{namespace}/{app_guid}/{image}")
 
 
+@lru_cache(maxsize=64)
 def rollout_guid(uid: str, revision: int) -> str:
     """The GUID of the rollout by which the Deployment of this uid has come to this revision."""
-    return str(uuid5(GUID_NAMESPACE, f"rollout/{uid}/{revision}"))
+    return derived_guid(f"rollout/{uid}/{revision}")
 
 
 def is_started(workload: Workload) -> bool:
@@ -107,41 +116,10 @@ def lead_of(processes: Sequence[Process]) -> Process:
     return next((each for each in processes if each.workload.type == DEFAULT_TYPE), processes[0])
 
 
-def make_app(
-    former: App | None,
-    *,
-    key: str,
-    processes: tuple[Process, ...],
-    lead: Process,
-    stored: Metadata | None,
-    is_started: bool,
-) -> App:
-    """`former` is what the app was until now: what has not changed is taken from there."""
-    workload = lead.workload
-    if former is not None and former.lead.workload.image == workload.image:
-        droplet = former.droplet_guid
-    else:
-        droplet = droplet_guid(workload.namespace, workload.app_guid, workload.image)
-    if former is not None and _rollout(former.lead) == _rollout(lead):
-        rollout = former.rollout_guid
-    else:
-        rollout = rollout_guid(*_rollout(lead))
-    return App(
-        key=key,
-        processes=processes,
-        lead=lead,
-        stored=stored,
-        is_started=is_started,
-        droplet_guid=droplet,
-        rollout_guid=rollout,
-    )
-
-
 def made_of(processes: Sequence[Process], stored: Metadata | None) -> App:
     """The app of these processes, the oldest first, and what is stored of it."""
     lead = lead_of(processes)
-    return make_app(
-        None,
+    return App(
         key=app_key(lead.workload.namespace, lead.workload.app_guid),
         processes=tuple(processes),
         lead=lead,
@@ -155,10 +133,6 @@ def with_revision(app: App, revision: int) -> App:
     workload = msgspec.structs.replace(app.lead.workload, rollout=revision, rollout_took_s=None)
     lead = msgspec.structs.replace(app.lead, workload=workload)
     return made_of([lead if each is app.lead else each for each in app.processes], app.stored)
-
-
-def _rollout(process: Process) -> tuple[str, int]:
-    return process.workload.uid, process.workload.rollout
 
 
 def _mentioned(app: App) -> str:
@@ -185,6 +159,8 @@ APPS: Shape[App] = Shape(
         DROPLET_GUIDS: lambda app: (app.droplet_guid,),
         ROLLOUT_GUIDS: lambda app: (app.rollout_guid,),
     },
+    placed=(SPACE_GUIDS, ORGANIZATION_GUIDS),
+    hashed=(DROPLET_GUIDS, ROLLOUT_GUIDS),
     traits={
         STACKS: lambda _: (),
         LIFECYCLE_TYPE: lambda _: (LIFECYCLE,),

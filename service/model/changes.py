@@ -12,9 +12,9 @@ from msgspec import UNSET, UnsetType
 
 from service.errors import UnprocessableEntity
 from service.model import edits
-from service.model.derive import process_guid
 from service.model.desired import Desired, remembered
 from service.model.edits import User
+from service.model.guids import process_guid
 from service.model.labels import Keys
 from service.model.probes import CheckChange
 from service.model.process import MetadataChange, Workload

@@ -8,55 +8,23 @@ item that the other filters leave.
 What may take long is a generator of steps. It must be exhausted; between steps others may read and change all of it.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from typing import Generic, TypeVar
 
-from service.model.crowds import CrowdedFacets
 from service.model.examining import tests_of
 from service.model.facets import Facet, LabelFacets
-from service.model.process import Key
+from service.model.lookup import STEP, Lookup
 from service.model.selection import NO_FILTERS, Filters, Selection, Slice
 from service.model.selectors import Operator, Range
-from service.model.views import Position, SortedView, SortKey, Visible
+from service.model.shape import Shape
+from service.model.views import Position, SortedView, Visible
 
 Item = TypeVar("Item")
 
-GUIDS = "guids"
-"""The facet that each resource has: what its items are called in addresses."""
-
 SMALL_PART = 50
 """Sorting m keys alone beats one pass over all n in order as long as m is a smaller part of n than this."""
-STEP = 5_000
-"""Keys looked at in one step of a search."""
 SOUGHT = 1_000
 """Items looked at in one step."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape(Generic[Item]):
-    """What the items of a resource are sorted and found by."""
-
-    key: Callable[[Item], str]
-    """What no two items share. A GUID may be: another namespace can use the same."""
-    guid: Callable[[Item], str]
-    namespace: Callable[[Item], str]
-    """Who may see an item is decided by its namespace."""
-    orders: Mapping[str, Callable[[Item], SortKey]]
-    """By the name that clients give them."""
-    facets: Mapping[str, Callable[[Item], Sequence[str]]]
-    """The values by which items are found, by the name of the facet; `guids` is always there."""
-    parents: Sequence[str] = ()
-    """The facets by which items are addressed, or listed by what they belong to; `guids` always is one."""
-    made_of: Callable[[Item], Sequence[Key]] | None = None
-    """The processes that an item shows; None: any may be."""
-    sorts: Mapping[str, Callable[[Item], SortKey]] = field(default_factory=dict)
-    """Orders that are seldom asked for: nothing is kept in them, and who asks has the items sorted."""
-    traits: Mapping[str, Callable[[Item], Sequence[str]]] = field(default_factory=dict)
-    """Facets that most items have the same few values of: they are not kept, and the items are looked at."""
-    labels: Callable[[Item], Mapping[str, str]] = lambda _: {}
-    text: Callable[[Item], str] = lambda _: ""
-    """In lower case, what words are looked for in."""
 
 
 class Collection(Generic[Item]):
@@ -68,9 +36,7 @@ class Collection(Generic[Item]):
         """By key."""
         self._views = {order: SortedView() for order in shape.orders}
         self._first_view = next(iter(self._views.values()))
-        self._found = CrowdedFacets(shape.facets, self._namespace_of)
-        self._found.follow((GUIDS, *shape.parents))
-        self._facets = self._found.facets
+        self._found = Lookup(shape, self._items, self._first_view)
         self._labels = LabelFacets()
 
     # Reading
@@ -80,6 +46,9 @@ class Collection(Generic[Item]):
 
     def get(self, key: str) -> Item | None:
         return self._items.get(key)
+
+    def keys(self) -> Set[str]:
+        return self._items.keys()
 
     def having(self, facet: str, value: str, visible: Visible = None) -> list[Item]:
         """All visible items with this value, in no particular order."""
@@ -94,8 +63,8 @@ class Collection(Generic[Item]):
         return self._found.namespaces_having(facet, value)
 
     def values(self, facet: str) -> Facet:
-        """A facet as a whole."""
-        return self._facets[facet]
+        """A facet as a whole, of those that are not placed."""
+        return self._found.facets[facet]
 
     def namespaces(self) -> Set[str]:
         """Those that hold an item."""
@@ -143,9 +112,6 @@ class Collection(Generic[Item]):
         found = [item for item in items if item is not None and self._is_visible(item, visible)]
         return Selection(len(matching) - (len(keys) - len(found)), found)
 
-    def _namespace_of(self, key: str) -> str:
-        return self.shape.namespace(self._items[key])
-
     def _is_visible(self, item: Item, visible: Visible) -> bool:
         return visible is None or self.shape.namespace(item) in visible
 
@@ -154,8 +120,8 @@ class Collection(Generic[Item]):
         wanted: list[Set[str]] = []
         excluded: list[Set[str]] = []
         for name, values in filters.facets:
-            if name in self._facets:
-                wanted.append(self._facets[name].having_any(values))
+            if name in self.shape.facets:
+                wanted.append((yield from self._found.gather(name, values, visible)))
                 yield
         for requirement in filters.labels:
             if requirement.operator in (Operator.EXISTS, Operator.NOT_EXISTS):
@@ -176,9 +142,9 @@ class Collection(Generic[Item]):
         """The keys of all whose sort key is in one of the spans."""
         fitting: set[str] = set()
         for each in ranges:
-            positions = self._views[order].between(each.start, each.end)
-            for first in range(0, len(positions), STEP):
-                fitting.update([position[3] for position in positions[first : first + STEP]])
+            positions, ranks = self._views[order].positions(), self._views[order].between(each.start, each.end)
+            for first in ranks[::STEP]:
+                fitting.update([position.key for position in positions[first : min(first + STEP, ranks.stop)]])
                 yield
         return fitting
 
@@ -222,22 +188,22 @@ class Collection(Generic[Item]):
             return []
         if part.order in self.shape.sorts:
             positions = yield from self._sorted(keys, part)
-            return [position[3] for position in positions[start:stop]]
+            return [position.key for position in positions[start:stop]]
         if len(keys) <= SMALL_PART or len(keys) * SMALL_PART <= len(self._items):
             items = (self._items.get(key) for key in keys)
             found = sorted(self._position(item, part.order) for item in items if item is not None)
-            return [position[3] for position in (found[::-1] if part.descending else found)[start:stop]]
+            return [position.key for position in (found[::-1] if part.descending else found)[start:stop]]
         everything = self._views[part.order].positions()
         # From whichever end is nearer.
         backwards = part.descending
         if start > len(keys) - stop:
             start, stop, backwards = len(keys) - stop, len(keys) - start, not part.descending
-        if backwards:
-            everything.reverse()
         cut: list[str] = []
         for first in range(0, len(everything), STEP):
             yield
-            cut += [position[3] for position in everything[first : first + STEP] if position[3] in keys]
+            last = len(everything) - first
+            step = everything[max(0, last - STEP) : last][::-1] if backwards else everything[first : first + STEP]
+            cut += [position.key for position in step if position.key in keys]
             if len(cut) >= stop:
                 break
         cut = cut[start:stop]
@@ -254,6 +220,11 @@ class Collection(Generic[Item]):
         # Of parts that are sorted already: some comparisons an item, and no more.
         positions.sort(reverse=part.descending)
         return positions
+
+    def settle(self) -> Iterator[None]:
+        """Have all that has just come in ready to be read, step by step. Who reads it before waits for as long."""
+        for view in self._views.values():
+            yield from view.settle()
 
     # Writing: each change leaves the collection whole
 
@@ -272,11 +243,14 @@ class Collection(Generic[Item]):
             self._replace(key, former, item)
 
     def _replace(self, key: str, former: Item, item: Item) -> None:
+        shape = self.shape
+        moved = shape.guid(former) != shape.guid(item) or shape.namespace(former) != shape.namespace(item)
         for order, view in self._views.items():
-            if (old := self._position(former, order)) != (new := self._position(item, order)):
-                view.remove(old)
-                view.add(new)
-        self._found.replace(key, former, item, self.shape.namespace(former))
+            sort_key = shape.orders[order]
+            if moved or sort_key(former) != sort_key(item):
+                view.remove(self._position(former, order))
+                view.add(self._position(item, order))
+        self._found.replace(key, former, item)
         if (unlabelled := self.shape.labels(former)) is not (labelled := self.shape.labels(item)):
             self._labels.discard(unlabelled.items(), key)
             self._labels.add(labelled.items(), key)
@@ -289,11 +263,11 @@ class Collection(Generic[Item]):
         self.version += 1
         for order, view in self._views.items():
             view.remove(self._position(item, order))
-        self._found.leave(key, item, self.shape.namespace(item))
+        self._found.leave(key, item)
         self._labels.discard(self.shape.labels(item).items(), key)
         return item
 
     def _position(self, item: Item, order: str) -> Position:
         shape = self.shape
         sort_key = shape.orders[order] if order in shape.orders else shape.sorts[order]
-        return sort_key(item), shape.guid(item), shape.namespace(item), shape.key(item)
+        return Position(sort_key(item), shape.guid(item), shape.namespace(item), shape.key(item))

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
-from uuid import UUID, uuid5
 
 import msgspec
 
 from service.model.containers import command_text, limit_in_mib, sidecars_beside
 from service.model.desired import desired
+from service.model.guids import derived_guid, process_guid
+from service.model.held_once import flat_labels, shared_check, shared_command, shared_ports, shared_text
 from service.model.labels import Keys
 from service.model.manifests import (
     Container,
@@ -26,12 +27,18 @@ from service.model.manifests import (
     Time,
 )
 from service.model.probes import recorded, visible_check
-from service.model.process import DEFAULT_ORGANIZATION, HealthCheck, Metadata, Process, Space, Workload, microseconds
+from service.model.process import (
+    DEFAULT_ORGANIZATION,
+    OWN_APP_GUID,
+    OWN_NAME,
+    Metadata,
+    Process,
+    Space,
+    Workload,
+    microseconds,
+)
 from service.model.rollouts import condition, derive_rollout
 from service.model.texts import LONGEST_NAME, LONGEST_REASON, name_or_none, shortened
-
-GUID_NAMESPACE = UUID("7c2f6c1e-5d0b-5e5c-9f43-0f6b8d2a91c4")
-"""The namespace of the UUIDv5 GUIDs below. Changing it renames every process that has no GUID label."""
 
 DEFAULT_TYPE = "web"
 ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
@@ -53,24 +60,20 @@ class Unparsable(ValueError):
     """The object is no process or space, and why: for the log, never for a reply."""
 
 
-def process_guid(namespace: str, app_guid: str, process_type: str) -> str:
-    """The GUID of a process nobody named: the same for ever, whatever becomes of its Deployment."""
-    return str(uuid5(GUID_NAMESPACE, f"process/{namespace}/{app_guid}/{process_type}"))
-
-
 def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
     """The process a Deployment runs. Raises Unparsable."""
     meta = deployment.metadata
-    labels = meta.labels or {}
-    annotations = meta.annotations or {}
-    app_guid = labels.get(keys.app_guid)
-    if not app_guid:
+    labels, annotations = meta.labels or {}, meta.annotations or {}
+    if not labels.get(keys.app_guid):
         raise Unparsable(f"label {keys.app_guid} is absent or empty")
+    # The other processes of an app come soon before or after: a list is in the order of names.
+    app_guid = shared_text(labels[keys.app_guid])
     # Interned where many processes share one value: each decoded object brings its own copy of every string.
     process_type = sys.intern(labels.get(keys.process_type) or DEFAULT_TYPE)
     created_at = microseconds(meta.creationTimestamp)
     replicas = 1 if deployment.spec.replicas is None else deployment.spec.replicas
     wanted = desired(replicas, annotations, keys)
+    modified_at = max(created_at, changed_at(meta))
     return Workload(
         uid=meta.uid,
         namespace=sys.intern(meta.namespace),
@@ -80,7 +83,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         type=process_type,
         space_guid=labels.get(keys.space_guid) or None,
         created_at=created_at,
-        changed_at=max(created_at, changed_at(meta)),
+        changed_at=modified_at,
         version=_version(annotations, keys),
         instances=wanted.instances,
         started=wanted.started,
@@ -94,7 +97,7 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         paused=deployment.spec.paused is True,
         deleting=meta.deletionTimestamp is not None,
         app_name=_app_name(meta, keys),
-        **derive_rollout(deployment, created_at, replicas)._asdict(),
+        **derive_rollout(deployment, created_at, modified_at, replicas),
         **_of_template(deployment, keys, app_guid),
     )
 
@@ -111,18 +114,18 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
     liveness = visible_check(container.livenessProbe, container.startupProbe)
     readiness = visible_check(container.readinessProbe, None)
     return {
-        "command": command_text(container.command, container.args),
+        "command": shared_command(command_text(container.command, container.args)),
         "user": _user(container, template.spec, name_or_none(annotations.get(keys.user))),
         "memory_in_mb": memory_in_mb,
         "disk_in_mb": disk_in_mb,
-        "health_check": _one_of_its_kind(recorded(annotations.get(keys.health_check), liveness)),
-        "readiness_health_check": _one_of_its_kind(recorded(annotations.get(keys.readiness_health_check), readiness)),
+        "health_check": shared_check(recorded(annotations.get(keys.health_check), liveness)),
+        "readiness_health_check": shared_check(recorded(annotations.get(keys.readiness_health_check), readiness)),
         "image": sys.intern((container.image or "")[:LONGEST_IMAGE]),
         "pull_secret_guid": _pull_secret_guid(deployment.metadata.namespace, template.spec),
         "pods_labelled": labels.get(keys.app_guid) == app_guid,
-        "pod_labels": _flat(labels, (app_guid, deployment.metadata.name)),
+        "pod_labels": flat_labels(labels, {deployment.metadata.name: OWN_NAME, app_guid: OWN_APP_GUID}),
         "sidecars": sidecars_beside(container, template.spec),
-        "named_ports": _shared_ports(tuple(_named_ports(template.spec))),
+        "named_ports": shared_ports(tuple(_named_ports(template.spec))),
     }
 
 
@@ -229,38 +232,11 @@ def _limit(container: Container, pod: PodSpec, resource: str) -> int:
     return limit_in_mib(limit(container.resources, pod, resource))
 
 
-@lru_cache(maxsize=1024)
-def _one_of_its_kind(check: HealthCheck) -> HealthCheck:
-    """One object for all equal checks: most processes are checked like many others."""
-    return check
-
-
-def _flat(labels: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Labels as a workload holds them. What is equal is one object: most values are known, or those of many others."""
-    flat: list[str] = []
-    for key in sorted(labels):
-        value = labels[key]
-        flat += (sys.intern(key), next((each for each in known if each == value), None) or _shared_text(value))
-    return tuple(flat)
-
-
-@lru_cache(maxsize=4096)
-def _shared_text(text: str) -> str:
-    """One object for all equal texts."""
-    return text
-
-
 def _named_ports(pod: PodSpec) -> Iterator[tuple[str, int]]:
     for container in pod.containers:
         for port in container.ports or ():
             if port.name:
                 yield port.name, port.containerPort
-
-
-@lru_cache(maxsize=4096)
-def _shared_ports(ports: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    """One object for all equal ports."""
-    return ports
 
 
 def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:
@@ -272,7 +248,7 @@ def _pull_secret_guid(namespace: str, pod: PodSpec) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _shared_secret_guid(namespace: str, name: str) -> str:
-    return str(uuid5(GUID_NAMESPACE, f"registry-credential/{namespace}/{name}"))
+    return derived_guid(f"registry-credential/{namespace}/{name}")
 
 
 def _moment(text: str | None) -> int | None:

@@ -5,50 +5,78 @@ from collections.abc import Iterable, Iterator, Set
 _NOTHING: frozenset[str] = frozenset()
 
 
+FEW = 8
+"""Keys up to which a tuple of them does what a set does, in a fraction of the memory."""
+
+
+Value = str | int
+"""What items have, or a number of it (service.model.lookup)."""
+
+
 class Facet:
-    """The keys of items by value. Most values are of one item alone: it is then kept bare, and not in a set."""
+    """The keys of items by value. Most values are of one item alone, which is kept bare, or of a few."""
 
     def __init__(self) -> None:
-        self._holders: dict[str, str | set[str]] = {}
+        self._holders: dict[Value, str | tuple[str, ...] | set[str]] = {}
 
     def __iter__(self) -> Iterator[str]:
-        """The values that some item has."""
-        return iter(self._holders)
+        """The values that some item has, of those that are kept themselves."""
+        return (value for value in self._holders if isinstance(value, str))
 
     def __len__(self) -> int:
         return len(self._holders)
 
-    def having(self, value: str) -> Set[str]:
+    def having(self, value: Value) -> Set[str]:
         """The keys of the items that have a value, to be looked at now: the set may change later."""
         held = self._holders.get(value)
         if held is None:
             return _NOTHING
-        return frozenset((held,)) if isinstance(held, str) else held
+        if isinstance(held, set):
+            return held
+        return frozenset((held,) if isinstance(held, str) else held)
 
-    def having_any(self, values: Iterable[str]) -> Set[str]:
+    def having_any(self, values: Iterable[Value]) -> Set[str]:
         """The keys of the items that have any of several values, to be looked at now."""
         found = [held for value in values if (held := self.having(value))]
         return found[0] if len(found) == 1 else _NOTHING.union(*found)
 
-    def add(self, value: str, key: str) -> None:
+    def count(self, value: Value) -> int:
+        """How many items have a value."""
+        held = self._holders.get(value)
+        return 0 if held is None else 1 if isinstance(held, str) else len(held)
+
+    def another(self, value: Value, key: str) -> str | None:
+        """The key of some item with the value that is not this one; None: no other has it."""
+        held = self._holders.get(value)
+        if held is None or isinstance(held, str):
+            return None if held == key else held
+        return next((each for each in held if each != key), None)
+
+    def add(self, value: Value, key: str) -> None:
         held = self._holders.get(value)
         if held is None:
             self._holders[value] = key
         elif isinstance(held, set):
             held.add(key)
-        elif held != key:
-            self._holders[value] = {held, key}
+        elif isinstance(held, str):
+            if held != key:
+                self._holders[value] = (held, key)
+        elif key not in held:
+            self._holders[value] = (*held, key) if len(held) < FEW else {*held, key}
 
-    def discard(self, value: str, key: str) -> None:
+    def discard(self, value: Value, key: str) -> None:
         """Take a key away that has the value."""
         held = self._holders[value]
         if isinstance(held, str):
             del self._holders[value]
-            return
-        held.discard(key)
-        if len(held) == 1:
-            # Not popped: whoever searches may hold the set, and would find nothing in it any more.
-            (self._holders[value],) = held
+        elif isinstance(held, tuple):
+            rest = tuple(each for each in held if each != key)
+            self._holders[value] = rest if len(rest) > 1 else rest[0]
+        else:
+            held.discard(key)
+            if len(held) <= FEW // 2:
+                # Not popped: whoever searches may hold the set, and would find nothing in it any more.
+                self._holders[value] = tuple(held)
 
 
 class LabelFacets:

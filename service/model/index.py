@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from service.model.app_index import AppIndex
 from service.model.apps import APP_TYPE, App, app_key
 from service.model.claims import Claims, Conflict
-from service.model.collection import GUIDS, Collection, Shape
+from service.model.collection import Collection
 from service.model.derive import merge
 from service.model.merged import Merged
 from service.model.process import DEFAULT_ORGANIZATION, Key, Metadata, Process, Space, Workload
 from service.model.route_index import RouteIndex
 from service.model.routes import Route
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS, Shape
 from service.model.sharing import Sharing
 from service.model.sidecars import SIDECARS, Sidecar, put_sidecars, remove_sidecars
 from service.model.spaces import OrganizationPart, SpacePart, Spaces
@@ -42,6 +43,7 @@ PROCESSES: Shape[Process] = Shape(
         SPACE_GUIDS: lambda process: (process.space_guid,),
         ORGANIZATION_GUIDS: lambda process: (process.organization_guid,),
     },
+    placed=(SPACE_GUIDS, ORGANIZATION_GUIDS),
     parents=(APP_GUIDS,),
     made_of=lambda process: (process.key,),
     labels=lambda process: process.metadata.labels,
@@ -64,6 +66,7 @@ ROUTES: Shape[Route] = Shape(
         HOSTS: lambda route: (route.host,),
         PATHS: lambda route: (route.rule.path,),
     },
+    placed=(SPACE_GUIDS, ORGANIZATION_GUIDS),
 )
 
 
@@ -82,7 +85,7 @@ class Index:
         self.routes: Collection[Route] = Collection(ROUTES)
         """Those that are served, by GUID."""
         self.routing = RouteIndex(self.processes, self.routes)
-        self._claims = Claims()
+        self._claims = Claims(self._served)
         self._metadata: dict[Key, Metadata] = {}
 
     @property
@@ -154,11 +157,13 @@ class Index:
             self._apply(verdict.losers, verdict.winners)
 
     def retain_workloads(self, uids: Set[str]) -> Iterator[None]:
-        """Forget all Deployments but these, step by step."""
-        for uid in list(self._claims.uids()):
+        """Forget all Deployments but these, step by step. Then there is nothing left to do before anyone reads."""
+        for uid in [*self.processes.keys(), *self._claims.losers]:
             if uid not in uids:
                 self.remove_workload(uid)
             yield
+        yield from self.processes.settle()
+        yield from self.apps.settle()
 
     def put_space(self, space: Space) -> Iterator[None]:
         """Add or replace a namespace, and step by step move its processes to the space it is now."""
@@ -190,6 +195,10 @@ class Index:
                 del self._metadata[key]
                 self._refresh(key)
             yield
+
+    def _served(self, uid: str) -> Workload | None:
+        process = self.processes.get(uid)
+        return None if process is None else process.workload
 
     def _apply(self, losers: Iterable[Workload], winners: Iterable[Workload]) -> None:
         for workload in losers:

@@ -2,16 +2,19 @@
 
 Several namespaces may say that they are one space. What a caller is shown of it is merged of the parts in namespaces
 that they see, and of nothing else: whatever is said in another namespace changes nothing for them, no name, no place in
-an order and no count. The parts are held as a collection holds items; what is merged of them for one set of visible
-namespaces is a collection again, made when it is first asked for, and kept while no part changes.
+an order and no count. The parts are held as a collection holds items. Who sees no GUID twice sees the parts as they
+are, however many there are and however often they change, as nearly everybody does of spaces. Else what is merged for
+one set of visible namespaces is a collection again, made when it is first asked for, and kept while no part changes.
 """
 
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from service.cache import RecencyCache
-from service.model.collection import SOUGHT, Collection, Shape
+from service.model.collection import SOUGHT, Collection
 from service.model.selection import Filters, Selection, Slice
+from service.model.shape import GUIDS, Shape
+from service.model.sharing import Sharing
 from service.model.views import Visible
 
 Part = TypeVar("Part")
@@ -37,6 +40,8 @@ class Merged(Collection[Part]):
         super().__init__(shape)
         self._age = age
         self._merge = merge
+        self._sharing = Sharing(self, GUIDS)
+        """The GUIDs that several parts have."""
         self._wholes: RecencyCache[Visible, Collection[Part]] = RecencyCache(KEPT_BYTES)
         self._as_of = 0
         """The version of which the wholes are."""
@@ -45,7 +50,24 @@ class Merged(Collection[Part]):
         groups = self._groups(items)
         return [self._of(parts) for parts in groups.values()]
 
+    def put(self, item: Part) -> None:
+        former = self.get(self.shape.key(item))
+        if former is not None and self.shape.guid(former) != self.shape.guid(item):
+            self.remove(self.shape.key(item))
+            former = None
+        super().put(item)
+        if former is None:
+            self._sharing.entered(item)
+
+    def remove(self, key: str) -> Part | None:
+        item = super().remove(key)
+        if item is not None:
+            self._sharing.left(item)
+        return item
+
     def search(self, filters: Filters, visible: Visible, part: Slice) -> Generator[None, None, Selection[Part]]:
+        if not (yield from self._sharing.seen(visible)):
+            return (yield from super().search(filters, visible, part))
         whole = yield from self._whole(visible)
         return (yield from whole.search(filters, None, part))
 

@@ -5,8 +5,9 @@ Times are whole microseconds since the epoch, UTC: both stores' precision fits, 
 pauses independent of how many processes there are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,13 +26,31 @@ LARGEST_INTEGER = (1 << 31) - 1
 
 def microseconds(moment: datetime) -> int:
     """The model's time of an aware datetime. Raises OverflowError for one that is not in the years 1 to 9999 of UTC."""
-    return (moment.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
+    since = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)) - EPOCH
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 
 def timestamp(moment: int) -> str:
     """`2006-01-02T15:04:05Z`: whole seconds, cut off and not rounded, as the API writes times."""
-    return (_NAIVE_EPOCH + timedelta(seconds=moment // SECOND)).isoformat() + "Z"
+    minutes, second = divmod(moment // SECOND, 60)
+    day, minute = divmod(minutes, 24 * 60)
+    return f"{_date(day)}{_clock(minute)}{second:02}Z"
 
+
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    """Of a day since the epoch, with the `T` after it. Many of what is shown are of the same days."""
+    return f"{(_NAIVE_EPOCH + timedelta(days=day)).date().isoformat()}T"
+
+
+@lru_cache(maxsize=24 * 60)
+def _clock(minute: int) -> str:
+    """Of a minute of the day, with the colon after it."""
+    return f"{minute // 60:02}:{minute % 60:02}:"
+
+
+OWN_NAME, OWN_APP_GUID = "=name", "=app-guid"
+"""No label has such a value."""
 
 Key = tuple[str, str, str]
 """What a process is known by: (namespace, app GUID, type). A GUID is an attribute: two namespaces may use the same."""
@@ -96,7 +115,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pods_labelled: bool = True
     """Whether its Pods carry the app GUID, without which nothing is known of them."""
     pod_labels: tuple[str, ...] = ()
-    """All labels of its Pods by keys in order, each key before its value: a dictionary would be twice as large."""
+    """All labels of its Pods by keys in order, each key before its value; OWN_NAME and OWN_APP_GUID stand for what
+    differs from Deployment to Deployment, so that many have the same. Read `labels_of_pods`."""
     named_ports: tuple[tuple[str, int], ...] = ()
     """The ports of its containers that have a name."""
     sidecars: tuple[SidecarContainer, ...] = ()
@@ -120,6 +140,13 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Why its rollout gets no further; None: it does, or nothing is known."""
     max_in_flight: int = 1
     """How many Pods a rollout may change at a time."""
+
+    @property
+    def labels_of_pods(self) -> Iterator[tuple[str, str]]:
+        """The keys and values of all labels of its Pods."""
+        own = {OWN_NAME: self.name, OWN_APP_GUID: self.app_guid}
+        for key, value in zip(self.pod_labels[::2], self.pod_labels[1::2], strict=True):
+            yield key, own.get(value, value)
 
     @property
     def replicas(self) -> int:
@@ -254,17 +281,19 @@ class Process(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
 
     @property
     def revision_guid(self) -> str | None:
-        return self.workload.revision_guid or self.metadata.revision_guid
+        return self.workload.revision_guid or (self.stored.revision_guid if self.stored is not None else None)
 
     @property
     def registry_credential_guid(self) -> str | None:
         return (
             self.workload.registry_credential_guid
-            or self.metadata.registry_credential_guid
+            or (self.stored.registry_credential_guid if self.stored is not None else None)
             or self.workload.pull_secret_guid
         )
 
     @property
     def registry_credential_last_synced_at(self) -> int | None:
         annotated = self.workload.registry_credential_last_synced_at
-        return self.metadata.registry_credential_last_synced_at if annotated is None else annotated
+        if annotated is not None or self.stored is None:
+            return annotated
+        return self.stored.registry_credential_last_synced_at

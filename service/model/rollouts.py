@@ -1,7 +1,7 @@
 """How far the newest rollout of a Deployment is, as `kubectl rollout status` reads it."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TypedDict
 
 from service.model.manifests import Deployment, DeploymentCondition, DeploymentStatus, RollingUpdate
 from service.model.process import SECOND, microseconds
@@ -14,7 +14,7 @@ COMPLETED = "NewReplicaSetAvailable"
 """The reason of the condition `Progressing` from when a rollout is complete until the next one begins."""
 
 
-class Rollout(NamedTuple):
+class Rollout(TypedDict):
     """The fields of a workload (service.model.process) that tell of its rollout."""
 
     rollout_began_at: int
@@ -23,8 +23,8 @@ class Rollout(NamedTuple):
     max_in_flight: int
 
 
-def derive_rollout(deployment: Deployment, created_at: int, replicas: int) -> Rollout:
-    """`created_at` is the Deployment's, in the model's unit; `replicas` how many it wants."""
+def derive_rollout(deployment: Deployment, created_at: int, changed_at: int, replicas: int) -> Rollout:
+    """The times are the Deployment's, in the model's unit; `replicas` is how many it wants."""
     progress = condition(deployment.status, "Progressing")
     complete = _is_complete(deployment, replicas, progress)
     updated_at = progress.lastUpdateTime if progress is not None else None
@@ -32,7 +32,8 @@ def derive_rollout(deployment: Deployment, created_at: int, replicas: int) -> Ro
     began_at = _began_at(deployment, created_at, progressed_at)
     stuck = progress is not None and progress.reason == "ProgressDeadlineExceeded" and not complete
     return Rollout(
-        rollout_began_at=began_at,
+        # Mostly it is the last change that began it: one object for both.
+        rollout_began_at=changed_at if began_at == changed_at else began_at,
         # Kubernetes' times are whole seconds: their difference is a small number, which takes no memory.
         rollout_took_s=max(0, (progressed_at or 0) - began_at) // SECOND if complete else None,
         rollout_failure=_failure(progress) if progress and stuck else None,

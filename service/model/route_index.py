@@ -138,7 +138,7 @@ class RouteIndex:
             return
         former = place.pods.get(process.workload.uid)
         place.pods.put(process)
-        if former is not None and former.workload.pod_labels == process.workload.pod_labels:
+        if former is not None and _has_labels_of(former, process):
             if _target(former) == _target(process):
                 return
         elif former is not None:
@@ -241,7 +241,9 @@ class RouteIndex:
         place, service = self._places.get(namespace), self._services.get(namespace, name)
         if place is None or name not in place.references:
             return
-        found = (yield from place.pods.matching(service.selector)) if service is not None else []
+        found: list[Process] = []
+        if service is not None:
+            found = yield from place.pods.matching(service.selector, place.selectors.keys())
         reference = place.references.get(name)
         if reference is None:
             return
@@ -280,6 +282,10 @@ class RouteIndex:
                 return
             number = port.target if isinstance(port.target, int) else dict(target.ports).get(port.target)
             found.setdefault(Destination(target.app_guid, target.type, number, backend.weight, port.protocol), target)
+
+
+def _has_labels_of(one: Process, other: Process) -> bool:
+    return list(one.workload.labels_of_pods) == list(other.workload.labels_of_pods)
 
 
 def _target(process: Process) -> _Target:

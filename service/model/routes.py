@@ -5,11 +5,11 @@ A rule is one host and one path of one object, with the Services behind it. It i
 """
 
 from collections.abc import Iterable, Iterator
-from uuid import uuid5
 
 import msgspec
 
-from service.model.derive import GUID_NAMESPACE, changed_at
+from service.model.derive import changed_at
+from service.model.guids import derived_guid
 from service.model.manifests import ObjectMeta
 from service.model.process import microseconds
 from service.model.route_manifests import HTTPRoute, HTTPRouteRule, Ingress, IngressBackend, ServiceObject, ServicePort
@@ -84,7 +84,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     def guid(self) -> str:
         """The GUID of the route; it does not change when the object is made anew."""
         namespace, kind, name = self.origin.key
-        return str(uuid5(GUID_NAMESPACE, f"route/{namespace}/{kind}/{name}/{self.host}/{self.path}"))
+        return derived_guid(f"route/{namespace}/{kind}/{name}/{self.host}/{self.path}")
 
 
 class Destination(msgspec.Struct, frozen=True, gc=False):
@@ -99,7 +99,7 @@ class Destination(msgspec.Struct, frozen=True, gc=False):
 
     def guid(self, route: str) -> str:
         """Its GUID, as one of the route with that GUID."""
-        return str(uuid5(GUID_NAMESPACE, f"destination/{route}/{self.app_guid}/{self.type}/{self.port}"))
+        return derived_guid(f"destination/{route}/{self.app_guid}/{self.type}/{self.port}")
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
@@ -133,7 +133,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
 
 def domain_guid(domain: str) -> str:
-    return str(uuid5(GUID_NAMESPACE, f"domain/{domain}"))
+    return derived_guid(f"domain/{domain}")
 
 
 def derive_origin(kind: str, meta: ObjectMeta) -> Origin:

@@ -36,11 +36,13 @@ class Sharing(Generic[Item]):
             if (users := self._users.get(value)) is not None:
                 users[namespace] += 1
                 continue
-            holders = self._collection.values(self._facet).having(value)
+            facet = self._collection.values(self._facet)
             # Until now all who have it are of one namespace, which any of them tells.
-            other = self._collection.get(next((holder for holder in holders if holder != key), key))
+            if (another := facet.another(value, key)) is None:
+                continue
+            other = self._collection.get(another)
             if other is not None and (first := shape.namespace(other)) != namespace:
-                self._users[value] = Counter({first: len(holders) - 1, namespace: 1})
+                self._users[value] = Counter({first: facet.count(value) - 1, namespace: 1})
 
     def left(self, item: Item) -> None:
         """An item was removed from the collection."""

@@ -5,14 +5,14 @@ the same step.
 """
 
 from functools import lru_cache
-from uuid import uuid5
 
 import msgspec
 
-from service.model.collection import GUIDS, Collection, Shape
-from service.model.derive import GUID_NAMESPACE
+from service.model.collection import Collection
+from service.model.guids import derived_guid
 from service.model.process import Process, SidecarContainer
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS, Shape
 
 APP_GUIDS, PROCESS_GUIDS = "app_guids", "process_guids"
 
@@ -68,4 +68,4 @@ def _key(process: Process, container: SidecarContainer) -> str:
 @lru_cache(maxsize=4096)
 def sidecar_guid(process_guid: str, name: str) -> str:
     """The GUID of a sidecar; it does not change when the Deployment is made anew."""
-    return str(uuid5(GUID_NAMESPACE, f"sidecar/{process_guid}/{name}"))
+    return derived_guid(f"sidecar/{process_guid}/{name}")

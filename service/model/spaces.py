@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from service.model.collection import GUIDS, Shape
 from service.model.merged import Merged
 from service.model.process import Space, Workload
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS, Shape
 
 NAMES, NAME, ORGANIZATION_GUIDS = "names", "name", "organization_guids"
 
@@ -109,8 +109,10 @@ class Spaces:
 
     def entered(self, workload: Workload) -> None:
         """A process is served that was not before."""
-        named = self._named.setdefault(workload.namespace, Counter())
-        is_first = not named
+        named = self._named.get(workload.namespace)
+        is_first = named is None
+        if named is None:
+            named = self._named[workload.namespace] = Counter()
         named[workload.space_guid] += 1
         if is_first:
             self._update_own(workload.namespace)

@@ -6,12 +6,12 @@ carry the label too, which takes a change of the Pod template: that rolls the De
 
 import shlex
 from collections.abc import Mapping
-from uuid import uuid5
 
 import msgspec
 import orjson
 
-from service.model.derive import DEFAULT_TYPE, GUID_NAMESPACE
+from service.model.derive import DEFAULT_TYPE
+from service.model.guids import derived_guid
 from service.model.labels import Keys
 
 
@@ -28,8 +28,7 @@ class Labels(msgspec.Struct, frozen=True):
 
 def app_guid(deployment: Labels, keys: Keys) -> str:
     """The GUID of its app: the one that a label of it says, else the same for ever for this namespace and name."""
-    derived = uuid5(GUID_NAMESPACE, f"app/{deployment.namespace}/{deployment.name}")
-    return deployment.labels.get(keys.app_guid) or str(derived)
+    return deployment.labels.get(keys.app_guid) or derived_guid(f"app/{deployment.namespace}/{deployment.name}")
 
 
 def label_command(deployment: Labels, keys: Keys) -> str | None:

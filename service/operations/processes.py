@@ -1,7 +1,7 @@
 """The addresses of processes."""
 
-from service.model.collection import GUIDS
 from service.model.index import APP_GUIDS, TYPES
+from service.model.shape import GUIDS
 from service.operations.reads import Address, Step
 
 PROCESS_NOT_FOUND, APP_NOT_FOUND = "Process not found", "App not found"

@@ -18,11 +18,12 @@ from service.access import Access, Caller, Verb
 from service.cache import Numbers, RecencyCache
 from service.errors import ResourceNotFound
 from service.freshness import Freshness, ReadBarrier
-from service.model.collection import GUIDS, Collection
+from service.model.collection import Collection
 from service.model.index import APP_GUIDS, TYPES
 from service.model.paging import PageRequest
 from service.model.process import Key
 from service.model.selection import CREATED_AT, NO_FILTERS, Filters, Selection, Slice
+from service.model.shape import GUIDS
 from service.model.views import Visible
 from service.operations.standing import Standing
 from service.pacing import Turns

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from service.access import DELETE_PODS, PATCH_DEPLOYMENTS, Access, Caller, Permission
-from service.cluster.feeds import PodFeed
+from service.cluster.pod_feeds import PodFeed
 from service.cluster.versions import version_number
 from service.cluster.workloads import Refused, Workloads
 from service.errors import NotAuthorized, ResourceNotFound, ServiceUnavailable, UnprocessableEntity

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from uuid import uuid4
 
-from service.model.derive import process_guid
+from service.model.guids import process_guid
 from service.model.process import SECOND, Metadata
 from service.settings import Settings
 from service.store.database import connected

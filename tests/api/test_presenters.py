@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.api.pages import encode_row
 from service.api.resources.instances.presenter import present_instances, present_process_instances, present_stats
+from service.api.resources.processes.presenter import present_listed
+from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.model.derive import merge
 from service.model.instances import Instance
 from service.model.pods import Pod, State
-from service.model.process import SECOND, Process
+from service.model.process import SECOND, HealthCheck, Process
 from service.model.quantity import MAXIMUM
 from service.model.usage import Usage
 from service.operations.instances import Stats
@@ -157,3 +160,57 @@ amounts = st.none() | st.integers(0, MAXIMUM)
 def test_every_row_can_be_written_out(one: Pod, sample: Usage) -> None:
     rows = stats_of(one, usage={("pod-1", "application"): sample})
     assert orjson.loads(orjson.dumps(rows)) == rows
+
+
+texts = st.text(max_size=12) | st.sampled_from(
+    ['a"b', "\\", "\n", "ä/ü", 'x","relationships":null', "\u2028", "a b%2F"]
+)
+guids = texts.filter(bool) | st.uuids().map(str)
+checks = st.builds(
+    HealthCheck,
+    texts,
+    st.none() | st.integers(0, 1 << 31),
+    st.none() | st.integers(0, 9),
+    st.none() | st.integers(0, 9),
+    st.none() | texts,
+)
+rows = st.none() | st.builds(
+    metadata,
+    labels=st.dictionaries(texts, texts, max_size=2),
+    annotations=st.dictionaries(texts, texts, max_size=2),
+    log_rate_limit_in_bytes_per_second=st.integers(-1, 1 << 40),
+    revision_guid=st.none() | guids,
+    registry_credential_guid=st.none() | guids,
+    registry_credential_last_synced_at=st.none() | st.integers(0, CREATED_AT),
+)
+workloads = st.builds(
+    workload,
+    guid=guids,
+    app_guid=guids,
+    type=texts,
+    space_guid=st.none() | guids,
+    created_at=st.integers(-CREATED_AT, CREATED_AT),
+    changed_at=st.integers(-CREATED_AT, CREATED_AT),
+    version=texts,
+    command=texts,
+    user=st.none() | texts,
+    instances=st.integers(0, 1 << 31),
+    health_check=checks,
+    readiness_health_check=checks,
+    revision_guid=st.none() | guids,
+    registry_credential_guid=st.none() | guids,
+    pull_secret_guid=st.none() | guids,
+    registry_credential_last_synced_at=st.none() | st.integers(0, CREATED_AT),
+)
+
+
+@given(workloads, rows, st.sampled_from(["http://localhost:8080", "https://ä.example/\"'"]))
+def test_the_fast_way_to_the_row_of_a_list_gives_the_same_bytes(put: Any, stored: Any, base: str) -> None:
+    shown = merge(put, stored, None)
+    encoded, place = encode_row(PROCESSES.row_kind, shown, base)
+    expected = orjson.dumps(present_listed(shown, base))
+    assert encoded == expected
+    assert orjson.loads(encoded[: place - 1] + b"}") == {
+        name: value for name, value in orjson.loads(expected).items() if name in list(orjson.loads(expected))[:14]
+    }
+    assert encoded[place:].startswith(b'"relationships":')

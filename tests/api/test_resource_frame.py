@@ -20,10 +20,11 @@ from service.freshness import Concerned, Freshness, ReadBarrier
 from service.http.keys import ACCESS, SETTINGS
 from service.http.middlewares import envelop_errors, identify
 from service.http.routing import add_routes
-from service.model.collection import GUIDS, Collection, Shape
+from service.model.collection import Collection
 from service.model.index import Index
 from service.model.process import SECOND, timestamp
 from service.model.selection import CREATED_AT
+from service.model.shape import GUIDS, Shape
 from service.operations.reads import Reads, Step
 from service.settings import Settings
 

@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 
 from deploy.local.stack import Stack
-from service.model.derive import process_guid
+from service.model.guids import process_guid
 from tests.bench import instances, population, programs, stalls
 from tests.bench.load import CONNECTIONS, Target, in_turns, wrk
 from tests.bench.programs import Service, get, serving

@@ -1,12 +1,14 @@
 """The part of kube-apiserver the service watches, at any size: `python -m tests.bench.feed`.
 
 http://…/COUNT/NAMESPACES is a cluster of so many processes: as the `server` of a kubeconfig it streams their
-Deployments and Namespaces, then bookmarks. POST /expire ends every watch with the 410 that makes its client list anew.
-Prints its address and serves until it is ended.
+Deployments and Namespaces, and what routes lead to them, then bookmarks. POST /expire ends every watch with the 410
+that makes its client list anew. GET /requests says how many requests there were of all clusters. Prints its address and
+serves until it is ended.
 """
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import orjson
 import uvloop
@@ -18,18 +20,28 @@ from tests.bench import population
 _BATCH = 64
 """Events a write: about what one read of the socket gives the client anyway."""
 _BOOKMARK_S = 5.0
+_ROUTES = {
+    "/services": population.services,
+    "/ingresses": population.ingresses,
+    "/httproutes": population.http_routes,
+}
 _EXPIRED = orjson.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}) + b"\n"
 
 
 class Feed:
     def __init__(self) -> None:
         self._expired = asyncio.Event()
+        self._requests = 0
+
+    async def requests(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._requests)
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         count, namespaces = int(request.match_info["count"]), int(request.match_info["namespaces"])
-        if request.path.endswith(("/ingresses", "/httproutes", "/services")):
-            # What no process is made of, and a cluster may lack.
-            raise web.HTTPNotFound
+        self._requests += 1
+        if "watch" not in request.query:
+            # Whether there is such a collection.
+            return web.json_response({"metadata": {"resourceVersion": str(count + 1)}, "items": []})
         stream = web.StreamResponse(headers={"Content-Type": "application/json"})
         await stream.prepare(request)
         if "sendInitialEvents" in request.query:
@@ -65,7 +77,14 @@ def _initial(path: str, count: int, namespaces: int) -> Iterator[bytes]:
                 "creationTimestamp": "2024-01-01T00:00:00Z",
                 "labels": population.namespace_labels(name),
             }
-            yield orjson.dumps({"type": "ADDED", "object": {"metadata": meta}}) + b"\n"
+            yield _added({"metadata": meta})
+    for kind, manifests in _ROUTES.items():
+        if path.endswith(kind):
+            yield from map(_added, manifests(count, namespaces))
+
+
+def _added(found: dict[str, Any]) -> bytes:
+    return orjson.dumps({"type": "ADDED", "object": found}) + b"\n"
 
 
 def _batches(events: Iterable[bytes]) -> Iterator[bytes]:
@@ -87,6 +106,7 @@ async def _serve() -> None:
     feed = Feed()
     app = web.Application()
     app.router.add_post("/expire", feed.expire)
+    app.router.add_get("/requests", feed.requests)
     app.router.add_get(r"/{count:\d+}/{namespaces:\d+}/{path:.*}", feed.watch)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()

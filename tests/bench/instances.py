@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import orjson
 
-from service.model.derive import process_guid
+from service.model.guids import process_guid
 from tests.bench import population, programs, stalls
 from tests.bench.load import CONNECTIONS, Sample, in_turns
 from tests.bench.programs import Service, get, serving

@@ -9,6 +9,8 @@ import orjson
 from tests.support.kube import KEYS, deployment
 
 FIRST_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
+ROUTED = 20
+"""A route leads to one process of so many."""
 # Coprime to every population: a permutation, so that no order is the one in which objects arrive.
 _STRIDE, _OTHER_STRIDE = 7919, 104_729
 
@@ -73,6 +75,45 @@ def _manifest(name: str, space: str, app: str, kind: str) -> dict[str, Any]:
         readinessProbe=probe,
         startupProbe={**probe, "failureThreshold": 30},
     )
+
+
+def services(count: int, namespaces: int) -> Iterator[dict[str, Any]]:
+    """The Services of one app of ten: they select its web process."""
+    for n in range(0, count, ROUTED):
+        spec = {
+            "selector": {KEYS.app_guid: app_guid(n), KEYS.process_type: process_type(n)},
+            "ports": [{"port": 80, "targetPort": "http"}],
+        }
+        yield {"metadata": _meta(n, namespaces, "svc"), "spec": spec}
+
+
+def ingresses(count: int, namespaces: int) -> Iterator[dict[str, Any]]:
+    """What leads to every second of these Services."""
+    for n in range(0, count, 2 * ROUTED):
+        backend = {"service": {"name": f"app-{n:06}", "port": {"number": 80}}}
+        rule = {"host": _host(n), "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+        yield {"metadata": _meta(n, namespaces, "ing"), "spec": {"rules": [rule]}}
+
+
+def http_routes(count: int, namespaces: int) -> Iterator[dict[str, Any]]:
+    """What leads to the others."""
+    for n in range(ROUTED, count, 2 * ROUTED):
+        rule = {"backendRefs": [{"name": f"app-{n:06}", "port": 80}]}
+        yield {"metadata": _meta(n, namespaces, "hr"), "spec": {"hostnames": [_host(n)], "rules": [rule]}}
+
+
+def _host(n: int) -> str:
+    return f"app-{n:06}.apps.example.org"
+
+
+def _meta(n: int, namespaces: int, kind: str) -> dict[str, Any]:
+    return {
+        "name": f"app-{n:06}",
+        "namespace": namespace(n, namespaces),
+        "uid": f"{n:08x}-{kind}",
+        "resourceVersion": str(n),
+        "creationTimestamp": f"{FIRST_CREATED + timedelta(seconds=n):%Y-%m-%dT%H:%M:%SZ}",
+    }
 
 
 def added(count: int, namespaces: int) -> Iterator[bytes]:

@@ -18,7 +18,8 @@ import asyncpg
 import orjson
 
 _REPOSITORY = Path(__file__).parents[2]
-_PATIENCE_S = 60.0
+_PATIENCE_S = 180.0
+"""A hundred thousand Deployments take their time to load where others use the machine."""
 _END_S = 10.0
 _POLL_S = 0.005
 # What reaches a program of what we were started with: no setting of the service must slip in.

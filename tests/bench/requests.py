@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from service.model.derive import process_guid
+from service.model.guids import process_guid
 from tests.bench.programs import ProgramFailed, Service, get
 from tests.bench.report import Row
 from tests.bench.sides import Sides

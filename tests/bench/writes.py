@@ -17,7 +17,8 @@ from deploy.local.stack import Stack
 from service.api.resources.processes.bodies import parse_scale, parse_update
 from service.cluster.workloads import PATCH_QUERY, STRATEGIC_MERGE
 from service.model.changes import Change
-from service.model.derive import derive_workload, process_guid
+from service.model.derive import derive_workload
+from service.model.guids import process_guid
 from service.model.manifests import Deployment
 from service.model.snapshots import Snapshot
 from tests.bench import population, requests

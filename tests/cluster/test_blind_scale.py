@@ -14,7 +14,8 @@ from service.cluster.deployment_cache import DeploymentCache
 from service.cluster.workloads import Workloads
 from service.errors import ResourceNotFound
 from service.model.changes import Scale
-from service.model.derive import derive_workload, process_guid
+from service.model.derive import derive_workload
+from service.model.guids import process_guid
 from service.model.manifests import Deployment
 from service.model.process import MetadataChange, Workload
 from tests.support.kube import KEYS, Kube, deployment

@@ -6,7 +6,8 @@ import orjson
 from msgspec.json import decode
 from msgspec.structs import replace
 
-from service.cluster.feeds import DeploymentFeed, PodFeed, ReplicaSetFeed
+from service.cluster.feeds import DeploymentFeed
+from service.cluster.pod_feeds import PodFeed, ReplicaSetFeed
 from service.model.derive import derive_workload
 from service.model.index import Index
 from service.model.labels import Keys

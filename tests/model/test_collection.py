@@ -4,18 +4,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model.collection import GUIDS, Collection, Shape
+from service.model.collection import Collection
 from service.model.selection import CREATED_AT, UPDATED_AT, Filters, Selection, Slice
 from service.model.selectors import Operator, Range, Requirement
+from service.model.shape import GUIDS, Shape
 from service.model.views import Visible
 from tests.model.builders import finish
 
 NAMESPACES = ["n0", "n1", "n2", "n3"]
 UNKNOWN = "unknown"
-TAGS = "tags"
+TAGS, HOMES, MADE = "tags", "homes", "made"
 ORDERS = [CREATED_AT, UPDATED_AT]
 
 
@@ -34,12 +36,28 @@ class Item:
         return moment, self.guid, self.namespace, self.key
 
 
+def homes_of(item: Item) -> tuple[str, ...]:
+    """Mostly what all items of the namespace have."""
+    return (item.namespace, *item.tags[:1])
+
+
+def made_of(item: Item) -> str:
+    return f"{item.guid}/{item.updated_at % 2}"
+
+
 SHAPE: Shape[Item] = Shape(
     key=lambda item: item.key,
     guid=lambda item: item.guid,
     namespace=lambda item: item.namespace,
     orders={CREATED_AT: lambda item: item.created_at, UPDATED_AT: lambda item: item.updated_at},
-    facets={GUIDS: lambda item: (item.guid,), TAGS: lambda item: item.tags},
+    facets={
+        GUIDS: lambda item: (item.guid,),
+        TAGS: lambda item: item.tags,
+        HOMES: lambda item: homes_of(item),
+        MADE: lambda item: (made_of(item),),
+    },
+    placed=(HOMES,),
+    hashed=(MADE,),
     labels=lambda item: item.labels,
     text=lambda item: item.guid,
 )
@@ -117,18 +135,23 @@ def test_what_has_a_value_is_found_by_it_whether_one_item_has_it_or_many(
     case: Case, visible: Visible, part: Slice
 ) -> None:
     collection = case.collection
-    for facet, values in ((GUIDS, [f"g{number}" for number in range(8)]), (TAGS, list("xyz")), (TAGS, [UNKNOWN])):
+    guids, homes = [f"g{number}" for number in range(8)], [*NAMESPACES, *"xyz"]
+    made = [*map(made_of, case.held.values()), UNKNOWN]
+    for facet, values in ((GUIDS, guids), (TAGS, [*"xyz", UNKNOWN]), (HOMES, [*homes, UNKNOWN]), (MADE, made)):
         for value in values:
 
             def has(item: Item, facet: str = facet, value: str = value) -> bool:
                 return value in SHAPE.facets[facet](item)
 
-            assert keys(collection.having(facet, value)) == keys(filter(has, case.held.values()))
+            holders = [item for item in case.held.values() if has(item)]
+            assert keys(collection.having(facet, value)) == keys(holders)
+            assert set(collection.namespaces_having(facet, value)) == {item.namespace for item in holders}
             expected = case.expected(visible, part.order, part.descending, has)
             selection = Selection(len(expected), expected[part.start : part.start + part.size])
             assert collection.page_having(facet, value, visible, part, most=1000) == selection
             wanted = Filters(((facet, frozenset({value})),))
             assert finish(collection.search(wanted, visible, part)) == selection
+    for facet in (GUIDS, TAGS):
         assert set(collection.values(facet)) == {
             value for each in case.held.values() for value in SHAPE.facets[facet](each)
         }
@@ -164,12 +187,29 @@ def test_items_are_found_by_key_and_by_namespace(case: Case) -> None:
         )
 
 
+def test_two_values_of_one_number_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.model.lookup.LARGEST_NUMBER", 1)
+    collection = Collection(SHAPE)
+    made = [Item(f"k{number}", f"g{number}", "n") for number in range(40)]
+    for item in made:
+        collection.put(item)
+    for item in made:
+        assert collection.having(MADE, made_of(item)) == [item]
+        assert list(collection.namespaces_having(MADE, made_of(item))) == ["n"]
+        wanted = Filters(((MADE, frozenset({made_of(item), UNKNOWN})),))
+        assert finish(collection.search(wanted, None, Slice())) == Selection(1, [item])
+        collection.remove(item.key)
+        assert not collection.having(MADE, made_of(item))
+
+
 @given(cases())
 def test_when_all_is_removed_nothing_is_left_to_be_found_by(case: Case) -> None:
     for key in list(case.held):
         case.collection.remove(key)
     assert not list(case.collection.values(GUIDS))
     assert not list(case.collection.values(TAGS))
+    assert not list(case.collection._found.placed[HOMES])
+    assert not case.collection._found.facets[MADE]
     assert not case.collection.namespaces()
     assert not case.collection._labels._values
     assert not list(case.collection._labels._labelled)

@@ -470,13 +470,14 @@ def owners(index: Index) -> list[object]:
         processes,
         index.sidecars,
         *index.sidecars._views.values(),
-        *index.sidecars._facets.values(),
+        *index.sidecars._found.facets.values(),
         index._claims,
         processes._labels,
         processes._labels._labelled,
         *processes._labels._values.values(),
         *processes._views.values(),
-        *processes._facets.values(),
+        *processes._found.facets.values(),
+        *processes._found.placed.values(),
         *processes._found.crowds(),
         index.shared_guids,
         index.shared_app_guids,
@@ -537,7 +538,8 @@ def test_selects_from_many_as_from_few(
         index.put_workload(put)
         index.put_metadata(row)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.model.collection.STEP", step)
+        for module in ("collection", "lookup"):
+            patch.setattr(f"service.model.{module}.STEP", step)
         check_selection(index, world.processes(), wanted, visible, order, descending, start, 30)
 
 
@@ -574,7 +576,9 @@ def test_a_search_survives_what_happens_between_its_steps(
             for uid in [uid for uid, p in steady.items() if index.processes.get(uid) is not p]:
                 del steady[uid]
 
-    found = finish(search, happen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.model.lookup.STEP", 1)
+        found = finish(search, happen)
     uids = [process.workload.uid for process in found.items]
     assert found.total_results == len(uids) == len(set(uids))
     assert all(index.processes.get(process.workload.uid) is process for process in found.items)

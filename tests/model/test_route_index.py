@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from service.cluster.route_feeds import INGRESSES, route_feeds
 from service.model.index import Index
@@ -161,9 +162,7 @@ class Model:
                 self.index.processes.of_namespace(rule.origin.namespace),
                 key=lambda each: (each.workload.app_guid, each.workload.type),
             ):
-                labels = process.workload.pod_labels
-                pairs = set(zip(labels[::2], labels[1::2], strict=True))
-                if service.selector and set(service.selector) <= pairs:
+                if service.selector and set(service.selector) <= set(process.workload.labels_of_pods):
                     names = dict(process.workload.named_ports)
                     number = names.get(port.target) if isinstance(port.target, str) else port.target
                     one = Destination(
@@ -181,7 +180,9 @@ def shown(index: Index) -> dict[str, Route]:
     return {guid: route for guid in routes.values("guids") if (route := routes.get(guid)) is not None}
 
 
-def test_routes_are_what_a_plain_comparison_finds() -> None:
+@pytest.mark.parametrize("step", [1, 500], ids="{} processes a step".format)
+def test_routes_are_what_a_plain_comparison_finds(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    monkeypatch.setattr("service.model.pod_labels.STEP", step)
     compared = 0
     for seed in range(300):
         model, draw = Model(), Draw(seed)

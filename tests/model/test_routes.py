@@ -194,13 +194,27 @@ def test_labels_and_ports_of_pods_are_those_of_the_template() -> None:
     manifest = deployment_dict(containers=containers)
     manifest["spec"]["template"]["metadata"] = {"labels": {"z": "1", "cloudfoundry.org/app-guid": "app-1", "a": ""}}
     found = derive_workload(decode(manifest), Keys())
-    assert found.pod_labels == ("a", "", "cloudfoundry.org/app-guid", "app-1", "z", "1")
+    assert list(found.labels_of_pods) == [("a", ""), ("cloudfoundry.org/app-guid", "app-1"), ("z", "1")]
     assert found.named_ports == (("http", 8080), ("admin", 9090))
     manifest["metadata"] |= {"uid": "other", "name": "other"}
     manifest["metadata"]["labels"] = {"cloudfoundry.org/app-guid": "app-2"}
     again = derive_workload(decode(manifest), Keys())
     assert again.named_ports is found.named_ports
-    assert all(one is other for one, other in zip(found.pod_labels, again.pod_labels, strict=True) if one != "app-1")
+    assert list(again.labels_of_pods) == list(found.labels_of_pods)
+    assert all(one is other for one, other in zip(found.pod_labels, again.pod_labels, strict=True) if other != "app-1")
+
+
+def test_labels_that_say_the_own_name_and_app_are_held_once_for_all_deployments() -> None:
+    workloads = []
+    for name, app in (("shop-web", "app-1"), ("blog-web", "app-2")):
+        manifest = deployment_dict()
+        manifest["metadata"] |= {"uid": name, "name": name, "labels": {"cloudfoundry.org/app-guid": app}}
+        manifest["spec"]["template"]["metadata"] = {"labels": {"app": name, "cloudfoundry.org/app-guid": app, "x": "y"}}
+        workloads.append(derive_workload(decode(manifest), Keys()))
+    shop, blog = workloads
+    assert list(shop.labels_of_pods) == [("app", "shop-web"), ("cloudfoundry.org/app-guid", "app-1"), ("x", "y")]
+    assert list(blog.labels_of_pods) == [("app", "blog-web"), ("cloudfoundry.org/app-guid", "app-2"), ("x", "y")]
+    assert shop.pod_labels is blog.pod_labels
 
 
 def test_a_template_without_labels_has_none() -> None:

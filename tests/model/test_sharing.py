@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from service.model.collection import GUIDS, Collection
+from service.model.collection import Collection
 from service.model.index import APP_GUIDS, PROCESSES
 from service.model.process import Process
+from service.model.shape import GUIDS
 from service.model.sharing import Sharing
 from tests.model.builders import finish, index_of, workload
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model.views import FEW, KEPT_PASSES, Position, SortedView, Visible
+from service.model.views import FEW, KEPT_PASSES, SHORT, Position, SortedView, Visible
 
 NAMESPACES = [f"n{number}" for number in range(9)]
 STRANGERS = [f"stranger-{number}" for number in range(12)]
@@ -23,7 +23,7 @@ class Item:
 
     @property
     def position(self) -> Position:
-        return self.key, self.guid, self.namespace, self.guid
+        return Position(self.key, self.guid, self.namespace, self.guid)
 
 
 @dataclass
@@ -52,13 +52,16 @@ def cases(draw: st.DrawFn) -> Case:
     )
     view = SortedView()
     held: list[Item] = []
-    for namespace, key, number, fate in placed:
-        item = Item(namespace, key, f"g{number:02}")
-        view.add(item.position)
-        held.append(item)
-        if fate == 0:
-            gone = held.pop(draw(st.integers(0, len(held) - 1)))
-            view.remove(gone.position)
+    with pytest.MonkeyPatch.context() as patch:
+        # Of the lists of namespaces some are long then, and some short.
+        patch.setattr("service.model.views.SHORT", draw(st.sampled_from([3, SHORT])))
+        for namespace, key, number, fate in placed:
+            item = Item(namespace, key, f"g{number:02}")
+            view.add(item.position)
+            held.append(item)
+            if fate == 0:
+                gone = held.pop(draw(st.integers(0, len(held) - 1)))
+                view.remove(gone.position)
     return Case(view, sorted(held, key=lambda item: (item.key, item.guid)))
 
 
@@ -110,7 +113,8 @@ def test_counts_and_lists_what_is_visible(case: Case, visible: Visible) -> None:
 
 @given(case=cases(), start=st.none() | KEYS, end=st.none() | KEYS)
 def test_between_includes_its_start_and_excludes_its_end(case: Case, start: int | None, end: int | None) -> None:
-    assert case.view.between(start, end) == [
+    positions = case.view.positions()
+    assert [positions[rank] for rank in case.view.between(start, end)] == [
         item.position for item in case.items if (start is None or item.key >= start) and (end is None or item.key < end)
     ]
 
@@ -119,13 +123,13 @@ def test_between_includes_its_start_and_excludes_its_end(case: Case, start: int 
 def test_positions_are_everything_in_order_as_of_now(case: Case) -> None:
     found = case.view.positions()
     assert found == [item.position for item in case.items]
-    case.view.add((0, "late", "n0", "late"))
+    case.view.add(Position(0, "late", "n0", "late"))
     assert len(found) == len(case.items)
 
 
 def test_a_page_from_an_astronomic_rank_is_empty() -> None:
     view = SortedView()
-    view.add((1, "g", "n", "g"))
+    view.add(Position(1, "g", "n", "g"))
     assert view.page(None, 10**30, 5000, False) == []
     assert view.page(frozenset({"n"}), 10**30, 5000, True) == []
 
@@ -133,14 +137,14 @@ def test_a_page_from_an_astronomic_rank_is_empty() -> None:
 @pytest.mark.parametrize(
     "remove",
     [
-        lambda view: view.remove((2, "g", "n", "g")),
-        lambda view: view.remove((1, "other", "n", "other")),
-        lambda view: view.remove((1, "g", "stranger", "g")),
+        lambda view: view.remove(Position(2, "g", "n", "g")),
+        lambda view: view.remove(Position(1, "other", "n", "other")),
+        lambda view: view.remove(Position(1, "g", "stranger", "g")),
     ],
 )
 def test_removing_what_is_not_there_is_an_error_and_not_silence(remove: Callable[[SortedView], None]) -> None:
     view = SortedView()
-    view.add((1, "g", "n", "g"))
+    view.add(Position(1, "g", "n", "g"))
     with pytest.raises((KeyError, ValueError)):
         remove(view)
 
@@ -174,7 +178,7 @@ def test_any_share_of_many_namespaces_while_the_view_changes(see: int, descendin
     visible = frozenset(f"n{number}" for number in random.sample(range(spaces), see))
     for turn in range(12):
         expected = [
-            key for _, _, _, key in sorted((i.position for i in held if i.namespace in visible), reverse=descending)
+            each.key for each in sorted((i.position for i in held if i.namespace in visible), reverse=descending)
         ]
         for start in (0, len(expected) // 2, len(expected) - 1):
             assert view.page(visible, start, 100, descending) == expected[start : start + 100]
@@ -191,10 +195,30 @@ def test_many_callers_of_many_namespaces_each_see_their_own() -> None:
     view = SortedView()
     spaces = 4 * FEW
     for number in range(spaces):
-        view.add((number, f"g{number:04}", f"n{number}", f"g{number:04}"))
+        view.add(Position(number, f"g{number:04}", f"n{number}", f"g{number:04}"))
     for _ in range(2):
         for caller in range(KEPT_PASSES + 2):
             seen = range(caller, caller + spaces // 2)
             visible = frozenset(f"n{number}" for number in seen)
             assert view.page(visible, 90, 3, False) == [f"g{number:04}" for number in seen[90:93]]
             assert len(view._passes) <= KEPT_PASSES
+
+
+@pytest.mark.parametrize("look_after", [None, 0, 3, 12])
+def test_a_view_that_was_filled_at_once_is_in_order_whoever_looks_or_adds_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, look_after: int | None
+) -> None:
+    monkeypatch.setattr("service.model.views.RUN", 7)
+    random = Random(1)
+    view, held = SortedView(), [Position(random.randrange(50), f"g{n}", "n", f"k{n}") for n in range(100)]
+    for position in held:
+        view.add(position)
+    for step, _ in enumerate(view.settle()):
+        held.append(Position(random.randrange(50), f"late-{step}", "n", f"late-{step}"))
+        view.add(held[-1])
+        if step == look_after:
+            assert view.positions() == sorted(held)
+            view.remove(held.pop(0))
+    assert step > 12
+    assert view.positions() == sorted(held)
+    assert view.count(None) == view.count(frozenset("n")) == len(held)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
 
-from service.model.derive import process_guid
+from service.model.guids import process_guid
 from tests.support.api import Api
 from tests.support.kube import KEYS, Kube, deployment, eventually
 

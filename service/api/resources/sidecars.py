@@ -6,8 +6,8 @@ from service.api.jsonschema import GUID, RELATIONSHIP, TEXT, TIME, array, intege
 from service.api.readable import Parent, Readable
 from service.api.resources.processes.addresses import APP_GUID, PROCESS_GUID
 from service.api.resources.processes.schema import EXAMPLE as PROCESS
-from service.model.collection import GUIDS
 from service.model.process import SidecarContainer, timestamp
+from service.model.shape import GUIDS
 from service.model.sidecars import APP_GUIDS, PROCESS_GUIDS, SIDECARS, Sidecar
 from service.operations.processes import PROCESS_NOT_FOUND, of_app
 from service.operations.reads import Step

@@ -16,9 +16,9 @@ from service.model.apps import (
     STATUS_VALUES,
     App,
 )
-from service.model.collection import GUIDS
 from service.model.process import timestamp
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS
 
 _TIMES = ("last_successful_healthcheck", "last_status_change")
 

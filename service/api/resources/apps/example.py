@@ -1,13 +1,12 @@
 """An app for the examples in the API's document."""
 
 from service.api.resources.processes.schema import EXAMPLE as PROCESS
-from service.model.apps import APP_TYPE, app_key, make_app
+from service.model.apps import APP_TYPE, App, app_key
 from service.model.process import Metadata
 
 _WORKLOAD = PROCESS.workload
 
-EXAMPLE = make_app(
-    None,
+EXAMPLE = App(
     key=app_key(_WORKLOAD.namespace, _WORKLOAD.app_guid),
     processes=(PROCESS,),
     lead=PROCESS,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.api.jsonschema import GUID, METADATA, RELATIONSHIP, TEXT, TIME, obj, references
-from service.api.links import action, to
+from service.api.links import href, to
 from service.api.readable import Include, Readable
 from service.api.resources.apps.example import EXAMPLE
 from service.model.apps import (
@@ -18,15 +18,13 @@ from service.model.apps import (
     STATE,
     App,
 )
-from service.model.collection import GUIDS
 from service.model.process import timestamp
 from service.model.selection import CREATED_AT, UPDATED_AT
+from service.model.shape import GUIDS
 
 
 def present(app: App, base: str) -> dict[str, Any]:
-    def below(*path: str) -> dict[str, str]:
-        return to(base, "apps", app.guid, *path)
-
+    own, metadata = href(base, "apps", app.guid), app.metadata
     return {
         "guid": app.guid,
         "created_at": timestamp(app.created_at),
@@ -38,17 +36,17 @@ def present(app: App, base: str) -> dict[str, Any]:
             "space": {"data": {"guid": app.lead.space_guid}},
             "current_droplet": {"data": {"guid": app.droplet_guid}},
         },
-        "metadata": {"labels": app.metadata.labels, "annotations": app.metadata.annotations},
+        "metadata": {"labels": metadata.labels, "annotations": metadata.annotations},
         "links": {
-            "self": below(),
+            "self": {"href": own},
             "space": to(base, "spaces", app.lead.space_guid),
-            "processes": below("processes"),
-            "current_droplet": below("droplets", "current"),
-            "environment_variables": below("environment_variables"),
-            "sidecars": below("sidecars"),
-            "routes": below("routes"),
-            "start": action(base, "apps", app.guid, "actions", "start"),
-            "stop": action(base, "apps", app.guid, "actions", "stop"),
+            "processes": {"href": f"{own}/processes"},
+            "current_droplet": {"href": f"{own}/droplets/current"},
+            "environment_variables": {"href": f"{own}/environment_variables"},
+            "sidecars": {"href": f"{own}/sidecars"},
+            "routes": {"href": f"{own}/routes"},
+            "start": {"href": f"{own}/actions/start", "method": "POST"},
+            "stop": {"href": f"{own}/actions/stop", "method": "POST"},
         },
     }
 

@@ -1,7 +1,6 @@
 """The two addresses at which a process is found: its own GUID, and its app's GUID and its type."""
 
-from urllib.parse import quote
-
+from service.api.links import quoted
 from service.api.readable import At, Match
 from service.model.process import Process
 from service.operations.processes import by_app, by_guid
@@ -28,4 +27,4 @@ def address_of(match: Match) -> Address:
 
 def href_of(process: Process, base: str) -> str:
     """Where a process is, whichever way it was asked for."""
-    return f"{base}/v3/processes/{quote(process.guid, safe='')}"
+    return f"{base}/v3/processes/{quoted(process.guid)}"

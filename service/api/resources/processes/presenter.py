@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
 
+from service.api.links import quoted
 from service.api.pages import link
 from service.api.resources.processes.addresses import href_of
 from service.model.process import HealthCheck, Process, timestamp
@@ -39,8 +39,8 @@ def present_process(process: Process, base: str, *, command: str) -> dict[str, A
         "disk_in_mb": workload.disk_in_mb,
         "log_rate_limit_in_bytes_per_second": metadata.log_rate_limit_in_bytes_per_second,
         "registry_credential_last_synced_at": None if synced_at is None else timestamp(synced_at),
-        "health_check": _health_check(workload.health_check),
-        "readiness_health_check": _health_check(workload.readiness_health_check),
+        "health_check": present_check(workload.health_check),
+        "readiness_health_check": present_check(workload.readiness_health_check),
         "relationships": {
             "app": {"data": {"guid": workload.app_guid}},
             "revision": _relationship(process.revision_guid),
@@ -56,18 +56,18 @@ def _links(process: Process, base: str) -> dict[str, Any]:
     links = {
         "self": link(self_href),
         "scale": link(f"{self_href}/actions/scale", "POST"),
-        "app": link(f"{base}/v3/apps/{quote(process.workload.app_guid, safe='')}"),
-        "space": link(f"{base}/v3/spaces/{quote(process.space_guid, safe='')}"),
+        "app": link(f"{base}/v3/apps/{quoted(process.workload.app_guid)}"),
+        "space": link(f"{base}/v3/spaces/{quoted(process.space_guid)}"),
         "stats": link(f"{self_href}/stats"),
         "process_instances": link(f"{self_href}/process_instances"),
     }
     if credential := process.registry_credential_guid:
         # Absent rather than null: a null link crashes the Python client.
-        links["registry_credential"] = link(f"{base}/v3/registry_credentials/{quote(credential, safe='')}")
+        links["registry_credential"] = link(f"{base}/v3/registry_credentials/{quoted(credential)}")
     return links
 
 
-def _health_check(check: HealthCheck) -> dict[str, Any]:
+def present_check(check: HealthCheck) -> dict[str, Any]:
     return {
         "type": check.type,
         "data": {

@@ -11,6 +11,7 @@ from service.api.requests import actor_of
 from service.api.resources.instances.embedded import INSTANCES_OF_PROCESSES
 from service.api.resources.processes.addresses import ADDRESSES, APP_GUID, PROCESS_GUID, address_of
 from service.api.resources.processes.bodies import parse_scale, parse_update, scale_body, update_body
+from service.api.resources.processes.encoder import encode_listed
 from service.api.resources.processes.presenter import omissions, present_listed, present_single, reservations
 from service.api.resources.processes.schema import (
     EXAMPLE,
@@ -40,6 +41,7 @@ READABLE = Readable(
     shape=PROCESSES,
     collection=lambda index: index.processes,
     present=present_listed,
+    encode=encode_listed,
     present_single=present_single,
     schema=PROCESS,
     example=EXAMPLE,

@@ -1,0 +1,166 @@
+"""How items of a collection are found by their values: in facets, in crowds where many have one, or by namespace."""
+
+from collections.abc import Generator, Iterable, Mapping, Sequence, Set
+from typing import Generic, TypeVar
+
+from service.model.crowds import Crowds, within
+from service.model.facets import Facet
+from service.model.placed import PlacedFacet
+from service.model.shape import GUIDS, Shape
+from service.model.views import SortedView, Visible
+
+Item = TypeVar("Item")
+LARGEST_NUMBER = (1 << 60) - 1
+"""Of those that take the least memory."""
+STEP = 5_000
+"""Keys gathered in one step."""
+
+
+class Lookup(Generic[Item]):
+    """All facets of a collection, and the crowds in those by which items are addressed."""
+
+    def __init__(self, shape: Shape[Item], items: Mapping[str, Item], view: SortedView) -> None:
+        """`items` are those of the collection by key, and `view` any view of them: both as they are at any time."""
+        self._shape = shape
+        self._items = items
+        self._view = view
+        self._by_values = [(values, name) for name, values in shape.facets.items()]
+        kept = [name for name in shape.facets if name not in shape.placed]
+        self.facets = {name: Facet() for name in kept}
+        self.placed = {name: PlacedFacet() for name in shape.placed}
+        self._crowds = {name: Crowds(self._namespace_of) for name in kept if name in (GUIDS, *shape.parents)}
+
+    def crowds(self) -> Iterable[Crowds]:
+        return self._crowds.values()
+
+    # Reading
+
+    def keys_having(self, name: str, value: str, visible: Visible) -> Set[str]:
+        """The keys of the visible items with this value, to be looked at now: the set may change later."""
+        if name in self.placed:
+            found: set[str] = set()
+            return found.union(*self._in_places(name, value, visible))
+        if name in self._shape.hashed:
+            held: Set[str] = self._asked(name, value)
+        else:
+            held = self.facets[name].having(value)
+        if visible is None:
+            return held
+        if (crowd := self._crowd(name, value)) is not None:
+            return within(crowd, visible & crowd.keys())
+        return {key for key in held if self._namespace_of(key) in visible}
+
+    def gather(self, name: str, values: Iterable[str], visible: Visible) -> Generator[None, None, Set[str]]:
+        """The keys of those with any of the values, step by step; of some facets no others than visible ones."""
+        if name in self._shape.hashed:
+            return {key for value in values for key in self._asked(name, value)}
+        if name in self.facets:
+            return self.facets[name].having_any(values)
+        found: set[str] = set()
+        for value in values:
+            taken = 0
+            for keys in self._in_places(name, value, visible):
+                found |= keys
+                taken += len(keys)
+                if taken >= STEP:
+                    taken = 0
+                    yield
+        return found
+
+    def namespaces_having(self, name: str, value: str) -> Set[str]:
+        """The namespaces of all items with this value."""
+        if name in self.placed:
+            return self.placed[name].counts(value).keys()
+        if (crowd := self._crowd(name, value)) is not None:
+            return crowd.keys()
+        return {self._namespace_of(key) for key in self.keys_having(name, value, None)}
+
+    def _asked(self, name: str, value: str) -> Set[str]:
+        """The keys of the items with a value of which only a number is kept."""
+        values = self._shape.facets[name]
+        return {key for key in self.facets[name].having(_number(value)) if value in values(self._items[key])}
+
+    def _in_places(self, name: str, value: str, visible: Visible) -> Iterable[Set[str]]:
+        """The keys of the visible items with this value, namespace by namespace."""
+        values = self._shape.facets[name]
+        counts = self.placed[name].counts(value)
+        for namespace in list(counts):
+            if visible is None or namespace in visible:
+                keys = self._view.keys(frozenset((namespace,)))
+                if counts.get(namespace, 0) < len(keys):
+                    keys = {key for key in keys if value in values(self._items[key])}
+                yield keys
+
+    def _crowd(self, name: str, value: str) -> Mapping[str, Set[str]] | None:
+        return self._crowds[name].of(value) if name in self._crowds else None
+
+    def _namespace_of(self, key: str) -> str:
+        return self._shape.namespace(self._items[key])
+
+    # Writing
+
+    def enter(self, key: str, item: Item) -> None:
+        """Note all values of an item that is in the collection now."""
+        namespace = self._shape.namespace(item)
+        for values, name in self._by_values:
+            self._add(name, key, values(item), namespace)
+
+    def leave(self, key: str, item: Item) -> None:
+        """Forget all values of an item that is in the collection no longer."""
+        namespace = self._shape.namespace(item)
+        for values, name in self._by_values:
+            self._discard(name, key, values(item), namespace)
+
+    def replace(self, key: str, former: Item, item: Item) -> None:
+        """Note what is other in an item."""
+        namespace, now = self._shape.namespace(former), self._shape.namespace(item)
+        for values, name in self._by_values:
+            old, new = values(former), values(item)
+            if old != new or (now != namespace and name in self.placed):
+                self._discard(name, key, old, namespace)
+                self._add(name, key, new, now)
+            elif now != namespace and (crowds := self._crowds.get(name)) is not None:
+                # Whoever searches meanwhile may hold the set of those that have a value: it stays as it is.
+                for value in new:
+                    crowds.moved(value, key, namespace)
+
+    def _add(self, name: str, key: str, values: Sequence[str], namespace: str) -> None:
+        facet = self.facets.get(name)
+        if facet is None:
+            for value in values:
+                self.placed[name].add(value, namespace)
+            return
+        if name in self._shape.hashed:
+            for value in values:
+                facet.add(_number(value), key)
+            return
+        crowds = self._crowds.get(name)
+        for value in values:
+            facet.add(value, key)
+            if crowds is not None:
+                crowds.entered(value, key, facet)
+
+    def _discard(self, name: str, key: str, values: Sequence[str], namespace: str) -> None:
+        facet = self.facets.get(name)
+        if facet is None:
+            for value in values:
+                self.placed[name].discard(value, namespace)
+            return
+        if name in self._shape.hashed:
+            for value in values:
+                facet.discard(_number(value), key)
+            return
+        crowds = self._crowds.get(name)
+        for value in values:
+            facet.discard(value, key)
+            if crowds is not None:
+                crowds.left(value, key, namespace, facet)
+
+
+def _number(value: str) -> int:
+    """What stands for a text in a third of its memory.
+
+    The hash of a text has a key that is drawn anew in each process: nobody can make two texts of one number. If two
+    have one by accident, the items are asked all the same.
+    """
+    return hash(value) & LARGEST_NUMBER
