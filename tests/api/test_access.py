@@ -15,6 +15,7 @@ from tests.support.kube import Kube, eventually, guid_of
 from tests.support.metrics import scrape, start_over
 
 ListPath = Callable[[str], str]
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
 LOOKUPS = "cf_processes_review_lookups_total"
 
 
@@ -152,6 +153,42 @@ async def test_deleted_users_token_stops_working(api: Api, kube: Kube) -> None:
         return (await user.get("/v3/processes")).status == 401
 
     await eventually(refused, 30)
+
+
+async def test_token_for_another_audience_is_no_token_here(api: Api, kube: Kube) -> None:
+    own = await kube.token_of_new_user(cluster_roles=("processes-operator",))
+    assert (await api.as_user(own).get("/v3/processes")).status == 200
+    reply = await api.as_user(await kube.another_token(own, audience="vault")).get("/v3/processes")
+    assert_cf_error(reply, 401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token")
+
+
+async def test_rights_taken_away_in_the_middle_of_a_walk_hide_what_is_left_of_it(
+    api: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    other = await kube.create_namespace()
+    apps = [await make_app("web", namespace=namespace) for namespace in (space, other, space)]
+    token = await kube.token_of_new_user(
+        cluster_roles=("processes-api",), roles_in={space: "processes-reader", other: "processes-reader"}
+    )
+    viewer = api.as_user(token)
+    path = f"/v3/processes?per_page=1&app_guids={','.join(apps)}"
+    first = (await viewer.get(path)).json["pagination"]
+    assert first["total_results"] == len(apps)
+    (binding,) = [
+        each["metadata"]["name"]
+        for each in (await kube.request("GET", f"{RBAC}/namespaces/{other}/rolebindings"))["items"]
+    ]
+    await kube.request("DELETE", f"{RBAC}/namespaces/{other}/rolebindings/{binding}")
+
+    async def walked_on() -> bool:
+        second = (await viewer.get(first["next"]["href"])).json
+        assert second["resources"][0]["relationships"]["app"]["data"]["guid"] in apps
+        return bool(second["pagination"]["total_results"] == len(apps) - 1)
+
+    await eventually(walked_on, 5)
+    left = await viewer.all_guids(path)
+    assert set(left) == {guid_of(app, "web") for app in (apps[0], apps[2])}
+    await kube.delete_namespace(other)
 
 
 async def test_client_certificate_is_refused_with_advice(api: Api) -> None:

@@ -275,9 +275,10 @@ class Kube:
         token: str = answer["status"]["token"]
         return token
 
-    async def another_token(self, token: str) -> str:
-        """Another token of the same ServiceAccount."""
-        other: str = (await self.request("POST", f"{_account_of(token)}/token", {"spec": {}}))["status"]["token"]
+    async def another_token(self, token: str, *, audience: str | None = None) -> str:
+        """Another token of the same ServiceAccount; for somebody else than kube-apiserver, if one is given."""
+        spec = {"audiences": [audience]} if audience else {}
+        other: str = (await self.request("POST", f"{_account_of(token)}/token", {"spec": spec}))["status"]["token"]
         return other
 
     async def delete_user_of(self, token: str) -> None:
