@@ -16,7 +16,7 @@ from service.model.paging import DEFAULT_PER_PAGE, MAXIMUM_PAGE, MAXIMUM_PER_PAG
 from service.model.selection import CREATED_AT, UPDATED_AT, Filters
 from service.model.selectors import Operator, Range
 from service.model.shape import GUIDS
-from service.operations.reads import ListRequest
+from service.operations.questions import ListRequest
 
 PARSED_BYTES = 2 << 20
 """What is kept of queries that were parsed lately, of all lists together: dashboards repeat theirs."""

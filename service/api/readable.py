@@ -19,7 +19,8 @@ from service.freshness import Freshness
 from service.model.collection import Collection
 from service.model.index import Index
 from service.model.shape import GUIDS, Shape
-from service.operations.reads import Address, Reads, Step
+from service.operations.questions import Address, Step
+from service.operations.reads import Reads
 
 Item = TypeVar("Item")
 Match = Mapping[str, str]

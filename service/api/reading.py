@@ -15,6 +15,7 @@ from service.api.pages import NOTHING_MORE, Extras, encode_row, pagination
 from service.api.queries import ParsedList, ParsedSingle, SingleQuery
 from service.api.readable import At, Parent, Readable, nothing_left_out
 from service.api.requests import caller_of, raw_query
+from service.cache import memory_of
 from service.errors import BadQueryParameter, ResourceNotFound
 from service.freshness import Freshness
 from service.http.ready_answers import RESTS_ON
@@ -23,7 +24,7 @@ from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
 from service.model.selection import Filters, Selection
 from service.model.shape import GUIDS
 from service.operations.ambiguity import of_parent, of_read
-from service.operations.reads import ListRequest
+from service.operations.questions import ListRequest
 from service.operations.standing import Standing
 from service.pacing import Pace
 
@@ -79,10 +80,10 @@ def list_operation(readable: Readable[Item], resources: Resources, of_embed: Err
         caller = await caller_of(request)
         parsed = query.parse(raw_query(request))
         reads = readable.reads(request.app)
-        standing = reads.standing(caller)
+        standing = reads.standing(caller, parsed.request)
         selection, freshness = await reads.page(caller, parsed.request, pods=parsed.embed)
         presenter = _Presenter(request, caller, readable, resources)
-        return await presenter.present_list(readable.path, parsed, selection, freshness, standing)
+        return await presenter.present_list(readable.path, parsed, selection, freshness, standing, selection)
 
     return Operation(
         "GET",
@@ -106,13 +107,14 @@ def parent_operation(readable: Readable[Item], resources: Resources, parent: Par
         parsed = query.parse(raw_query(request))
         reads, step = readable.reads(request.app), parent.step(request.match_info)
         parents = resources[parent.known_by].reads(request.app) if parent.known_by else None
-        standing = reads.standing_of(caller, step, parents=parents, known_as=parent.known_as)
+        standing = reads.standing_of(caller, step, parsed.request, parents=parents, known_as=parent.known_as)
         selection, namespaces, freshness = await reads.page_of(
             caller, step, parsed.request, parents=parents, known_as=parent.known_as, pods=parsed.embed
         )
         presenter = _Presenter(request, caller, readable, resources)
         path = filled(parent.path, request.match_info)
-        return await presenter.present_list(path, parsed, selection, freshness, standing, of_parent(namespaces))
+        found, warning = (selection, namespaces), of_parent(namespaces)
+        return await presenter.present_list(path, parsed, selection, freshness, standing, found, warning)
 
     return Operation(
         "GET",
@@ -141,7 +143,8 @@ def single_operation(readable: Readable[Item], resources: Resources, at: At, of_
         presenter = _Presenter(request, caller, readable, resources)
         body, freshness = await presenter.encode_single(at, meaning.item, parsed, freshness)
         if not asked:
-            _rests_on(request, caller, standing, freshness)
+            held_bytes = len(body) + sum(memory_of(readable.unshown(item)) for item in meaning.items)
+            _rests_on(request, caller, standing, freshness, meaning, held_bytes)
         return await answer(request, body, freshness, warnings=[of_read(meaning), *readable.warn(meaning.item)])
 
     return Operation(
@@ -175,9 +178,10 @@ class _Presenter(Generic[Item]):
         selection: Selection[Item],
         freshness: Freshness,
         standing: Standing | None,
+        found: object,
         warning: str | None = None,
     ) -> web.Response:
-        """A page of the list at `path`. `standing` is what the selection rests on, if that is known."""
+        """A page of the list at `path`. `standing` is what it rests on, if that is known, and `found` what it shows."""
         extras = NOTHING_MORE
         if parsed.embed or parsed.include:
             embedded = None
@@ -191,7 +195,8 @@ class _Presenter(Generic[Item]):
             self._readable.row_kind, selection, parsed.request.page, url, parsed.kept, self._base, extras
         )
         if extras is NOTHING_MORE and self._readable.incomplete is nothing_left_out:
-            _rests_on(self._request, self._caller, standing, freshness)
+            held_bytes = len(body.encoded) + body.unshown_bytes
+            _rests_on(self._request, self._caller, standing, freshness, found, held_bytes)
         return await answer(self._request, body.encoded, freshness, etag=body.etag, warnings=[warning, incomplete])
 
     async def encode_single(
@@ -232,9 +237,16 @@ class _Presenter(Generic[Item]):
         return b"{%b}" % b",".join(found)
 
 
-def _rests_on(request: web.Request, caller: Caller, standing: Standing | None, freshness: Freshness) -> None:
+def _rests_on(
+    request: web.Request,
+    caller: Caller,
+    standing: Standing | None,
+    freshness: Freshness,
+    found: object,
+    held_bytes: int,
+) -> None:
     """Have an answer, which has just been made, sent again while what it rests on stands: it shows nothing else."""
-    if standing is not None and standing.stands(caller) and not freshness.warnings():
+    if standing is not None and not freshness.warnings() and standing.carries(caller, found, held_bytes):
         request[RESTS_ON] = standing
 
 

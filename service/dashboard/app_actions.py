@@ -18,7 +18,7 @@ from service.model.apps import App
 from service.operations import rollbacks
 from service.operations.app_writes import AppWrite
 from service.operations.outcomes import Written
-from service.operations.reads import Address
+from service.operations.questions import Address
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from service.model.process import Process
 from service.model.routes import Route
 from service.operations import ambiguity
 from service.operations.overview import Surroundings, Tally
-from service.operations.reads import Meaning
+from service.operations.questions import Meaning
 from service.pacing import Pace
 
 ROUTES_IN_LISTS = 2

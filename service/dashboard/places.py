@@ -14,7 +14,7 @@ from service.model.paging import MAXIMUM_PER_PAGE, PageRequest
 from service.model.selection import Filters
 from service.model.shape import GUIDS
 from service.model.spaces import NAME, SpacePart
-from service.operations.reads import ListRequest
+from service.operations.questions import ListRequest
 
 MOST_CHOICES = 500
 """Spaces offered in a form."""

@@ -20,7 +20,7 @@ from service.http.routing import Handler
 from service.model.paging import PageRequest
 from service.model.process import Process
 from service.operations.processes import of_app
-from service.operations.reads import ListRequest
+from service.operations.questions import ListRequest
 
 MOST_TYPES = 50
 """Types offered in a form."""

@@ -32,7 +32,7 @@ READY_BYTES = 6 << 20
 LARGEST = 256 * 1024
 """Bytes of a body, beyond which an answer is not kept: it would push out many, and takes long to send anyway."""
 ENTRY_BYTES = 1600
-"""What an answer takes beside its head and its body: what it rests on."""
+"""What an answer takes beside its head, its body and the items that it shows: what it rests on."""
 
 READY_ANSWERS: "web.AppKey[ReadyAnswers]" = web.AppKey("ready_answers")
 """Absent where each request is to be logged."""
@@ -45,6 +45,10 @@ class Standing(Protocol):
     @property
     def person(self) -> bytes:
         """Whoever it was answered to."""
+
+    @property
+    def held_bytes(self) -> int:
+        """What it holds beside itself."""
 
     async def holds(self) -> bool:
         """Whether they would get the same answer now. Raises nothing."""
@@ -146,7 +150,7 @@ class ReadyAnswers:
         head = _head(response, body)
         series = self._requests.series(request.method, resource.canonical)
         ready = _Ready(standing, response.status, head, body, given_id(request), series)
-        self._ready.put(key, ready, ENTRY_BYTES + len(head) + len(body))
+        self._ready.put(key, ready, ENTRY_BYTES + standing.held_bytes + len(head) + len(body))
 
 
 class _Again(web.StreamResponse):

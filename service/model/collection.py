@@ -80,6 +80,10 @@ class Collection(Generic[Item]):
         keys = view.page(visible, part.start, part.size, part.descending)
         return Selection(view.count(visible), [self._items[key] for key in keys])
 
+    def glance(self, part: Slice, visible: Visible) -> Selection[Item] | None:
+        """What a search without filters finds, if that is known at once."""
+        return self.page(visible, part) if part.order in self._views else None
+
     def page_having(
         self, facet: str, value: str, visible: Visible, part: Slice, *, most: int
     ) -> Selection[Item] | None:

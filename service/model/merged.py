@@ -50,6 +50,9 @@ class Merged(Collection[Part]):
         groups = self._groups(items)
         return [self._of(parts) for parts in groups.values()]
 
+    def glance(self, part: Slice, visible: Visible) -> Selection[Part] | None:
+        return None
+
     def put(self, item: Part) -> None:
         former = self.get(self.shape.key(item))
         if former is not None and self.shape.guid(former) != self.shape.guid(item):

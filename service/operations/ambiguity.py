@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from service.operations.reads import Meaning
+from service.operations.questions import Meaning
 
 NAMED = 10
 """Namespaces that are named in one text."""

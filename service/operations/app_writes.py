@@ -29,7 +29,8 @@ from service.operations.audit import Entry, audited
 from service.operations.authority import AT_A_TIME, Actor, Authority
 from service.operations.one_store import OneStore
 from service.operations.outcomes import Written
-from service.operations.reads import Address, Meaning, Reads
+from service.operations.questions import Address, Meaning
+from service.operations.reads import Reads
 from service.pacing import in_batches
 from service.store.records import Records
 

@@ -29,7 +29,8 @@ from service.model.pods import Pod
 from service.model.process import Key, Process
 from service.model.record import Record
 from service.model.usage import Usage
-from service.operations.reads import Address, Meaning, Reads
+from service.operations.questions import Address, Meaning
+from service.operations.reads import Reads
 from service.pacing import Turns
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records

@@ -2,7 +2,7 @@
 
 from service.model.index import APP_GUIDS, TYPES
 from service.model.shape import GUIDS
-from service.operations.reads import Address, Step
+from service.operations.questions import Address, Step
 
 PROCESS_NOT_FOUND, APP_NOT_FOUND = "Process not found", "App not found"
 

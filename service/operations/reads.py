@@ -6,7 +6,7 @@ looked up. So a read sees all writes that ended before it came, and nothing that
 each of them wholly or not at all is not a matter of time: service.model.joins lets no half into memory.
 """
 
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -20,15 +20,14 @@ from service.errors import ResourceNotFound
 from service.freshness import Freshness, ReadBarrier
 from service.model.collection import Collection
 from service.model.index import APP_GUIDS, TYPES
-from service.model.paging import PageRequest
 from service.model.process import Key
 from service.model.selection import CREATED_AT, NO_FILTERS, Filters, Selection, Slice
 from service.model.shape import GUIDS
 from service.model.views import Visible
-from service.operations.standing import Standing
+from service.operations.questions import Address, Conditions, ListRequest, Meaning, Step
+from service.operations.standing import Look, Standing
 from service.pacing import Turns
 
-FIRST_PAGE = PageRequest()
 SELECTED_BYTES, SIGHTS_BYTES = 8 << 20, 2 << 20
 """What is remembered of pages that were selected, and of who saw what then: of all resources together."""
 PLACE_BYTES, SELECTION_BYTES = 8, 200
@@ -36,47 +35,6 @@ FEW = 200
 """Items of a parent that are sorted anew for each request rather than searched for."""
 
 Item = TypeVar("Item")
-
-
-class ListRequest(msgspec.Struct, frozen=True, cache_hash=True):
-    """Which items, in which order, and which page of them."""
-
-    filters: Filters = NO_FILTERS
-    order: str = CREATED_AT
-    descending: bool = False
-    page: PageRequest = FIRST_PAGE
-
-    @property
-    def slice(self) -> Slice:
-        return Slice(self.order, self.descending, self.page.offset, self.page.per_page)
-
-
-class Step(msgspec.Struct, frozen=True):
-    """A part of an address: the items that have this value of a facet. `missing` is said where there are none."""
-
-    facet: str
-    value: str
-    missing: str
-
-
-Conditions = Sequence[tuple[str, frozenset[str]]]
-"""Facets, and the values of which an item must have one."""
-
-Address = tuple[Step, ...]
-"""Narrows down, step by step, which item is meant: by its GUID, or by its app and then its type."""
-
-
-class Meaning(msgspec.Struct, Generic[Item], frozen=True):
-    """What an address means to a caller: the oldest item there that they may see, and the others, oldest first."""
-
-    item: Item
-    others: Sequence[Item] = ()
-    namespaces: Sequence[str] = ()
-    """Where they are, in the same order."""
-
-    @property
-    def items(self) -> list[Item]:
-        return [self.item, *self.others]
 
 
 class Reads(Generic[Item]):
@@ -125,7 +83,7 @@ class Reads(Generic[Item]):
         asked = (*request.filters.facets, (parent.facet, frozenset((parent.value,))))
         stand_in = partial(known._stand_in, parent.value)
         visible, concerned, freshness = await self._prepare(caller, asked, there, pods=pods, stand_in=stand_in)
-        namespaces = concerned if visible is None else concerned & visible
+        namespaces = _seen(concerned, visible)
         if not namespaces:
             raise self._missing(parent.missing, freshness)
         selection = None
@@ -134,30 +92,53 @@ class Reads(Generic[Item]):
         if selection is None:
             filters = request.filters.narrowed(parent.facet, parent.value)
             selection = await self._select(msgspec.structs.replace(request, filters=filters), visible)
-        return selection, frozenset(namespaces), self._barrier.as_of_now(freshness)
+        return selection, namespaces, self._barrier.as_of_now(freshness)
 
-    def standing(self, caller: Caller) -> Standing | None:
-        """What a page of all that the caller sees rests on now; None: somebody would have to be asked."""
-        return self._standing(caller, "list", self._collection.namespaces)
+    def standing(self, caller: Caller, request: ListRequest) -> Standing | None:
+        """What a page of all that the caller sees rests on now; None: somebody would have to be asked.
+
+        Its answer is found to be the same by the selection alone.
+        """
+        look = partial(self._collection.glance, request.slice) if request.filters == NO_FILTERS else None
+        return self._standing(caller, "list", self._collection.namespaces, look)
 
     def standing_of(
-        self, caller: Caller, parent: Step, *, parents: "Reads[Any] | None" = None, known_as: str = ""
+        self,
+        caller: Caller,
+        parent: Step,
+        request: ListRequest,
+        *,
+        parents: "Reads[Any] | None" = None,
+        known_as: str = "",
     ) -> Standing | None:
-        """What a page of what the parent has rests on now; as of all."""
+        """What a page of what the parent has rests on now; as of all. The namespaces belong to what it shows."""
         known = (parents or self)._collection
         there = partial(known.namespaces_having, known_as or parent.facet, parent.value)
-        return self._standing(caller, "list", there, known)
+
+        def look(visible: Visible) -> object:
+            part = self._collection.page_having(parent.facet, parent.value, visible, request.slice, most=FEW)
+            return part, _seen(there(), visible)
+
+        is_plain = request.filters == NO_FILTERS
+        return self._standing(caller, "list", there, look if is_plain else None, known)
 
     def standing_at(self, caller: Caller, address: Address) -> Standing | None:
-        """What an item at an address rests on now; as of all."""
+        """What an item at an address rests on now; as of all. It shows the meaning of the address."""
+
+        def look(visible: Visible) -> object:
+            with suppress(ResourceNotFound):
+                return self._mean(address, visible)
+            return None
+
         first = address[0]
-        return self._standing(caller, "get", partial(self._collection.namespaces_having, first.facet, first.value))
+        there = partial(self._collection.namespaces_having, first.facet, first.value)
+        return self._standing(caller, "get", there, look)
 
     def _standing(
-        self, caller: Caller, verb: Verb, there: Callable[[], Set[str]], *others: Collection[Any]
+        self, caller: Caller, verb: Verb, there: Callable[[], Set[str]], look: Look | None, *others: Collection[Any]
     ) -> Standing | None:
         looked_at = self._collection, *others
-        return Standing.take(self._access, self._barrier, self._sights, caller, verb, there, looked_at)
+        return Standing.take(self._access, self._barrier, self._sights, caller, verb, there, looked_at, look)
 
     async def everything(
         self, caller: Caller, filters: Filters
@@ -195,8 +176,10 @@ class Reads(Generic[Item]):
         return await self._find(caller, address, self._asked_about(address))
 
     async def _find(self, caller: Caller, address: Address, namespaces: Set[str]) -> Meaning[Item]:
+        return self._mean(address, await self._access.visible(caller, frozenset(namespaces), verb="get"))
+
+    def _mean(self, address: Address, visible: Visible) -> Meaning[Item]:
         first, *further = address
-        visible = await self._access.visible(caller, frozenset(namespaces), verb="get")
         seen = self._collection.having(first.facet, first.value, visible)
         if not seen:
             raise ResourceNotFound(first.missing)
@@ -288,3 +271,7 @@ class Reads(Generic[Item]):
         if version == self._collection.version:
             self._selections.put(key, selection, SELECTION_BYTES + PLACE_BYTES * len(selection.items))
         return selection
+
+
+def _seen(namespaces: Set[str], visible: Visible) -> frozenset[str]:
+    return frozenset(namespaces if visible is None else namespaces & visible)

@@ -26,7 +26,8 @@ from service.operations.authority import Actor, Authority
 from service.operations.instances import Instances
 from service.operations.one_store import OneStore
 from service.operations.outcomes import Written
-from service.operations.reads import Address, Meaning, Reads
+from service.operations.questions import Address, Meaning
+from service.operations.reads import Reads
 from service.operations.two_stores import TwoStores
 from service.store.database import DatabaseUnavailable
 from service.store.records import Records

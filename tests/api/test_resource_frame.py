@@ -25,7 +25,8 @@ from service.model.index import Index
 from service.model.process import SECOND, timestamp
 from service.model.selection import CREATED_AT
 from service.model.shape import GUIDS, Shape
-from service.operations.reads import Reads, Step
+from service.operations.questions import Step
+from service.operations.reads import Reads
 from service.settings import Settings
 
 Client = TestClient[web.Request, web.Application]

@@ -278,3 +278,42 @@ async def test_a_token_whose_time_is_over_gets_nothing_more(
         # An hour and a bit: ServiceAccounts' tokens are good for one.
         monkeypatch.setattr(access, "_wall_clock", lambda: time.time() + 4000)
         assert_cf_error(await user.get(path), 401, 1000, "CF-InvalidAuthToken")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v3/apps/{app}/processes", "/v3/processes/{guid}", "/v3/apps/{app}", "/v3/processes?per_page=1"]
+)
+async def test_what_changes_elsewhere_ends_nothing(
+    lasting: Api, kube: Kube, space: str, make_app: MakeApp, path: str
+) -> None:
+    """As the cluster of a platform always changes, and mostly not where somebody looks."""
+    app, other = await make_app("web"), await make_app("web")
+    asked = path.format(app=app, guid=guid_of(app, "web"))
+    for number in range(1, 6):
+        await again(lasting, asked)
+        scale = f"/v3/processes/{guid_of(other, 'web')}/actions/scale"
+        assert (await lasting.post(scale, {"instances": number})).status == 202
+        sent = ready(lasting).sent
+
+        async def sent_again(sent: int = sent) -> bool:
+            await lasting.get(asked)
+            return ready(lasting).sent > sent
+
+        await eventually(sent_again, 5)
+        shown = (await lasting.get(f"/v3/processes/{guid_of(other, 'web')}")).json["instances"]
+        assert shown == number
+
+
+async def test_a_second_process_of_the_guid_ends_the_answer_of_the_one(
+    lasting: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    app, other = await make_app("web"), await kube.create_namespace()
+    path = f"/v3/apps/{app}/processes/web"
+    assert "X-Cf-Warnings" not in (await again(lasting, path)).headers
+    await kube.create(deployment(f"web-{app}", other, app))
+
+    async def warned() -> bool:
+        return "X-Cf-Warnings" in (await lasting.get(path)).headers
+
+    await eventually(warned)
+    await kube.delete_namespace(other)

@@ -15,7 +15,7 @@ from service.model.paging import PageRequest
 from service.model.process import SECOND
 from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters
 from service.model.selectors import Operator, Range, Requirement
-from service.operations.reads import ListRequest
+from service.operations.questions import ListRequest
 
 Of = Literal["processes", "app"]
 BOTH: list[Of] = ["processes", "app"]

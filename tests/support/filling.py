@@ -43,7 +43,8 @@ from service.model.selection import Filters
 from service.model.views import Visible
 from service.operations.overview import Overview
 from service.operations.problems import Problems
-from service.operations.reads import ListRequest, Reads
+from service.operations.questions import ListRequest
+from service.operations.reads import Reads
 from service.operations.standing import Standing
 from service.store.mirror import MirrorState
 from tests.model.builders import decode_pod, deployment, index_of, metadata, pod_dict, workload
@@ -210,7 +211,7 @@ def _fill_ready_answers(index: Index) -> object:
         caller = Caller(f"user-{number}", number.to_bytes(32), groups=groups, token_hash=number.to_bytes(32))
         there = partial(index.processes.namespaces_having, "guids", f"guid-{number}")
         standing = Standing.take(
-            Seeing(), cast(ReadBarrier, Current()), standings, caller, "get", there, (index.processes,)
+            Seeing(), cast(ReadBarrier, Current()), standings, caller, "get", there, (index.processes,), None
         )
         assert standing is not None
         response = web.Response(body=b"x" * (number % 3000), headers={"ETag": f"{number}", "Vary": "Authorization"})

@@ -10,7 +10,7 @@ from service.model.process import SidecarContainer, timestamp
 from service.model.shape import GUIDS
 from service.model.sidecars import APP_GUIDS, PROCESS_GUIDS, SIDECARS, Sidecar
 from service.operations.processes import PROCESS_NOT_FOUND, of_app
-from service.operations.reads import Step
+from service.operations.questions import Step
 
 
 def present(sidecar: Sidecar, _: str) -> dict[str, Any]:

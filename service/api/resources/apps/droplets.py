@@ -21,7 +21,7 @@ from service.model.process import timestamp
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.shape import GUIDS
 from service.operations.processes import APP_NOT_FOUND
-from service.operations.reads import Address, Step
+from service.operations.questions import Address, Step
 
 
 def present(app: App, base: str, *, hidden: bool = True) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from service.model.process import HealthCheck, Process
 from service.model.routes import HTTP1, HTTP2, Route
 from service.operations.ambiguity import of_read
 from service.operations.processes import APP_NOT_FOUND
-from service.operations.reads import Step
+from service.operations.questions import Step
 
 YAML = "application/x-yaml"
 

@@ -4,7 +4,7 @@ from service.api.links import quoted
 from service.api.readable import At, Match
 from service.model.process import Process
 from service.operations.processes import by_app, by_guid
-from service.operations.reads import Address
+from service.operations.questions import Address
 
 APP_GUID, PROCESS_GUID = "1cb006ee-fb05-47e1-b541-c34179ddc446", "be949d45-a110-5df4-b389-a32fb60cc94c"
 """The GUIDs in the examples of the API's document."""
