@@ -15,6 +15,7 @@ from service.api.not_here import NOT_HERE
 from service.api.pages import Pages
 from service.api.readable import READS
 from service.api.resources.apps.resource import READABLE as APPS
+from service.api.resources.instances.bodies import STATS_BODIES, StatsBodies
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.api.resources.spaces import READABLE as SPACES
 from service.api.routes import READABLE, lists_of, served_of
@@ -79,6 +80,7 @@ def build(settings: Settings) -> web.Application:
     app[HEALTH] = health
     app[METRICS] = metrics
     app[PAGES] = Pages()
+    app[STATS_BODIES] = StatsBodies(settings.fds_quota)
     served = served_of(settings.served)
     app[DOCUMENT] = Document(served, settings.uids)
     app[LISTS] = lists_of(served)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from service.api import pages, queries
+from service.api.resources.instances import bodies
 from service.cluster import access, deployment_cache
 from service.http import ready_answers
 from service.model import merged
@@ -45,6 +46,7 @@ def test_the_table_adds_up_to_what_a_replica_is_given() -> None:
         ),
         ("lists as bytes", pages.ROWS_BYTES + pages.BODIES_BYTES),
         ("sent again", ready_answers.READY_BYTES),
+        ("polled", bodies.STATS_BYTES),
         ("which items a list has", reads.SELECTED_BYTES + reads.SIGHTS_BYTES),
         ("sums of apps", overview.KEPT_BYTES + overview.SIGHTS_BYTES),
         ("spaces and organizations", 2 * merged.KEPT_BYTES),

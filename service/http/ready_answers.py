@@ -27,7 +27,7 @@ from service.http.work import Work
 from service.metrics.numbers import Requests, Series
 from service.telemetry import new_request_id
 
-READY_BYTES = 6 << 20
+READY_BYTES = 5 << 20
 """What is kept of answers and their heads."""
 LARGEST = 256 * 1024
 """Bytes of a body, beyond which an answer is not kept: it would push out many, and takes long to send anyway."""

@@ -18,6 +18,7 @@ from aiohttp.test_utils import make_mocked_request
 from service.access import Caller, Unrestricted
 from service.api.document import Document
 from service.api.pages import Pages
+from service.api.resources.instances.bodies import StatsBodies
 from service.api.resources.processes.resource import READABLE, RESOURCE
 from service.cache import Numbers
 from service.cluster import access as of_access
@@ -35,12 +36,14 @@ from service.metrics.numbers import Requests
 from service.model.autoscalers import Autoscalers
 from service.model.derive import derive_workload
 from service.model.index import Index
+from service.model.instances import Instance
 from service.model.labels import Keys
 from service.model.paging import PageRequest
 from service.model.pod_index import PodIndex
 from service.model.pods import derive_pods
-from service.model.selection import Filters
+from service.model.selection import Filters, Slice
 from service.model.views import Visible
+from service.operations.instances import Stats
 from service.operations.overview import Overview
 from service.operations.problems import Problems
 from service.operations.questions import ListRequest
@@ -117,6 +120,7 @@ async def fill(index: Index) -> object:
     filled: list[object] = [await _fill_access(), await _fill_pages(index), await _fill_reads(index)]
     filled += [_fill_queries(), _fill_document(), _fill_deployments(), _fill_windows()]
     filled.append(_fill_ready_answers(index))
+    filled.append(_fill_stats())
     _fill_shared()
     return filled
 
@@ -195,6 +199,14 @@ async def _fill_reads(index: Index) -> object:
         await looked_at["spaces"].page(anyone, ListRequest())
         await looked_at["orgs"].page(anyone, ListRequest())
     return reads, overview, problems, looked_at
+
+
+def _fill_stats() -> object:
+    bodies = StatsBodies(16384)
+    many = index_of(workload(f"stats-{number}", app_guid=f"app-{number}") for number in range(300))
+    for number, process in enumerate(many.processes.page(None, Slice(size=300)).items):
+        bodies.encode(Stats(process, [Instance(index, None) for index in range(number)], {}), 0)
+    return bodies
 
 
 async def _nothing(_: web.Request) -> web.Response:

@@ -8,13 +8,13 @@ from service.api.operation import Documented, Operation
 from service.api.queries import SingleQuery
 from service.api.readable import At
 from service.api.requests import actor_of, caller_of, now, raw_query
-from service.api.resources.instances.presenter import present_process_instances, present_stats
+from service.api.resources.instances.bodies import STATS_BODIES
+from service.api.resources.instances.presenter import present_process_instances
 from service.api.resources.instances.schema import ANSWERS, SCHEMAS
 from service.api.resources.processes.addresses import ADDRESSES, BY_GUID, address_of
 from service.api.resources.processes.presenter import replica_failure
 from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.errors import BadQueryParameter, ResourceNotFound, StatsUnavailable, UnprocessableEntity
-from service.http.keys import SETTINGS
 from service.http.replies import LAGGING, STATS_UNAVAILABLE, answer, base_url, nothing
 from service.operations.ambiguity import of_read
 
@@ -27,8 +27,8 @@ async def get_stats(request: web.Request) -> web.Response:
     meaning, stats, freshness = await request.app[INSTANCES].stats(caller, address_of(request.match_info))
     unavailable = STATS_UNAVAILABLE if stats.usage is None else None
     warnings = [of_read(meaning), replica_failure(stats.process), unavailable]
-    body = present_stats(stats, now(), request.app[SETTINGS].fds_quota)
-    return await answer(request, orjson.dumps(body), freshness, warnings=warnings)
+    body, etag = request.app[STATS_BODIES].encode(stats, now())
+    return await answer(request, body, freshness, etag=etag, warnings=warnings)
 
 
 async def list_instances(request: web.Request) -> web.Response:
