@@ -34,11 +34,12 @@ class BoundedCache(Generic[Key, Value]):
         """Bytes of all that is held."""
         return self._size
 
-    def put(self, key: Key, value: Value, size: int, *, alone: bool = False) -> None:
+    def put(self, key: Key, value: Value, size: int, *, alone: bool = False, evict: bool = True) -> None:
         """Keep a value in place of the key's former one, unless it is larger than the whole capacity.
 
         `size` is what the value takes in bytes, and all that lives only as long as it is kept. `alone`: one that is
-        larger is kept too, in place of all others, for it costs the most to make anew.
+        larger is kept too, in place of all others, for it costs the most to make anew. No `evict`: only if there is
+        room, and in place of no other.
         """
         size += ENTRY_BYTES + memory_of(key)
         _, former = self._values.pop(key, (None, 0))
@@ -47,6 +48,8 @@ class BoundedCache(Generic[Key, Value]):
             if not alone:
                 return
             size = self._capacity
+        if not evict and self._size + size > self._capacity:
+            return
         self._values[key] = value, size
         self._size += size
         while self._size > self._capacity:

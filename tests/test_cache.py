@@ -21,3 +21,17 @@ def test_what_was_kept_under_the_key_goes_even_if_the_new_value_is_too_large() -
     cache.put("key", "old", 100)
     cache.put("key", "new", 5000)
     assert (cache.get("key"), cache.size) == (None, 0)
+
+
+def test_what_may_take_no_others_place_is_kept_only_while_there_is_room() -> None:
+    cache: RecencyCache[str, int] = RecencyCache(1000)
+    cache.put("first", 1, 100, evict=False)
+    cache.put("second", 2, 500, evict=False)
+    assert (cache.get("first"), cache.get("second")) == (1, None)
+    cache.put("first", 3, 500, evict=False)
+    assert cache.get("first") == 3
+    cache.put("first", 4, 900, evict=False)
+    assert (cache.get("first"), cache.size) == (None, 0)
+    cache.put("second", 2, 500)
+    cache.put("third", 3, 500)
+    assert (cache.get("second"), cache.get("third")) == (None, 3)

@@ -133,7 +133,8 @@ class Pages:
             key = kind.key(item)
             row = self._rows.get(prefix + key)
             if row is None or row.item is not item:
-                row = self._encode_row(kind, item, base, prefix + key)
+                # Of a page too large for the cache, each row would make way for the next, and none be found again.
+                row = self._encode_row(kind, item, base, prefix + key, evict=len(selection.items) <= BRIEF)
                 yield
             unshown += PLACE_BYTES + row.unshown_bytes
             if extras.embedded is None:
@@ -155,11 +156,11 @@ class Pages:
         digest = hashlib.blake2b(head + b"".join(digests) + included, digest_size=16)
         return Body(selection, b",".join(parts), digest.hexdigest(), unshown)
 
-    def _encode_row(self, kind: RowKind[Item], item: Item, base: str, key: str) -> Row:
+    def _encode_row(self, kind: RowKind[Item], item: Item, base: str, key: str, *, evict: bool) -> Row:
         encoded, embed_at = encode_row(kind, item, base)
         unshown = memory_of(kind.unshown(item))
         row = Row(item, encoded, hashlib.blake2b(encoded, digest_size=12).digest(), embed_at, unshown)
-        self._rows.put(key, row, ROW_BYTES + 2 * len(encoded) + unshown)
+        self._rows.put(key, row, ROW_BYTES + 2 * len(encoded) + unshown, evict=evict)
         return row
 
 
