@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.cluster.access import ClusterAccess
+from service.cluster.access import FEW, ClusterAccess
 from service.http.keys import ACCESS
 from service.http.ready_answers import READY_ANSWERS, ReadyAnswers
 from service.model.process import Metadata
@@ -317,3 +317,42 @@ async def test_a_second_process_of_the_guid_ends_the_answer_of_the_one(
 
     await eventually(warned)
     await kube.delete_namespace(other)
+
+
+async def test_who_sees_many_namespaces_and_not_all_is_answered_again_as_well(
+    lasting: Api, kube: Kube, make_app: MakeApp
+) -> None:
+    seen = [await kube.create_namespace() for _ in range(FEW + 2)]
+    apps = [await make_app("web", namespace=namespace) for namespace in seen[:-1]]
+    hidden = await make_app("web")
+    viewer = lasting.as_user(
+        await kube.token_of_new_user(cluster_roles=("processes-api",), roles_in=dict.fromkeys(seen, "processes-reader"))
+    )
+    shown = {app.json["guid"] for app in [await viewer.get(f"/v3/apps/{guid}") for guid in apps]}
+    assert shown == set(apps)
+    before = await again(viewer, "/v3/apps?per_page=100")
+    assert {app["guid"] for app in before.json["resources"]} == set(apps)
+    assert told(before) == told(await worked_out(viewer, "/v3/apps?per_page=100"))
+    apps.append(await make_app("web", namespace=seen[-1]))
+
+    async def shows_all() -> bool:
+        return set(await viewer.guids("/v3/apps?per_page=100")) == set(apps)
+
+    await eventually(shows_all)
+    assert hidden.encode() not in (await again(viewer, "/v3/apps?per_page=100")).body
+    for namespace in seen:
+        await kube.delete_namespace(namespace)
+
+
+async def test_a_reader_who_takes_nothing_holds_up_nobody(lasting: Api, make_app: MakeApp) -> None:
+    app = await make_app(*(f"kind-{number}" for number in range(20)))
+    path = f"/v3/apps/{app}/processes"
+    size = len((await again(lasting, path, {"Host": "localhost"})).body)
+    async with connected(lasting, receive_buffer=4096) as slow:
+        # More than the system keeps for a client, all of it ready.
+        requests = 1 + (1 << 20) // size
+        await slow.send(head("GET", path, lasting.token) * requests)
+        for _ in range(20):
+            assert (await lasting.get(path, headers={"Host": "localhost"})).status == 200
+        for _ in range(requests):
+            assert len((await slow.reply()).body) == size
