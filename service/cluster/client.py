@@ -21,13 +21,14 @@ from kubernetes_asyncio.config import ConfigException
 from service.cluster.answers import Answer, status_message, warning_texts, words_of
 from service.cluster.configuration import NoCluster, load_configuration, proxy_of_environment
 from service.cluster.paths import verb_and_resource
-from service.cluster.reachability import Reachability
+from service.cluster.reachability import SETTLING_S, Reachability
 from service.errors import ServiceUnavailable
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
+ASK_AGAIN_S = 0.2
 """Time for a connection, and for credentials that are read anew."""
 LARGE_BODY = 1 << 20
 """Bytes of a body from which it is sent in pieces, so that others get their turn."""
@@ -160,8 +161,28 @@ class Client:
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
                     raise ClusterUnreachable(f"{method} {path}: {type(error).__name__}") from error
                 _require_available(response, method, path, answer)
-            if response.status != 403 or not await self.reachability.may_deny_too_soon():
+            if response.status != 403 or not await self.may_deny_too_soon():
                 return Answer(response.status, answer, warning_texts(response.headers.getall(hdrs.WARNING, ())))
+
+    async def may_deny_too_soon(self) -> bool:
+        """Whether what was just denied is to be asked again; then it is time to, when this comes back."""
+        if not self.reachability.is_in_doubt:
+            return False
+        await asyncio.sleep(ASK_AGAIN_S)
+        if await self._is_ready():
+            # What was denied may have been so before. If it is denied once more, it is.
+            self.reachability.settled()
+        return True
+
+    async def _is_ready(self) -> bool:
+        """Whether kube-apiserver says that it has read all that it decides by; where nobody may ask, after a while."""
+        try:
+            async with self._open("GET", "/readyz", None, None, self._timeout, {}) as response:
+                if response.status in (401, 403, 404):
+                    return self.reachability.back_for_s >= SETTLING_S
+                return response.status == 200
+        except ClusterUnreachable:
+            return False
 
     async def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: object) -> bytes:
         answer = await self.send(method, path, query, body)

@@ -3,8 +3,8 @@
 While it does not, one watch after the other looks for it, about every second; the others rest for longer. The first
 answer to any request wakes them all.
 
-Right after it has come back it may deny what is allowed: it answers before it has read who may do what. So for a
-while a denial is asked again before it is believed.
+Right after it has come back it may deny what is allowed: it answers before it has read who may do what. So a denial is
+asked again before it is believed, until it has said that it is ready, or for a while where it does not tell us.
 """
 
 import asyncio
@@ -18,8 +18,9 @@ LOOK_S = 1.0
 ABSENCE_S = 1.0
 """An absence that is shorter is none: a request failed and the next did not, as goes on for long in some trouble."""
 SETTLING_S = 3.0
-"""How long after its return a denial is not believed yet."""
-ASK_AGAIN_S = 0.2
+"""How long after its return a denial is not believed yet, where nobody may ask whether it is ready."""
+LONGEST_DOUBT_S = 30.0
+"""How long it is given to get ready."""
 
 
 class Reachability:
@@ -28,6 +29,7 @@ class Reachability:
         self._clock = clock
         self._away_since: float | None = None
         self._returned_at = float("-inf")
+        self._is_settled = True
         self._returned = asyncio.Event()
         self._is_looked_for = False
 
@@ -44,7 +46,7 @@ class Reachability:
         if self._away_since is None:
             return
         if self._clock() - self._away_since >= ABSENCE_S:
-            self._returned_at = self._clock()
+            self._returned_at, self._is_settled = self._clock(), False
             self._returned.set()
             self._returned = asyncio.Event()
         self._away_since = None
@@ -64,9 +66,16 @@ class Reachability:
             if looks:
                 self._is_looked_for = False
 
-    async def may_deny_too_soon(self) -> bool:
-        """Whether what was just denied is to be asked again; then it is time to, when this comes back."""
-        if self._clock() - self._returned_at >= SETTLING_S:
-            return False
-        await asyncio.sleep(ASK_AGAIN_S)
-        return True
+    @property
+    def back_for_s(self) -> float:
+        """Seconds since its return."""
+        return self._clock() - self._returned_at
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it may deny what is allowed."""
+        return not self._is_settled and self.back_for_s < LONGEST_DOUBT_S
+
+    def settled(self) -> None:
+        """It knows by now who may do what."""
+        self._is_settled = True

@@ -48,7 +48,7 @@ class Reviewer:
             status = await self._review("authentication.k8s.io/v1/tokenreviews", {"token": token}, _TokenReview)
             if status.authenticated:
                 break
-            if not await self._client.reachability.may_deny_too_soon():
+            if not await self._client.may_deny_too_soon():
                 return None
         user = status.user
         groups = tuple(user.groups or ())
@@ -76,7 +76,7 @@ class Reviewer:
         }
         while True:
             review = await self._review("authorization.k8s.io/v1/subjectaccessreviews", spec, _AccessReview)
-            if review.allowed or not await self._client.reachability.may_deny_too_soon():
+            if review.allowed or not await self._client.may_deny_too_soon():
                 return review.allowed
 
     async def _review(self, path: str, spec: dict[str, Any], kind: "type[_Review[_StatusT]]") -> "_StatusT":

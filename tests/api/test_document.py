@@ -21,6 +21,7 @@ from service.api.resources.processes import resource as processes
 from service.api.routes import OPERATIONS
 from service.health import Health
 from service.http.keys import HEALTH
+from service.http.ready_answers import ReadyAnswers
 from service.model.sidecars import sidecar_guid
 from service.settings import Settings
 from tests.support.admission import refusing
@@ -411,7 +412,11 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def fail_at_once(*_: object) -> None:
         raise RuntimeError
 
+    async def not_ready(*_: object) -> None:
+        return None
+
     with monkeypatch.context() as patched:
+        patched.setattr(ReadyAnswers, "_send_again", not_ready)
         for module in (
             *(reading, instances, manifest, processes, actions, environment, rollouts),
             *(absent, features, whoami),

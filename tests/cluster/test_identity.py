@@ -6,14 +6,15 @@ import orjson
 
 from service.cluster.access import ClusterAccess
 from service.cluster.client import Client
-from service.cluster.reachability import Reachability
 
 
 class Cluster:
     """Reviews as kube-apiserver would answer them: members of `ops` may do everything."""
 
     groups: tuple[str, ...] = ("ops",)
-    reachability = Reachability()
+
+    async def may_deny_too_soon(self) -> bool:
+        return False
 
     async def create(self, path: str, body: Any) -> bytes:
         if path.endswith("tokenreviews"):

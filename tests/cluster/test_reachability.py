@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.cluster.reachability import ABSENCE_S, SETTLING_S, Reachability
+from service.cluster.reachability import ABSENCE_S, LONGEST_DOUBT_S, Reachability
 
 LATE = 30.0
 
@@ -46,20 +46,31 @@ async def test_a_request_that_fails_now_and_then_is_no_absence() -> None:
     shared.failed()
     clock.now += ABSENCE_S / 2
     shared.answered()
-    assert not await shared.may_deny_too_soon()
+    assert not shared.is_in_doubt
     await asyncio.sleep(0)
     assert not waiting.done()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def test_denials_are_in_doubt_for_a_while_after_a_return() -> None:
+def test_denials_are_in_doubt_after_a_return_until_it_is_known_to_be_ready() -> None:
     clock = Clock()
     shared = Reachability(clock)
-    assert not await shared.may_deny_too_soon()
+    assert not shared.is_in_doubt
+    for _ in range(2):
+        shared.failed()
+        clock.now += ABSENCE_S
+        shared.answered()
+        assert (shared.is_in_doubt, shared.back_for_s) == (True, 0)
+        shared.settled()
+        assert not shared.is_in_doubt
+
+
+def test_doubts_end() -> None:
+    clock = Clock()
+    shared = Reachability(clock)
     shared.failed()
     clock.now += ABSENCE_S
     shared.answered()
-    assert await shared.may_deny_too_soon()
-    clock.now += SETTLING_S
-    assert not await shared.may_deny_too_soon()
+    clock.now += LONGEST_DOUBT_S
+    assert not shared.is_in_doubt
