@@ -123,7 +123,7 @@ async def serving(directory: Path, environ: Mapping[str, str]) -> AsyncIterator[
                 raise program.failed()
             await asyncio.sleep(_POLL_S)
 
-        while (urls := _urls(program.log)) is None:
+        while (urls := urls_of(program.log)) is None:
             await wait()
         listening = time.perf_counter()
         url, management_url = urls
@@ -134,7 +134,7 @@ async def serving(directory: Path, environ: Mapping[str, str]) -> AsyncIterator[
         yield Service(url, management_url, program.process.pid, listening - started, ready - listening)
 
 
-def _urls(log: Path) -> tuple[str, str] | None:
+def urls_of(log: Path) -> tuple[str, str] | None:
     """Of the API and of its management, once the service listens."""
     for line in log.read_bytes().splitlines():
         if b'"listening"' in line:

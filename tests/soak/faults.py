@@ -13,6 +13,7 @@ from aiohttp import web
 
 from deploy.local.stack import Stack
 from tests.soak.comparing import quiet
+from tests.soak.links import Link
 from tests.soak.replicas import Replica
 from tests.soak.world import World
 from tests.support.proxy import BreakOff, Instead
@@ -85,13 +86,33 @@ async def replica_frozen(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def kubernetes_cut_off(scene: Scene) -> AsyncIterator[None]:
-    link = scene.replica.kube
+async def _cut_off(scene: Scene, link: Link) -> AsyncIterator[None]:
     link.refusing = True
     link.cut()
     await scene.last()
     link.refusing = False
     yield
+
+
+@asynccontextmanager
+async def _held(scene: Scene, link: Link) -> AsyncIterator[None]:
+    link.flowing.clear()
+    await scene.last()
+    link.flowing.set()
+    yield
+
+
+@asynccontextmanager
+async def _half_open(scene: Scene, link: Link) -> AsyncIterator[None]:
+    link.lose()
+    await scene.last()
+    yield
+
+
+@asynccontextmanager
+async def kubernetes_cut_off(scene: Scene) -> AsyncIterator[None]:
+    async with _cut_off(scene, scene.replica.kube):
+        yield
 
 
 @asynccontextmanager
@@ -103,18 +124,14 @@ async def kubernetes_cut_in_a_line(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def kubernetes_held(scene: Scene) -> AsyncIterator[None]:
-    link = scene.replica.kube
-    link.flowing.clear()
-    await scene.last()
-    link.flowing.set()
-    yield
+    async with _held(scene, scene.replica.kube):
+        yield
 
 
 @asynccontextmanager
 async def kubernetes_half_open(scene: Scene) -> AsyncIterator[None]:
-    scene.replica.kube.lose()
-    await scene.last()
-    yield
+    async with _half_open(scene, scene.replica.kube):
+        yield
 
 
 @asynccontextmanager
@@ -171,28 +188,20 @@ async def answers_lost(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def postgres_cut_off(scene: Scene) -> AsyncIterator[None]:
-    link = scene.replica.postgres
-    link.refusing = True
-    link.cut()
-    await scene.last()
-    link.refusing = False
-    yield
+    async with _cut_off(scene, scene.replica.postgres):
+        yield
 
 
 @asynccontextmanager
 async def postgres_held(scene: Scene) -> AsyncIterator[None]:
-    link = scene.replica.postgres
-    link.flowing.clear()
-    await scene.last()
-    link.flowing.set()
-    yield
+    async with _held(scene, scene.replica.postgres):
+        yield
 
 
 @asynccontextmanager
 async def postgres_half_open(scene: Scene) -> AsyncIterator[None]:
-    scene.replica.postgres.lose()
-    await scene.last()
-    yield
+    async with _half_open(scene, scene.replica.postgres):
+        yield
 
 
 @asynccontextmanager

@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
-import orjson
 
 from deploy.local.stack import Stack
+from tests.bench.programs import urls_of
 from tests.soak.links import Link, linked
 from tests.support.kube import eventually
 from tests.support.proxy import Relay, relaying
@@ -56,7 +56,11 @@ class Replica:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "service", "serve", env=self.environ, stdout=output, stderr=output
             )
-        self.url, self.management_url = await eventually(lambda: _addresses(log), _START_S)
+
+        async def urls() -> tuple[str, str] | None:
+            return urls_of(log)
+
+        self.url, self.management_url = await eventually(urls, _START_S)
 
     async def kill(self) -> None:
         assert self.process is not None
@@ -123,12 +127,3 @@ async def _prepared(
         "MANAGEMENT_PORT": "0",
     }
     return Replica(number, own, kube, postgres, relay, environ, session)
-
-
-async def _addresses(log: Path) -> tuple[str, str] | None:
-    for line in log.read_bytes().splitlines():
-        if b'"listening"' in line:
-            said = orjson.loads(line)
-            api, management = (f"http://127.0.0.1:{said[name][0][1]}" for name in ("api", "management"))
-            return api, management
-    return None
