@@ -95,6 +95,7 @@ class Numbers(Generic[Key]):
 
 _FLAT = frozenset((str, bytes, int, bool, float, type(None)))
 """Types of values that hold no others."""
+_SEVERAL = (tuple, frozenset, list, set)
 
 
 def memory_of(value: object) -> int:
@@ -106,7 +107,7 @@ def memory_of(value: object) -> int:
         # Most of what is inside of anything: writes come through here.
         return sys.getsizeof(value)
     inside = 0
-    if isinstance(value, tuple | frozenset | list | set):
+    if isinstance(value, _SEVERAL):
         inside = sum(map(memory_of, value))
     elif isinstance(value, dict):
         inside = sum(memory_of(key) + memory_of(each) for key, each in value.items())

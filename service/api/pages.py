@@ -37,8 +37,8 @@ class RowKind(Generic[Item]):
     """From an item and the base URL to what a list shows of it."""
     encode: Callable[[Item, str], bytes] | None = None
     """The same as JSON, where there is a faster way to it."""
-    unshown: Callable[[Item], str] = lambda _: ""
-    """The longest text of an item that its row does not show: it is kept as long as the row is, and counts."""
+    unshown: Callable[[Item], object] = lambda _: None
+    """What of an item its row does not show, and is as large as somebody likes: kept as long as the row, it counts."""
     embed_before: str = ""
     """The key of a row before which more can be embedded; empty: nothing ever is."""
 

@@ -134,8 +134,8 @@ class Readable(Generic[Item]):
     labelled: bool = True
     """Whether it has labels: another resource that is made of the same items may have them instead."""
     embed: Embed[Item] | None = None
-    unshown: Callable[[Item], str] = lambda _: ""
-    """The longest text of an item that a list does not show."""
+    unshown: Callable[[Item], object] = lambda _: None
+    """What is held with an item that a list does not show, and is as large as somebody likes: it counts as memory."""
     listed: bool = True
     """Whether there is a list of all its items; no: only lists within parents, and single items."""
     warn: Callable[[Item], Sequence[str]] = lambda _: ()

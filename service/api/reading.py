@@ -142,8 +142,8 @@ def single_operation(readable: Readable[Item], resources: Resources, at: At, of_
         parsed = query.parse(asked)
         presenter = _Presenter(request, caller, readable, resources)
         body, freshness = await presenter.encode_single(at, meaning.item, parsed, freshness)
-        if not asked:
-            held_bytes = len(body) + sum(memory_of(readable.unshown(item)) for item in meaning.items)
+        if not asked and not meaning.others:
+            held_bytes = len(body) + memory_of(readable.unshown(meaning.item))
             _rests_on(request, caller, standing, freshness, meaning, held_bytes)
         return await answer(request, body, freshness, warnings=[of_read(meaning), *readable.warn(meaning.item)])
 
@@ -194,7 +194,8 @@ class _Presenter(Generic[Item]):
         body = await self._request.app[PAGES].encode(
             self._readable.row_kind, selection, parsed.request.page, url, parsed.kept, self._base, extras
         )
-        if extras is NOTHING_MORE and self._readable.incomplete is nothing_left_out:
+        # What warns of several namespaces would hold them all, and anybody may use a GUID in thousands.
+        if extras is NOTHING_MORE and warning is None and self._readable.incomplete is nothing_left_out:
             held_bytes = len(body.encoded) + body.unshown_bytes
             _rests_on(self._request, self._caller, standing, freshness, found, held_bytes)
         return await answer(self._request, body.encoded, freshness, etag=body.etag, warnings=[warning, incomplete])

@@ -111,6 +111,10 @@ class RateLimits:
         if standing.exceeded:
             raise RateLimitExceeded(retry_after_s=_retry_after_s(standing))
 
+    def has_room(self, person: bytes) -> bool:
+        """Whether `count` would not raise. It counts nothing."""
+        return self._callers.exhausted(person) is None
+
     def _address(self, request: web.Request) -> str:
         return _counted(client_address(request, self._trusted_proxies))
 

@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
 
-from service.cache import RecencyCache
+from service.cache import RecencyCache, memory_of
 from service.errors import RateLimitExceeded, ServiceUnavailable
 from service.http.middlewares import REQUEST_ID, SERVER, given_id
 from service.http.rate_limits import RateLimits
@@ -117,6 +117,9 @@ class ReadyAnswers:
     async def _send_again(self, request: web.Request, ready: _Ready) -> "_Again | None":
         """The answer once more; None: it may be another one by now, or a refusal."""
         started = time.perf_counter()
+        # Whoever is to be refused is so before Postgres is asked anything.
+        if self._limits is not None and not self._limits.has_room(ready.standing.person):
+            return None
         try:
             self._work.begin()
         except ServiceUnavailable:
@@ -149,8 +152,9 @@ class ReadyAnswers:
             return
         head = _head(response, body)
         series = self._requests.series(request.method, resource.canonical)
-        ready = _Ready(standing, response.status, head, body, given_id(request), series)
-        self._ready.put(key, ready, ENTRY_BYTES + standing.held_bytes + len(head) + len(body))
+        given = given_id(request)
+        ready = _Ready(standing, response.status, head, body, given, series)
+        self._ready.put(key, ready, ENTRY_BYTES + standing.held_bytes + memory_of(given) + len(head) + len(body))
 
 
 class _Again(web.StreamResponse):
@@ -179,8 +183,9 @@ class _Again(web.StreamResponse):
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError
-        # In one go, each as it is: a copy of them would be held until the client has taken it.
-        transport.writelines((head, self._ready.body))
+        # In one go, each as it is: a copy of them would be held until the client has taken it. NB: no empty part, which
+        # asyncio's own transports never get rid of from Python 3.12 on.
+        transport.writelines([part for part in (head, self._ready.body) if part])
         self._writer = request.writer
         return self._writer
 

@@ -356,3 +356,73 @@ async def test_a_reader_who_takes_nothing_holds_up_nobody(lasting: Api, make_app
             assert (await lasting.get(path, headers={"Host": "localhost"})).status == 200
         for _ in range(requests):
             assert len((await slow.reply()).body) == size
+
+
+async def test_who_has_no_requests_left_costs_postgres_none(settings: Settings, operator_token: str) -> None:
+    own = replace(settings, rate_limit_requests=6, rate_limit_window_s=600, review_ttl_s=LASTING_S)
+    async with running(own, token=operator_token) as served:
+        for _ in range(6):
+            assert (await served.get("/v3/apps")).status == 200
+        assert ready(served).sent > 0
+        before = await probes(served)
+        for _ in range(20):
+            assert (await served.get("/v3/apps")).status == 429
+        # One or another comes by itself, while nobody reads.
+        assert await probes(served) < before + 5
+
+
+async def probes(api: Api) -> float:
+    return (await scrape(api)).value("cf_processes_metadata_probes_total")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v3/apps?guids={app}",
+        "/v3/apps/{app}",
+        "/v3/apps/{app}/droplets",
+        "/v3/apps/{app}/relationships/current_droplet",
+        "/v3/deployments?app_guids={app}",
+        "/v3/processes/{guid}",
+        "/v3/apps/{app}/processes",
+    ],
+)
+async def test_what_an_answer_holds_counts_whether_or_not_it_shows_it(
+    lasting: Api, make_app: MakeApp, path: str
+) -> None:
+    app = await make_app("web")
+    guid = guid_of(app, "web")
+    texts = {f"key-{number}": "x" * 5000 for number in range(40)}
+    assert (await lasting.patch(f"/v3/processes/{guid}", {"metadata": {"annotations": texts}})).status == 200
+    before = ready(lasting).size
+    # Each change of theirs leaves behind what was, for as long as some answer shows anything of it.
+    await again(lasting, path.format(app=app, guid=guid))
+    assert ready(lasting).size > before + 40 * 5000
+
+
+async def test_a_long_id_of_a_request_counts(lasting: Api) -> None:
+    path = "/v3/spaces?per_page=1"
+    await again(lasting, path)
+    before = ready(lasting).size
+    await again(lasting, path, {"X-Request-Id": "x" * 20_000})
+    assert ready(lasting).size > before + 20_000
+
+
+@pytest.mark.parametrize("path", ["/v3/apps/{app}/processes", "/v3/apps/{app}/processes/web"])
+async def test_what_is_in_several_namespaces_is_worked_out_each_time(
+    lasting: Api, kube: Kube, make_app: MakeApp, path: str
+) -> None:
+    """Anybody may use a GUID in thousands of them, and an answer would hold them all."""
+    app, other = await make_app("web"), await kube.create_namespace()
+    asked = path.format(app=app)
+    await kube.create(deployment(f"web-{app}", other, app))
+
+    async def warned() -> bool:
+        return "X-Cf-Warnings" in (await lasting.get(asked)).headers
+
+    await eventually(warned)
+    sent = ready(lasting).sent
+    for _ in range(5):
+        assert await warned()
+    assert ready(lasting).sent == sent
+    await kube.delete_namespace(other)

@@ -5,6 +5,7 @@ from typing import Any
 from service.api.jsonschema import GUID, RELATIONSHIP, TEXT, TIME, array, integer, obj
 from service.api.readable import Parent, Readable
 from service.api.resources.processes.addresses import APP_GUID, PROCESS_GUID
+from service.api.resources.processes.presenter import all_that_is_large
 from service.api.resources.processes.schema import EXAMPLE as PROCESS
 from service.model.process import SidecarContainer, timestamp
 from service.model.shape import GUIDS
@@ -55,6 +56,7 @@ READABLE = Readable(
     example=Sidecar(
         "7b3f4a0e-9a58-5b0c-8a0e-0d6f5b6c1c0d", PROCESS, SidecarContainer("proxy", "envoy -c /etc/envoy.yaml", 64)
     ),
+    unshown=lambda sidecar: all_that_is_large(sidecar.process),
     listed=False,
     parents=(
         Parent(

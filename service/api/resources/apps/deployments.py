@@ -6,6 +6,7 @@ from service.api.jsonschema import GUID, METADATA, RELATIONSHIP, TEXT, TIME, arr
 from service.api.links import action, to
 from service.api.readable import Readable
 from service.api.resources.apps.example import EXAMPLE
+from service.api.resources.apps.resource import unshown
 from service.model.apps import (
     APPS,
     ROLLOUT_BEGAN_AT,
@@ -86,6 +87,7 @@ READABLE = Readable(
     plural="deployments",
     singular="deployment",
     shape=APPS,
+    unshown=unshown,
     collection=lambda index: index.apps,
     present=present,
     schema=SCHEMA,

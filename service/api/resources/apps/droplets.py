@@ -6,6 +6,7 @@ from service.api.jsonschema import GUID, METADATA, NULL, RELATIONSHIP, TEXT, TIM
 from service.api.links import to
 from service.api.readable import At, Match, Parent, Readable, Shown
 from service.api.resources.apps.example import EXAMPLE
+from service.api.resources.apps.resource import unshown
 from service.api.resources.processes.presenter import HIDDEN_COMMAND
 from service.model.apps import (
     APPS,
@@ -96,6 +97,7 @@ READABLE = Readable(
     plural="droplets",
     singular="droplet",
     shape=APPS,
+    unshown=unshown,
     collection=lambda index: index.apps,
     present=present,
     present_single=present_single,

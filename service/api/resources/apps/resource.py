@@ -6,6 +6,7 @@ from service.api.jsonschema import GUID, METADATA, RELATIONSHIP, TEXT, TIME, obj
 from service.api.links import href, to
 from service.api.readable import Include, Readable
 from service.api.resources.apps.example import EXAMPLE
+from service.api.resources.processes.presenter import all_that_is_large
 from service.model.apps import (
     APPS,
     LIFECYCLE,
@@ -51,6 +52,11 @@ def present(app: App, base: str) -> dict[str, Any]:
     }
 
 
+def unshown(app: App) -> object:
+    """What is held of an app that may be large, whether it is shown as an app, a droplet or a deployment."""
+    return app.stored, [all_that_is_large(each) for each in {app.lead, *app.processes}]
+
+
 SCHEMA = obj(
     {
         "guid": GUID,
@@ -75,6 +81,7 @@ READABLE = Readable(
     present=present,
     schema=SCHEMA,
     example=EXAMPLE,
+    unshown=unshown,
     facets={name: name for name in (GUIDS, NAMES, ORGANIZATION_GUIDS, SPACE_GUIDS, STACKS, LIFECYCLE_TYPE)},
     orders={name: name for name in (CREATED_AT, UPDATED_AT, NAME, STATE)},
     includes={"space": (_SPACE,), "org": (_ORGANIZATION,), "space.organization": (_SPACE, _ORGANIZATION)},

@@ -67,6 +67,18 @@ def _links(process: Process, base: str) -> dict[str, Any]:
     return links
 
 
+def unshown(process: Process) -> object:
+    """What is held of a process that lists do not show, of those parts that may be large."""
+    workload, stored = process.workload, process.stored
+    return workload.command, workload.sidecars, workload.named_ports, stored and stored.pending
+
+
+def all_that_is_large(process: Process) -> object:
+    """All parts of a process that may be large: what is made of processes holds them, and shows next to nothing."""
+    stored = process.stored
+    return unshown(process), stored and (stored.labels, stored.annotations)
+
+
 def present_check(check: HealthCheck) -> dict[str, Any]:
     return {
         "type": check.type,

@@ -12,7 +12,7 @@ from service.api.resources.instances.embedded import INSTANCES_OF_PROCESSES
 from service.api.resources.processes.addresses import ADDRESSES, APP_GUID, PROCESS_GUID, address_of
 from service.api.resources.processes.bodies import parse_scale, parse_update, scale_body, update_body
 from service.api.resources.processes.encoder import encode_listed
-from service.api.resources.processes.presenter import omissions, present_listed, present_single, reservations
+from service.api.resources.processes.presenter import omissions, present_listed, present_single, reservations, unshown
 from service.api.resources.processes.schema import (
     EXAMPLE,
     HEALTH_CHECK,
@@ -57,7 +57,7 @@ READABLE = Readable(
         ),
     ),
     embed=INSTANCES_OF_PROCESSES,
-    unshown=lambda process: process.workload.command,
+    unshown=unshown,
     warn=reservations,
 )
 
