@@ -91,10 +91,12 @@ class Standing:
 
     async def holds(self) -> bool:
         """Whether the same token would get the same answer as of now, with nothing to wait for but the barrier."""
-        if self.look is None and self._versions() != self.versions:
+        # What is known already to be another answer is not to wait twice.
+        if self._versions() != self.versions and not self._stands():
             return False
-        if not await self.barrier.in_step():
-            return False
+        return await self.barrier.in_step() and self._stands()
+
+    def _stands(self) -> bool:
         caller = self.access.recognize(self.token_hash)
         if caller is None or caller.key != self.key:
             return False

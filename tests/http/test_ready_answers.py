@@ -426,3 +426,16 @@ async def test_what_is_in_several_namespaces_is_worked_out_each_time(
         assert await warned()
     assert ready(lasting).sent == sent
     await kube.delete_namespace(other)
+
+
+async def test_what_is_known_to_have_changed_asks_postgres_once(lasting: Api, make_app: MakeApp) -> None:
+    path = f"/v3/processes/{guid_of(await make_app('web'), 'web')}"
+    asked = 0.0
+    for number in range(10):
+        await again(lasting, path)
+        assert (await lasting.patch(path, {"metadata": {"labels": {"n": str(number)}}})).status == 200
+        before = await probes(lasting)
+        assert (await lasting.get(path)).json["metadata"]["labels"] == {"n": str(number)}
+        asked += await probes(lasting) - before
+    # One or another comes by itself.
+    assert asked < 15
