@@ -16,7 +16,7 @@ from contextlib import suppress
 LOOK_S = 1.0
 """The longest pause between looks for a kube-apiserver that is away."""
 ABSENCE_S = 1.0
-"""An absence that is shorter is none: a request failed and the next did not, as goes on for long in some trouble."""
+"""A shorter one wakes nobody: a request failed and the next did not, as goes on for long in some trouble."""
 SETTLING_S = 3.0
 """How long after its return a denial is not believed yet, where nobody may ask whether it is ready."""
 LONGEST_DOUBT_S = 30.0
@@ -45,8 +45,9 @@ class Reachability:
         """It has answered any request, be it with a refusal."""
         if self._away_since is None:
             return
+        # However short it was: it may have been started anew.
+        self._returned_at, self._is_settled = self._clock(), False
         if self._clock() - self._away_since >= ABSENCE_S:
-            self._returned_at, self._is_settled = self._clock(), False
             self._returned.set()
             self._returned = asyncio.Event()
         self._away_since = None
