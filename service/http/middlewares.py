@@ -52,7 +52,7 @@ def measure(requests: Requests) -> Middleware:
     return measure_request
 
 
-def given_id(request: web.Request) -> str | None:
+def given_id(request: web.BaseRequest) -> str | None:
     """The id that a caller gives their request."""
     return request.headers.get(REQUEST_ID) or request.headers.get("X-Request-Id")
 

@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
 
-from service.cache import RecencyCache, memory_of
+from service.cache import RecencyCache
 from service.errors import RateLimitExceeded, ServiceUnavailable
 from service.http.middlewares import REQUEST_ID, SERVER, given_id
 from service.http.rate_limits import RateLimits
@@ -34,6 +34,8 @@ LARGEST = 256 * 1024
 ENTRY_BYTES = 1600
 """What an answer takes beside its head, its body and the items that it shows: what it rests on."""
 
+_EACH_TIME = frozenset((b"x-vcap-request-id", b"x-request-id", b"traceparent", b"tracestate"))
+"""Headers that proxies give each request a new value of. They change nothing of an answer but its own id."""
 READY_ANSWERS: "web.AppKey[ReadyAnswers]" = web.AppKey("ready_answers")
 """Absent where each request is to be logged."""
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -65,8 +67,6 @@ class _Ready:
     head: bytes
     """All lines of it that are the same each time, the first included."""
     body: bytes
-    given_id: str | None
-    """The id that the caller gives with each of these requests."""
     series: Series
 
 
@@ -152,9 +152,8 @@ class ReadyAnswers:
             return
         head = _head(response, body)
         series = self._requests.series(request.method, resource.canonical)
-        given = given_id(request)
-        ready = _Ready(standing, response.status, head, body, given, series)
-        self._ready.put(key, ready, ENTRY_BYTES + standing.held_bytes + memory_of(given) + len(head) + len(body))
+        ready = _Ready(standing, response.status, head, body, series)
+        self._ready.put(key, ready, ENTRY_BYTES + standing.held_bytes + len(head) + len(body))
 
 
 class _Again(web.StreamResponse):
@@ -174,7 +173,7 @@ class _Again(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         headers = self.headers
-        headers[REQUEST_ID] = new_request_id(self._ready.given_id)
+        headers[REQUEST_ID] = new_request_id(given_id(request))
         headers[hdrs.DATE] = rfc822_formatted_time()
         if self._closing:
             headers[hdrs.CONNECTION] = "close"
@@ -204,9 +203,10 @@ def _may_be_ready(request: web.Request) -> bool:
 
 
 def _hash(request: web.Request, address: str) -> bytes:
-    """What stands for the whole head of a request, and for the address it is from."""
+    """What stands for the whole head of a request, but for ids of its own, and for the address it is from."""
+    headers = [pair for pair in request.raw_headers if pair[0].lower() not in _EACH_TIME]
     # None of the parts has a line break in it.
-    parts = [f"{address}\n{request.raw_path}".encode(errors="surrogateescape"), *chain(*request.raw_headers)]
+    parts = [f"{address}\n{request.raw_path}".encode(errors="surrogateescape"), *chain(*headers)]
     return hashlib.sha256(b"\n".join(parts)).digest()
 
 

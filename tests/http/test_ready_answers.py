@@ -400,12 +400,15 @@ async def test_what_an_answer_holds_counts_whether_or_not_it_shows_it(
     assert ready(lasting).size > before + 40 * 5000
 
 
-async def test_a_long_id_of_a_request_counts(lasting: Api) -> None:
+async def test_ids_that_proxies_give_each_request_make_it_no_other(lasting: Api) -> None:
     path = "/v3/spaces?per_page=1"
     await again(lasting, path)
     before = ready(lasting).size
-    await again(lasting, path, {"X-Request-Id": "x" * 20_000})
-    assert ready(lasting).size > before + 20_000
+    for name in ("X-Request-Id", "X-Vcap-Request-Id", "Traceparent"):
+        for value in ("one", "two"):
+            reply = await again(lasting, path, {name: value})
+            assert reply.headers["X-Vcap-Request-Id"].startswith(f"{value}::") == (name != "Traceparent")
+    assert ready(lasting).size == before
 
 
 @pytest.mark.parametrize("path", ["/v3/apps/{app}/processes", "/v3/apps/{app}/processes/web"])
