@@ -12,6 +12,21 @@ LONGEST_MODULE, LONGEST_FUNCTION, LONGEST_HANDLER = 300, 40, 25
 MOST_BY_POSITION = 4
 """Parts that a constructor takes without their names."""
 
+WALL_CLOCK = {
+    "api/requests.py": "when something was changed",
+    "api/resources/apps/actions.py": "when a restart was asked for",
+    "check/__init__.py": "whether the clocks agree",
+    "cluster/access.py": "whether a token's own time is over",
+    "cluster/inspection.py": "whether the clocks agree",
+    "dashboard/live.py": "whether a session's time is over",
+    "dashboard/sessions.py": "whether a session's time is over",
+    "dashboard/text.py": "how long ago something was",
+    "http/rate_limits.py": "when a window ends, for clients",
+    "store/inspection.py": "whether the clocks agree",
+}
+"""Where the clock is read that an operator may set, and what for. What passes, ends or is kept for a while is measured
+by the other one."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -57,3 +72,14 @@ def test_a_resource_that_is_only_read_would_be_one_small_file() -> None:
     for module in (*shared, *(SERVICE / "http").glob("*.py")):
         used = {each.id for each in ast.walk(ast.parse(module.read_text())) if isinstance(each, ast.Name)}
         assert not used & {"Process", "Workload", "PROCESSES", "Instance"}, module
+
+
+def test_no_cache_and_no_deadline_hangs_on_a_clock_that_somebody_may_set() -> None:
+    reading = {
+        str(module.relative_to(SERVICE))
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if ast.unparse(node) in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today")
+        or (isinstance(node, ast.ImportFrom) and node.module == "time")
+    }
+    assert reading == set(WALL_CLOCK)

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import orjson
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from service.settings import Settings
 from tests.support.api import Api, assert_cf_error, running
@@ -162,6 +164,17 @@ async def test_token_for_another_audience_is_no_token_here(api: Api, kube: Kube)
     assert_cf_error(reply, 401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token")
 
 
+async def test_token_that_another_cluster_has_signed_is_no_token_here(api: Api, operator_token: str) -> None:
+    """Clusters give their issuers and accounts the same names: only the key tells them apart."""
+    signed, _, own = operator_token.rpartition(".")
+    key = await asyncio.to_thread(rsa.generate_private_key, 65537, 2048)
+    signature = key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    foreign = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
+    assert len(foreign) == len(own)
+    reply = await api.as_user(f"{signed}.{foreign}").get("/v3/processes")
+    assert_cf_error(reply, 401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token")
+
+
 async def test_rights_taken_away_in_the_middle_of_a_walk_hide_what_is_left_of_it(
     api: Api, kube: Kube, space: str, make_app: MakeApp
 ) -> None:
@@ -260,25 +273,47 @@ async def test_without_authentication_everything_is_readable(settings: Settings)
         assert (await served.get("/v3/processes")).status == 200
 
 
+async def service_may(kube: Kube, **attributes: str) -> bool:
+    """Whether the service's own account may do this."""
+    spec = {
+        "user": "system:serviceaccount:processes:processes",
+        "groups": ["system:serviceaccounts", "system:authenticated"],
+        "resourceAttributes": attributes,
+    }
+    answer = await kube.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
+    return bool(answer["status"]["allowed"])
+
+
 async def test_service_account_can_change_nothing(kube: Kube, space: str) -> None:
+    assert await service_may(kube, group="apps", resource="deployments", verb="list", namespace=space)
     for verb in ("create", "update", "patch", "delete", "deletecollection"):
         for group, resource in (("apps", "deployments"), ("apps", "deployments/scale"), ("", "pods"), ("", "secrets")):
             name, _, subresource = resource.partition("/")
-            answer = await kube.request(
-                "POST",
-                "/apis/authorization.k8s.io/v1/subjectaccessreviews",
-                {
-                    "spec": {
-                        "user": "system:serviceaccount:processes:processes",
-                        "groups": ["system:serviceaccounts", "system:authenticated"],
-                        "resourceAttributes": {
-                            "group": group,
-                            "resource": name,
-                            "subresource": subresource,
-                            "verb": verb,
-                            "namespace": space,
-                        },
-                    }
-                },
-            )
-            assert not answer["status"]["allowed"], (verb, resource)
+            assert not await service_may(
+                kube, group=group, resource=name, subresource=subresource, verb=verb, namespace=space
+            ), (verb, resource)
+
+
+@pytest.mark.parametrize(
+    ("verb", "group", "resource", "subresource"),
+    [
+        ("get", "", "secrets", ""),
+        ("list", "", "secrets", ""),
+        ("get", "", "configmaps", ""),
+        ("get", "", "pods", "log"),
+        ("create", "", "pods", "exec"),
+        ("get", "", "nodes", "proxy"),
+        ("create", "", "serviceaccounts", "token"),
+        ("impersonate", "", "users", ""),
+        ("impersonate", "", "groups", ""),
+        ("impersonate", "", "serviceaccounts", ""),
+        ("bind", "rbac.authorization.k8s.io", "clusterroles", ""),
+        ("escalate", "rbac.authorization.k8s.io", "clusterroles", ""),
+        ("create", "rbac.authorization.k8s.io", "clusterrolebindings", ""),
+        ("approve", "certificates.k8s.io", "signers", ""),
+    ],
+)
+async def test_service_account_becomes_nobody_else(
+    kube: Kube, verb: str, group: str, resource: str, subresource: str
+) -> None:
+    assert not await service_may(kube, verb=verb, group=group, resource=resource, subresource=subresource)
