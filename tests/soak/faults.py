@@ -1,10 +1,10 @@
-"""Faults, each a block: inside of it something is broken, and after it all parts are there again."""
+"""Faults: each breaks something for a while, and returns when all parts are there again."""
 
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,20 +43,17 @@ class Scene:
         await asyncio.sleep(self.random.uniform(0.5, _LONGEST_S))
 
 
-Fault = Callable[[Scene], AbstractAsyncContextManager[None]]
+Fault = Callable[[Scene], Awaitable[None]]
 
 
-@asynccontextmanager
-async def replica_killed(scene: Scene) -> AsyncIterator[None]:
+async def replica_killed(scene: Scene) -> None:
     replica = scene.replica
     await replica.kill()
     await scene.last()
     await replica.start()
-    yield
 
 
-@asynccontextmanager
-async def replica_killed_in_a_write(scene: Scene) -> AsyncIterator[None]:
+async def replica_killed_in_a_write(scene: Scene) -> None:
     """Between what it asks of Kubernetes and the answer, or just before."""
     replica = scene.replica
 
@@ -73,88 +70,66 @@ async def replica_killed_in_a_write(scene: Scene) -> AsyncIterator[None]:
     replica.relay.before = replica.relay.after = None
     await replica.kill()
     await replica.start()
-    yield
 
 
-@asynccontextmanager
-async def replica_frozen(scene: Scene) -> AsyncIterator[None]:
+async def replica_frozen(scene: Scene) -> None:
     replica = scene.replica
     replica.signal(signal.SIGSTOP)
     await scene.last()
     replica.signal(signal.SIGCONT)
-    yield
 
 
-@asynccontextmanager
-async def _cut_off(scene: Scene, link: Link) -> AsyncIterator[None]:
+async def _cut_off(scene: Scene, link: Link) -> None:
     link.refusing = True
     link.cut()
     await scene.last()
     link.refusing = False
-    yield
 
 
-@asynccontextmanager
-async def _held(scene: Scene, link: Link) -> AsyncIterator[None]:
+async def _held(scene: Scene, link: Link) -> None:
     link.flowing.clear()
     await scene.last()
     link.flowing.set()
-    yield
 
 
-@asynccontextmanager
-async def _half_open(scene: Scene, link: Link) -> AsyncIterator[None]:
+async def _half_open(scene: Scene, link: Link) -> None:
     link.lose()
     await scene.last()
-    yield
 
 
-@asynccontextmanager
-async def kubernetes_cut_off(scene: Scene) -> AsyncIterator[None]:
-    async with _cut_off(scene, scene.replica.kube):
-        yield
+async def kubernetes_cut_off(scene: Scene) -> None:
+    await _cut_off(scene, scene.replica.kube)
 
 
-@asynccontextmanager
-async def kubernetes_cut_in_a_line(scene: Scene) -> AsyncIterator[None]:
+async def kubernetes_cut_in_a_line(scene: Scene) -> None:
     scene.replica.kube.bytes_left = scene.random.randint(1, 20_000)
     await scene.last()
-    yield
 
 
-@asynccontextmanager
-async def kubernetes_held(scene: Scene) -> AsyncIterator[None]:
-    async with _held(scene, scene.replica.kube):
-        yield
+async def kubernetes_held(scene: Scene) -> None:
+    await _held(scene, scene.replica.kube)
 
 
-@asynccontextmanager
-async def kubernetes_half_open(scene: Scene) -> AsyncIterator[None]:
-    async with _half_open(scene, scene.replica.kube):
-        yield
+async def kubernetes_half_open(scene: Scene) -> None:
+    await _half_open(scene, scene.replica.kube)
 
 
-@asynccontextmanager
-async def kubernetes_trickling(scene: Scene) -> AsyncIterator[None]:
+async def kubernetes_trickling(scene: Scene) -> None:
     link = scene.replica.kube
     link.trickling = True
     await scene.last()
     link.trickling = False
-    yield
 
 
-@asynccontextmanager
-async def watches_silent(scene: Scene) -> AsyncIterator[None]:
+async def watches_silent(scene: Scene) -> None:
     relay = scene.replica.relay
     for kind in ("deployments", "pods"):
         relay.hold(kind)
     await scene.last()
     relay.let_go()
-    yield
 
 
-@asynccontextmanager
-async def kubernetes_refusing(scene: Scene) -> AsyncIterator[None]:
+async def kubernetes_refusing(scene: Scene) -> None:
     """Half of what is asked of it gets 429, 5xx, or the page of a proxy."""
     replica = scene.replica
     answers = [Instead(429, b"{}"), Instead(500, b"{}"), Instead(503, b""), Instead(502, _HTML, "text/html")]
@@ -168,11 +143,9 @@ async def kubernetes_refusing(scene: Scene) -> AsyncIterator[None]:
     replica.kube.cut()
     await scene.last()
     replica.relay.before = None
-    yield
 
 
-@asynccontextmanager
-async def answers_lost(scene: Scene) -> AsyncIterator[None]:
+async def answers_lost(scene: Scene) -> None:
     """Kubernetes has done it, and whoever asked never hears of it."""
     replica = scene.replica
 
@@ -183,45 +156,33 @@ async def answers_lost(scene: Scene) -> AsyncIterator[None]:
     replica.relay.after = lose
     await scene.last()
     replica.relay.after = None
-    yield
 
 
-@asynccontextmanager
-async def postgres_cut_off(scene: Scene) -> AsyncIterator[None]:
-    async with _cut_off(scene, scene.replica.postgres):
-        yield
+async def postgres_cut_off(scene: Scene) -> None:
+    await _cut_off(scene, scene.replica.postgres)
 
 
-@asynccontextmanager
-async def postgres_held(scene: Scene) -> AsyncIterator[None]:
-    async with _held(scene, scene.replica.postgres):
-        yield
+async def postgres_held(scene: Scene) -> None:
+    await _held(scene, scene.replica.postgres)
 
 
-@asynccontextmanager
-async def postgres_half_open(scene: Scene) -> AsyncIterator[None]:
-    async with _half_open(scene, scene.replica.postgres):
-        yield
+async def postgres_half_open(scene: Scene) -> None:
+    await _half_open(scene, scene.replica.postgres)
 
 
-@asynccontextmanager
-async def postgres_killed(scene: Scene) -> AsyncIterator[None]:
+async def postgres_killed(scene: Scene) -> None:
     await asyncio.to_thread(scene.stack.postgres.kill)
     await scene.last()
     await asyncio.to_thread(scene.stack.postgres.start)
-    yield
 
 
-@asynccontextmanager
-async def postgres_frozen(scene: Scene) -> AsyncIterator[None]:
+async def postgres_frozen(scene: Scene) -> None:
     scene.stack.postgres.pause()
     await scene.last()
     scene.stack.postgres.resume()
-    yield
 
 
-@asynccontextmanager
-async def postgres_full(scene: Scene) -> AsyncIterator[None]:
+async def postgres_full(scene: Scene) -> None:
     """All of its connections are taken, and those of the replicas are ended."""
     async with AsyncExitStack() as taken:
         connection = await asyncpg.connect(scene.database_url)
@@ -236,11 +197,9 @@ async def postgres_full(scene: Scene) -> AsyncIterator[None]:
             while True:
                 taken.push_async_callback((await asyncpg.connect(scene.database_url)).close)
         await scene.last()
-    yield
 
 
-@asynccontextmanager
-async def rows_locked(scene: Scene) -> AsyncIterator[None]:
+async def rows_locked(scene: Scene) -> None:
     connection = await asyncpg.connect(scene.database_url)
     try:
         async with connection.transaction():
@@ -248,54 +207,40 @@ async def rows_locked(scene: Scene) -> AsyncIterator[None]:
             await scene.last()
     finally:
         await connection.close()
-    yield
 
 
-@asynccontextmanager
-async def apiserver_killed(scene: Scene) -> AsyncIterator[None]:
+async def apiserver_killed(scene: Scene) -> None:
     await asyncio.to_thread(scene.stack.control_plane.stop_apiserver)
     await scene.last()
     await asyncio.to_thread(scene.stack.control_plane.start_apiserver)
-    yield
 
 
-@asynccontextmanager
-async def apiserver_frozen(scene: Scene) -> AsyncIterator[None]:
-    async with _frozen(scene, "kube-apiserver"):
-        yield
+async def apiserver_frozen(scene: Scene) -> None:
+    await _frozen(scene, "kube-apiserver")
 
 
-@asynccontextmanager
-async def etcd_frozen(scene: Scene) -> AsyncIterator[None]:
-    async with _frozen(scene, "etcd"):
-        yield
+async def etcd_frozen(scene: Scene) -> None:
+    await _frozen(scene, "etcd")
 
 
-@asynccontextmanager
-async def metrics_frozen(scene: Scene) -> AsyncIterator[None]:
-    async with _frozen(scene, "metrics-server"):
-        yield
+async def metrics_frozen(scene: Scene) -> None:
+    await _frozen(scene, "metrics-server")
 
 
-@asynccontextmanager
-async def _frozen(scene: Scene, component: str) -> AsyncIterator[None]:
+async def _frozen(scene: Scene, component: str) -> None:
     scene.stack.control_plane.pause(component)
     await scene.last()
     scene.stack.control_plane.resume(component)
-    yield
 
 
-@asynccontextmanager
-async def history_compacted(scene: Scene) -> AsyncIterator[None]:
+async def history_compacted(scene: Scene) -> None:
     control_plane = scene.stack.control_plane
     await asyncio.to_thread(control_plane.stop_apiserver)
     await asyncio.to_thread(control_plane.compact)
     await asyncio.to_thread(control_plane.start_apiserver)
-    yield
 
 
-@asynccontextmanager
-async def etcd_restored(scene: Scene) -> AsyncIterator[None]:
+async def etcd_restored(scene: Scene) -> None:
     """To a backup from before some writes: what they left in Kubernetes has never been."""
     world, control_plane = scene.world, scene.stack.control_plane
     await quiet(world)
@@ -306,11 +251,9 @@ async def etcd_restored(scene: Scene) -> AsyncIterator[None]:
     await quiet(world)
     world.judging = False
     await asyncio.to_thread(control_plane.restore_etcd, saved)
-    yield
 
 
-@asynccontextmanager
-async def token_revoked(scene: Scene) -> AsyncIterator[None]:
+async def token_revoked(scene: Scene) -> None:
     """Of somebody who was let in: they are refused before long, by every replica."""
     world = scene.world
     token = await world.kube.token_of_new_user(cluster_roles=("processes-operator",))
@@ -324,7 +267,6 @@ async def token_revoked(scene: Scene) -> AsyncIterator[None]:
         asked = [each for each, answer in answers if answer is None or answer.status != 401]
     if asked:
         world.violate(f"a token is let in {_REVOKED_S} s after its account was deleted")
-    yield
 
 
 FAULTS: Mapping[str, Fault] = {

@@ -144,8 +144,7 @@ async def _break(scene: Scene, found: Found, kind: str) -> None:
     world = scene.world
     world.fault = kind
     began = world.now()
-    async with FAULTS[kind](scene):
-        pass
+    await FAULTS[kind](scene)
     healed = world.now()
     if not world.judging:
         await _begin_anew(world)
