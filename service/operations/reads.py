@@ -130,9 +130,7 @@ class Reads(Generic[Item]):
                 return self._mean(address, visible)
             return None
 
-        first = address[0]
-        there = partial(self._collection.namespaces_having, first.facet, first.value)
-        return self._standing(caller, "get", there, look)
+        return self._standing(caller, "get", partial(self._there, address), look)
 
     def _standing(
         self, caller: Caller, verb: Verb, there: Callable[[], Set[str]], look: Look | None, *others: Collection[Any]
@@ -161,9 +159,10 @@ class Reads(Generic[Item]):
             await self._find(caller, address, asked_about)
         asked = [(step.facet, frozenset((step.value,))) for step in address]
         freshness = await self._barrier.catch_up(partial(self._concerned, caller, "get", asked), pods=pods)
-        there = self._collection.namespaces_having(address[0].facet, address[0].value)
         try:
-            return await self._find(caller, address, there or asked_about), self._barrier.as_of_now(freshness)
+            return await self._find(caller, address, self._there(address) or asked_about), self._barrier.as_of_now(
+                freshness
+            )
         except ResourceNotFound as error:
             raise self._missing(error.detail, freshness) from error
 
@@ -243,8 +242,11 @@ class Reads(Generic[Item]):
 
     def _asked_about(self, address: Address) -> Set[str]:
         """The namespaces of what has the first step of an address, or the one that stands in for them."""
-        first = address[0]
-        return self._collection.namespaces_having(first.facet, first.value) or {self._stand_in(first.value)}
+        return self._there(address) or {self._stand_in(address[0].value)}
+
+    def _there(self, address: Address) -> Set[str]:
+        """The namespaces of what has the first step of an address."""
+        return self._collection.namespaces_having(address[0].facet, address[0].value)
 
     def _stand_in(self, guid: str) -> str:
         """A namespace to ask about where there is nothing of this GUID: one of those there are, mostly the same.
