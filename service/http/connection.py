@@ -1,6 +1,7 @@
 """One connection: aiohttp's protocol, that knows how long its client keeps us waiting and what is held for it."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -10,7 +11,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from service.errors import CloudFoundryError, InvalidRequest, UnknownError
+from service.errors import CloudFoundryError, InvalidRequest, ServiceUnavailable, UnknownError
 from service.http.connections import IN_USE_S, Connections
 from service.http.middlewares import REQUEST_ID, SERVER
 from service.http.replies import error_response
@@ -27,7 +28,14 @@ MAXIMUM_HEAD = 128 * 1024
 READ_AHEAD = 16 * 1024
 """Bytes of a body that are read before anybody has asked for it; twice as much, and what comes with it, at most."""
 LINGER_S = 1.0
-"""For so long what comes of a body nobody wanted is thrown away: to close at once might lose the client its reply."""
+"""For so long what comes of a body nobody wanted is thrown away: to close at once might lose the client its reply.
+
+Not faster than service.http.throttle has it; a client that sends more than there is time for may lose it.
+"""
+_LONGEST_WAIT_S = 5.0
+"""For which somebody is made to wait who sends large bodies faster than they are taken. They are refused, beyond."""
+_LONGEST_PAUSE_S = 0.25
+"""Between two pieces of it. Where so many send such bodies that it would be longer, they are not listened to at all."""
 LEAST_TAKEN = 256 * 1024
 """Bytes of a reply that a client takes within the time it is given, if there are as many."""
 _STANDS_STILL_S = 0.5
@@ -45,6 +53,7 @@ class Connection(RequestHandler):
         "_collected",
         "_connections",
         "_head",
+        "_is_answered",
         "_link",
         "_received",
         "_receiving",
@@ -66,6 +75,8 @@ class Connection(RequestHandler):
         """The body of the last request, while it is not complete."""
         self._collected = 0
         """Bytes of it that somebody has read and keeps."""
+        self._is_answered = False
+        """Whether its request has its reply, so that what still comes of it is thrown away."""
         self._began_at = 0.0
         """When the client began to be waited for: for the rest of a head, or for a body."""
         self._receiving: asyncio.Timeout | None = None
@@ -82,9 +93,14 @@ class Connection(RequestHandler):
             self._link.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        if self.writing_paused:
+            # Whoever waits to write finds out. Told by an exception, they would keep it, and it them with the reply.
+            self.resume_writing()
         super().connection_lost(exc)
+        self._stop_lingering()
         self._connections.remove(self)
-        self._link = None
+        # A body knows its connection: what each holds would stay until somebody looks for cycles.
+        self._link = self._body = None
         self._count(0, 0)
 
     def data_received(self, data: bytes) -> None:
@@ -107,6 +123,8 @@ class Connection(RequestHandler):
     def _go_on(self, size: int, body: StreamReader | None) -> None:
         """Note that so many bytes more have come, of a body or of a head, which still is not complete."""
         if body is not None:
+            if self._is_answered:
+                self._discard(size)
             self._count(self._collected + body._size, self._unread)
             if body.is_eof():
                 self._body = None
@@ -118,6 +136,21 @@ class Connection(RequestHandler):
             if self._head > MAXIMUM_HEAD:
                 self.give_up(InvalidRequest(f"The request line and the headers are longer than {MAXIMUM_HEAD} bytes"))
         self._connections.relieve()
+
+    def _discard(self, size: int) -> None:
+        """Take no more for a while, after so many bytes that nobody wanted, or at all."""
+        pause_s = self._connections.unwanted.took(None, size)
+        if pause_s > _LONGEST_PAUSE_S:
+            self._stop_lingering()
+            return
+        self._pause_reading_for_buffer()
+        self._loop.call_later(pause_s, self._resume_reading_for_buffer)
+
+    def _stop_lingering(self) -> None:
+        """Have aiohttp close the connection now: left alone it waits for a body that nobody wants, and keeps it."""
+        if self._is_answered and self._body is not None:
+            self._close = True
+            self._body.feed_eof()
 
     def _break_off(self, body: StreamReader) -> None:
         """End a body in the midst of which there is no valid HTTP any more: aiohttp leaves its reader waiting."""
@@ -151,6 +184,18 @@ class Connection(RequestHandler):
     def collected(self, size: int) -> None:
         """Note that somebody keeps so many bytes of the request's body, which are held until the request is over."""
         self._collected = size
+
+    async def hold_back(self, person: bytes, size: int) -> None:
+        """Take no more for a while, after so many bytes of a large body of this person, if it has not all come.
+
+        Raises ServiceUnavailable where they send so many that it would be long.
+        """
+        pause_s = self._connections.wanted.took(person, size)
+        if self._body is None or self._body.is_eof():
+            return
+        if pause_s > _LONGEST_WAIT_S:
+            raise ServiceUnavailable("Too much is being received from you", retry_after_s=math.ceil(pause_s))
+        await asyncio.sleep(pause_s)
 
     @property
     def full(self) -> bool:
@@ -221,7 +266,11 @@ class Connection(RequestHandler):
         if self._connections.draining:
             # The client sends its next request to somebody else, instead of on a connection that is being closed.
             resp.force_close()
-        return await super().finish_response(request, resp, start_time)
+        finished = await super().finish_response(request, resp, start_time)
+        self._is_answered = self._body is not None and not self._body.is_eof()
+        if self._is_answered:
+            self._discard(self._received)
+        return finished
 
     def handle_error(
         self,

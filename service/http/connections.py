@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.errors import CloudFoundryError, RequestTimeout, ServiceUnavailable
+from service.http.throttle import UNWANTED_PER_S, WANTED_PER_S, Throttle
 from service.settings import Settings
 from service.telemetry import get_logger
 
@@ -87,6 +88,10 @@ class Connections:
         """`clock` is the event loop's."""
         self.limits = limits
         self._clock = clock
+        self.wanted = Throttle(WANTED_PER_S, clock)
+        """Large bodies, by the person who sends them."""
+        self.unwanted = Throttle(UNWANTED_PER_S, clock)
+        """What comes of bodies after the reply, of all clients together: it is thrown away."""
         self.draining = False
         """Whether each connection is to be closed with its next reply, which says so."""
         self._open: set[Waiting] = set()

@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from service.errors import BodyTooLarge, InvalidRequest, MessageParseError, ServiceUnavailable
 from service.http.connection import READ_AHEAD, Connection
 from service.http.keys import WORK
+from service.pacing import SERVED
 
 LARGEST_FORM = 16 * 1024
 """Bytes: room for the largest token that is taken."""
@@ -77,12 +78,14 @@ async def _collect(request: web.Request, most: int) -> bytes:
 
 
 async def _gather(request: web.Request, connection: Connection, most: int) -> bytes:
-    body = bytearray()
-    while piece := await request.content.readany():
+    content, body = request.content, bytearray()
+    while piece := await content.readany():
         body += piece
         if len(body) > most:
             raise BodyTooLarge
         connection.collected(len(body))
+        if len(body) > READ_AHEAD:
+            await connection.hold_back(SERVED.get(), len(piece))
     return bytes(body)
 
 

@@ -6,6 +6,7 @@ Against loopback only; each attack is bounded in connections and ends with its m
 import asyncio
 import contextlib
 import resource
+import secrets
 import socket
 import sys
 import zlib
@@ -19,7 +20,7 @@ import orjson
 
 from deploy.local.stack import Stack
 from tests.bench import population
-from tests.bench.load import LoadFailed, Sample, wrk
+from tests.bench.load import LoadFailed, Sample, median, wrk
 from tests.bench.programs import Service, get, serving
 from tests.bench.report import Row, compared, limited
 from tests.bench.sides import Sides, populate, sides
@@ -31,10 +32,13 @@ _OTHERS = "/v3/processes?per_page=50"
 _LARGE = f"/v3/processes?per_page={COUNT}"
 _SETTLE_S = 2.0
 """After an attack has begun: what is held is then held, and what is to be closed at once is closed."""
-_REST_S = 3.0
+_REST_S = 2.0
 """After it has ended, before the next."""
-_BUSY = 1
-"""Connections of an attack that goes on and on: with more, it is a matter of how many requests one may make."""
+_TURNS = 3
+"""Of an attack and of what it is compared with: a second without it just before it began says little."""
+_GIGABIT = 125_000_000
+"""Bytes a second of an attack that goes on and on, on one connection: loopback brings ten times as many, and what that
+takes of the machine the attacker would take elsewhere."""
 _MOST_MIB = 96
 """What may be in flight, and half as much for what the allocator does not give back at once."""
 _MOST_TIMES = 2
@@ -62,10 +66,11 @@ async def measure(stack: Stack, seconds: int) -> AsyncIterator[Row]:
     async with sides(stack, seconds) as bench:
         await populate(bench.kube, NAMESPACES, (population.manifest(n, NAMESPACES) for n in range(COUNT)))
         found = []
-        for what, attack in {**_ATTACKS, **_BUSY_ATTACKS}.items():
+        attacks = {what: (attack, _nobody) for what, attack in _ATTACKS.items()}
+        for what, (attack, control) in (attacks | _BUSY_ATTACKS).items():
             # Each a service of its own: memory that one attack has taken would hide what the next one takes.
             async with serving(stack.directory, bench.environ) as service:
-                async for row in _under(bench, service, what, attack):
+                async for row in _under(bench, service, what, attack, control):
                     found.append(row)
                     yield row
     yield await _filled()
@@ -81,31 +86,29 @@ async def _filled() -> Row:
     return limited("memory of all caches, filled", int(said) / (1 << 20), most, "MiB")
 
 
-async def _under(bench: Sides, service: Service, what: str, attack: _Begin) -> AsyncIterator[Row]:
+async def _under(bench: Sides, service: Service, what: str, attack: _Begin, control: _Begin) -> AsyncIterator[Row]:
     host, port = service.url.removeprefix("http://").split(":")
     others, aim = bench.ours(service, _OTHERS), _Aim((host, int(port)), bench.token)
     # What the list takes once is no attack's doing.
     await get(service.url + _LARGE, bench.token)
     await wrk(others, bench.seconds)
-    # One more who is busy takes their part of the machine, whatever they do.
-    control = _HONEST if attack in _BUSY_ATTACKS.values() else _nobody
-    async with control(aim):
-        without, before_mib = await wrk(others, bench.seconds), service.rss_mib()
-    async with attack(aim):
-        await asyncio.sleep(_SETTLE_S)
-        under = await _others(service, bench)
-        more_mib = max(0.0, service.rss_mib() - before_mib)
-    await asyncio.sleep(_REST_S)
+    before_mib, more_mib = service.rss_mib(), 0.0
+    without, under, refused = [], [], False
+    for _ in range(_TURNS):
+        async with control(aim):
+            await asyncio.sleep(_SETTLE_S)
+            without.append(await wrk(others, bench.seconds))
+        async with attack(aim):
+            await asyncio.sleep(_SETTLE_S)
+            try:
+                under.append(await wrk(others, bench.seconds))
+            except LoadFailed:
+                refused = True
+            more_mib = max(more_mib, service.rss_mib() - before_mib)
+        await asyncio.sleep(_REST_S)
     yield limited(f"memory under {what}", more_mib, _MOST_MIB, "MiB", measured=f"+{more_mib:.0f} MiB")
-    yield _waits(what, under, without, "beside one as busy, who means no harm" if control is _HONEST else "without")
-
-
-async def _others(service: Service, bench: Sides) -> Sample | None:
-    """None where others were refused."""
-    try:
-        return await wrk(bench.ours(service, _OTHERS), bench.seconds)
-    except LoadFailed:
-        return None
+    beside = "without" if control is _nobody else "beside one who asks as often, and means no harm"
+    yield _waits(what, None if refused else median(under), median(without), beside)
 
 
 def _waits(what: str, under: Sample | None, without: Sample, control: str) -> Row:
@@ -159,19 +162,23 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 # Attacks that go on and on
 
 
-def _repeating(request: Callable[[_Aim], bytes]) -> _Begin:
-    """A connection, replaced as soon as its request has been answered."""
+def _repeating(request: Callable[[_Aim], bytes], size: int) -> _Begin:
+    """A connection, replaced as soon as its request has been answered; as often as a body of this size can come."""
 
     async def again(aim: _Aim) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
             opened = await _open(aim.at)
             with opened, contextlib.suppress(OSError):
                 await _send(opened, [request(aim)])
-                await asyncio.get_running_loop().sock_recv(opened, 4096)
+                await loop.sock_recv(opened, 4096)
+            due = max(due + size / _GIGABIT, loop.time())
+            await asyncio.sleep(due - loop.time())
 
     @asynccontextmanager
     async def begin(aim: _Aim) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(again(aim)) for _ in range(_BUSY)]
+        tasks = [asyncio.create_task(again(aim))]
         try:
             yield
         finally:
@@ -180,12 +187,20 @@ def _repeating(request: Callable[[_Aim], bytes]) -> _Begin:
     return begin
 
 
+def _with_control(request: Callable[[_Aim], bytes], size: int) -> tuple[_Begin, _Begin]:
+    """An attack, and what it is compared with: one more who asks takes their part of the machine, whatever they do."""
+    return _repeating(request, size), _repeating(lambda aim: head("GET", "/v3/apps?per_page=1", aim.token), size)
+
+
 def _patch(size: int, token: str | None = None) -> bytes:
     return head("PATCH", "/v3/processes/any", token, Content_Length=str(size))
 
 
 def _sign_in(size: int) -> bytes:
     return head("POST", "/ui/sign-in", Content_Length=str(size), Sec_Fetch_Site="same-origin")
+
+
+_BOMB_BYTES = 900_000
 
 
 @cache
@@ -201,6 +216,17 @@ def _bombing(token: str | None) -> bytes:
     )
 
 
+def _reading(token: str, query: str = "", host: str = "localhost") -> bytes:
+    return head("GET", f"/v3/processes{query}", token, Host=host)
+
+
+_SMALL_BYTES = 1_000
+
+
+def _any() -> str:
+    return secrets.token_urlsafe(30)
+
+
 def _large_list(aim: _Aim, number: int) -> bytes:
     return head("GET", _LARGE, aim.token, Host=f"host-{number}")
 
@@ -214,12 +240,14 @@ _ATTACKS: dict[str, _Begin] = {
     "the same without a token": _standing(400, lambda _, __: (_patch(len(_MEGABYTE) + 1), _MEGABYTE)),
     "120 lists of 0.8 MB that nobody reads": _standing(120, lambda aim, n: (_large_list(aim, n),)),
 }
-_BUSY_ATTACKS: dict[str, _Begin] = {
-    "gzip bombs without a token": _repeating(lambda _: _bombing(None)),
-    "gzip bombs with one": _repeating(lambda aim: _bombing(aim.token)),
-    "bodies of 60,000 unknown keys": _repeating(lambda aim: _patch(len(_CROWD), aim.token) + _CROWD),
+_BUSY_ATTACKS: dict[str, tuple[_Begin, _Begin]] = {
+    "gzip bombs without a token": _with_control(lambda _: _bombing(None), _BOMB_BYTES),
+    "gzip bombs with one": _with_control(lambda aim: _bombing(aim.token), _BOMB_BYTES),
+    "bodies of 60,000 unknown keys": _with_control(lambda aim: _patch(len(_CROWD), aim.token) + _CROWD, len(_CROWD)),
+    "tokens of nobody, each another": _with_control(lambda _: _reading(_any()), _SMALL_BYTES),
+    "filters, each another": _with_control(lambda aim: _reading(aim.token, f"?guids={_any()}"), _SMALL_BYTES),
+    "Hosts, each another": _with_control(lambda aim: _reading(aim.token, host=_any()), _SMALL_BYTES),
 }
-_HONEST = _repeating(lambda aim: head("GET", "/v3/apps?per_page=1", aim.token))
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import gzip
 import logging
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.http import receiving
+from service.http.throttle import UNWANTED_PER_S, WANTED_PER_S, Throttle
 from service.settings import Settings
 from tests.support.api import Api, assert_cf_error, running
 from tests.support.apps import MakeApp
-from tests.support.kube import guid_of
+from tests.support.kube import Kube, guid_of
 from tests.support.sockets import connected, head
 
 SECRET = "a-token-that-nobody-is-to-read"
@@ -24,6 +25,7 @@ SAME = {"Sec-Fetch-Site": "same-origin"}
 FORM = "application/x-www-form-urlencoded"
 LABELS = b'{"metadata":{"labels":{"packed":"yes"}}}'
 BOMB = gzip.compress(b" " * (64 << 20))
+MEGABYTE = bytes(1 << 20)
 
 
 @contextmanager
@@ -110,6 +112,62 @@ async def test_nothing_is_decompressed_for_who_has_no_token(api: Api, inflated: 
             await client.send(request, BOMB)
             assert (await client.reply()).status in (200, 303, 401, 403, 404)
     assert not inflated
+
+
+# As fast as the network brings them
+
+
+async def test_what_nobody_wants_is_thrown_away_no_faster_than_it_may_cost_others(api: Api) -> None:
+    sent = 0
+    async with connected(api) as client:
+        request = head("PATCH", "/v3/processes/any", Content_Length=str(len(MEGABYTE) * 100))
+        with suppress(ConnectionError):
+            await client.send(request)
+            for _ in range(100):
+                await client.send(MEGABYTE)
+                sent += len(MEGABYTE)
+        assert client.closed or b" 401 " in await client.rest()
+    # Of a second of lingering; the client's own system keeps some megabytes.
+    assert sent < 2 * UNWANTED_PER_S
+
+
+async def test_a_client_that_is_refused_its_body_may_send_it_and_has_its_answer(api: Api) -> None:
+    body = b"x" * (UNWANTED_PER_S // 4)
+    async with connected(api) as client:
+        await client.send(head("PATCH", "/v3/processes/any", Content_Length=str(len(body))), body)
+        assert_cf_error(await client.reply(), 401, 10002, "CF-NotAuthenticated")
+        assert await client.rest() == b""
+
+
+async def test_large_bodies_of_one_person_come_one_after_the_other_and_keep_nobody_waiting(
+    api: Api, kube: Kube, operator_token: str
+) -> None:
+    body = b"[" + b" " * 900_000 + b"]"
+    done: list[str] = []
+
+    async def send(token: str, whose: str) -> None:
+        reply = await api.as_user(token).patch("/v3/processes/any", body)
+        assert_cf_error(reply, 404, 10010, "CF-ResourceNotFound")
+        done.append(whose)
+
+    other = await kube.token_of_new_user(cluster_roles=("processes-operator",))
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*(send(operator_token, "one") for _ in range(8)), send(other, "another"))
+    assert asyncio.get_running_loop().time() - began > 6 * len(body) / WANTED_PER_S
+    assert done[-1] == "one"
+
+
+def test_whoever_has_sent_nothing_for_a_while_is_not_remembered() -> None:
+    now = 0.0
+    throttle = Throttle(100, lambda: now)
+    assert [throttle.took("one", 50), throttle.took("one", 50), throttle.took("another", 50)] == [0.5, 1.0, 0.5]
+    now = 0.75
+    assert throttle.took("one", 50) == 0.75
+    assert len(throttle) == 1
+    now = 10
+    for number in range(20_000):
+        throttle.took(number, 100)
+    assert len(throttle) == 10_000
 
 
 # Broken
