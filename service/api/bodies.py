@@ -1,6 +1,6 @@
 """What callers may send in a body, as messages for service.operations. All complaints of one body come at once."""
 
-import re
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from marshmallow import Schema, ValidationError, fields, pre_load
 
 from service.api import patterns
+from service.api.values import count_values
 from service.errors import MessageParseError, UnprocessableEntity
 from service.http.keys import SETTINGS
 from service.http.receiving import receive
@@ -23,7 +24,6 @@ MOST_MEMBERS, MOST_PAIRS = 100, 1000
 """Members of an object, and labels or annotations: to complain of each of thousands would take a while."""
 MOST_VALUES = 10_000
 """Values in a body, nested ones included: an empty list of three bytes becomes an object of sixty."""
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 UNKNOWN = "Unknown field."
 FORM = object()
 """Stands for a body that is a form, which nobody parses."""
@@ -39,7 +39,7 @@ async def read_document(request: web.Request, most: int | None = None) -> object
     body = await receive(request, largest if most is None else min(most, largest))
     if body and request.content_type in _FORMS and hdrs.CONTENT_TYPE in request.headers:
         return FORM
-    if has_too_much(body):
+    if await has_too_much(body):
         raise UnprocessableEntity(f"The request body has more than {MOST_VALUES} values")
     try:
         # NB: the standard library's parser turns deep nesting and huge integers into exceptions of other kinds.
@@ -48,18 +48,17 @@ async def read_document(request: web.Request, most: int | None = None) -> object
         raise MessageParseError from error
 
 
-def has_too_much(body: bytes) -> bool:
-    """Whether to parse the body would make more than MOST_VALUES values; at a glance for all but odd ones."""
-    if _marks(body) <= MOST_VALUES:
+async def has_too_much(body: bytes) -> bool:
+    """Whether to parse the body would make more than MOST_VALUES values."""
+    if len(body) <= MOST_VALUES:
         return False
-    # Annotations may hold texts full of commas and brackets, such as JSON. Those have their quotes escaped.
-    strings = (body.count(b'"') - body.count(b'\\"')) // 2
-    return strings > MOST_VALUES or _marks(_STRING.sub(b"", body)) > MOST_VALUES
-
-
-def _marks(text: bytes) -> int:
-    """How many values there can be, one aside: each is the first of its array or object, or comes after a comma."""
-    return text.count(b",") + text.count(b"[") + text.count(b"{")
+    found = 0
+    for more in count_values(body):
+        found += more
+        if found > MOST_VALUES:
+            return True
+        await asyncio.sleep(0)
+    return False
 
 
 class Integer(fields.Field[int]):

@@ -18,8 +18,8 @@ from service.pacing import SERVED
 LARGEST_FORM = 16 * 1024
 """Bytes: room for the largest token that is taken."""
 MOST_FIELDS = 50
-_PIECE = 64 * 1024
-"""Bytes that are decompressed at a time; then others have their turn."""
+_PIECE, _PACKED_PIECE = 32 * 1024, 4 * 1024
+"""Bytes that are decompressed at a time, out of so many; then others have their turn."""
 _FORM = "application/x-www-form-urlencoded"
 _FIELDS: web.RequestKey[Mapping[str, str]] = web.RequestKey("fields", Mapping)
 
@@ -94,17 +94,24 @@ async def _inflate(packed: bytes, encoding: str, most: int) -> bytes:
     # What calls itself deflate is that of zlib, which begins so, or the bare one.
     bare = encoding == "deflate" and packed[0] & 0xF != 8
     inflater = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
-    body = bytearray()
-    try:
-        while piece := inflater.decompress(packed, _PIECE):
-            body += piece
-            if len(body) > most:
-                raise BodyTooLarge
-            packed = inflater.unconsumed_tail
-            await asyncio.sleep(0)
-    except zlib.error:
-        raise MessageParseError from None
+    body, rest = bytearray(), memoryview(packed)
+    while not inflater.eof:
+        # What it has not used of all that is left it would copy each time.
+        given: bytes | memoryview = inflater.unconsumed_tail
+        if not given:
+            given, rest = rest[:_PACKED_PIECE], rest[_PACKED_PIECE:]
+        try:
+            piece = inflater.decompress(given, _PIECE)
+        except zlib.error:
+            raise MessageParseError from None
+        if not given and not piece:
+            # It has no end.
+            raise MessageParseError
+        body += piece
+        if len(body) > most:
+            raise BodyTooLarge
+        await asyncio.sleep(0)
     # One after the other there might be thousands, each of next to nothing.
-    if not inflater.eof or inflater.unused_data:
+    if inflater.unused_data or rest:
         raise MessageParseError
     return bytes(body)

@@ -101,7 +101,7 @@ async def test_no_more_is_decompressed_than_is_wanted_and_that_in_pieces(
     reply = await api.patch("/v3/processes/any", BOMB, headers={"Content-Encoding": "gzip"})
     assert_cf_error(reply, 413, 10008, "CF-UnprocessableEntity")
     assert settings.max_body_bytes < sum(inflated) <= settings.max_body_bytes + max(inflated)
-    assert max(inflated) <= 64 * 1024
+    assert max(inflated) <= 32 * 1024
 
 
 @pytest.mark.parametrize("path", ["/v3/processes/any", "/nope", "/v3/processes", "/ui/sign-in"])
