@@ -11,11 +11,13 @@ import socket
 import sys
 import zlib
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+import aiohttp
 import orjson
 
 from deploy.local.stack import Stack
@@ -34,6 +36,8 @@ _SETTLE_S = 2.0
 """After an attack has begun: what is held is then held, and what is to be closed at once is closed."""
 _REST_S = 2.0
 """After it has ended, before the next."""
+_TOKENS_S = 0.005
+"""Between two tokens of nobody."""
 _TURNS = 3
 """Of an attack and of what it is compared with: a second without it just before it began says little."""
 _GIGABIT = 125_000_000
@@ -44,6 +48,7 @@ _MOST_MIB = 96
 _MOST_TIMES = 2
 """By which others may be slower."""
 _MEGABYTE = b" " * 1_000_000
+_ODD = b',\\"' * (len(_MEGABYTE) // 3)
 _CROWD = orjson.dumps({f"x{n}": 1 for n in range(60_000)})
 
 
@@ -53,10 +58,14 @@ class _Aim:
 
     at: tuple[str, int]
     token: str
+    kubernetes: str
+    """The URL of kube-apiserver."""
 
 
 _Begin = Callable[[_Aim], AbstractAsyncContextManager[None]]
 """An attack, for the length of a block."""
+_Pair = tuple[_Begin, _Begin]
+"""An attack, and what its effect is compared with."""
 
 
 async def measure(stack: Stack, seconds: int) -> AsyncIterator[Row]:
@@ -88,7 +97,7 @@ async def _filled() -> Row:
 
 async def _under(bench: Sides, service: Service, what: str, attack: _Begin, control: _Begin) -> AsyncIterator[Row]:
     host, port = service.url.removeprefix("http://").split(":")
-    others, aim = bench.ours(service, _OTHERS), _Aim((host, int(port)), bench.token)
+    others, aim = bench.ours(service, _OTHERS), _Aim((host, int(port)), bench.token, bench.stack.control_plane.server)
     # What the list takes once is no attack's doing.
     await get(service.url + _LARGE, bench.token)
     await wrk(others, bench.seconds)
@@ -107,7 +116,7 @@ async def _under(bench: Sides, service: Service, what: str, attack: _Begin, cont
             more_mib = max(more_mib, service.rss_mib() - before_mib)
         await asyncio.sleep(_REST_S)
     yield limited(f"memory under {what}", more_mib, _MOST_MIB, "MiB", measured=f"+{more_mib:.0f} MiB")
-    beside = "without" if control is _nobody else "beside one who asks as often, and means no harm"
+    beside = "without" if control is _nobody else "beside one as busy"
     yield _waits(what, None if refused else median(under), median(without), beside)
 
 
@@ -162,8 +171,8 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 # Attacks that go on and on
 
 
-def _repeating(request: Callable[[_Aim], bytes], size: int) -> _Begin:
-    """A connection, replaced as soon as its request has been answered; as often as a body of this size can come."""
+def _repeating(request: Callable[[_Aim], bytes], every_s: float) -> _Begin:
+    """A connection, replaced as soon as its request has been answered, but not more often than that."""
 
     async def again(aim: _Aim) -> None:
         loop = asyncio.get_running_loop()
@@ -173,23 +182,38 @@ def _repeating(request: Callable[[_Aim], bytes], size: int) -> _Begin:
             with opened, contextlib.suppress(OSError):
                 await _send(opened, [request(aim)])
                 await loop.sock_recv(opened, 4096)
-            due = max(due + size / _GIGABIT, loop.time())
+            due = max(due + every_s, loop.time())
             await asyncio.sleep(due - loop.time())
 
+    return _going_on(again)
+
+
+def _going_on(again: Callable[[_Aim], Coroutine[Any, Any, None]]) -> _Begin:
     @asynccontextmanager
     async def begin(aim: _Aim) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(again(aim))]
+        task = asyncio.create_task(again(aim))
         try:
             yield
         finally:
-            await _end(tasks)
+            await _end([task])
 
     return begin
 
 
-def _with_control(request: Callable[[_Aim], bytes], size: int) -> tuple[_Begin, _Begin]:
+def _with_control(request: Callable[[_Aim], bytes], control: Callable[[_Aim], bytes], every_s: float = 0) -> _Pair:
     """An attack, and what it is compared with: one more who asks takes their part of the machine, whatever they do."""
-    return _repeating(request, size), _repeating(lambda aim: head("GET", "/v3/apps?per_page=1", aim.token), size)
+    return _repeating(request, every_s), _repeating(control, every_s)
+
+
+async def _at_kubernetes(aim: _Aim) -> None:
+    """Tokens of nobody, shown to kube-apiserver itself, which the service has to ask about each."""
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession() as session:
+        while True:
+            due = loop.time() + _TOKENS_S
+            async with session.get(f"{aim.kubernetes}/api", headers={"Authorization": f"Bearer {_any()}"}, ssl=False):
+                pass
+            await asyncio.sleep(max(0, due - loop.time()))
 
 
 def _patch(size: int, token: str | None = None) -> bytes:
@@ -216,11 +240,12 @@ def _bombing(token: str | None) -> bytes:
     )
 
 
+def _asking(aim: _Aim) -> bytes:
+    return head("GET", "/v3/apps?per_page=1", aim.token)
+
+
 def _reading(token: str, query: str = "", host: str = "localhost") -> bytes:
     return head("GET", f"/v3/processes{query}", token, Host=host)
-
-
-_SMALL_BYTES = 1_000
 
 
 def _any() -> str:
@@ -232,7 +257,7 @@ def _large_list(aim: _Aim, number: int) -> bytes:
 
 
 _ATTACKS: dict[str, _Begin] = {
-    "1,100 connections that say nothing": _standing(1_100, lambda _, __: ()),
+    "10,000 connections that say nothing": _standing(10_000, lambda _, __: ()),
     "600 heads without an end": _standing(600, lambda _, __: (b"GET / HTTP/1.1\r\nX: ", b"y" * 30_000)),
     "600 sign-ins without their form": _standing(600, lambda _, __: (_sign_in(100),)),
     "600 PATCHes without their body": _standing(600, lambda aim, _: (_patch(100, aim.token),)),
@@ -240,13 +265,18 @@ _ATTACKS: dict[str, _Begin] = {
     "the same without a token": _standing(400, lambda _, __: (_patch(len(_MEGABYTE) + 1), _MEGABYTE)),
     "120 lists of 0.8 MB that nobody reads": _standing(120, lambda aim, n: (_large_list(aim, n),)),
 }
-_BUSY_ATTACKS: dict[str, tuple[_Begin, _Begin]] = {
-    "gzip bombs without a token": _with_control(lambda _: _bombing(None), _BOMB_BYTES),
-    "gzip bombs with one": _with_control(lambda aim: _bombing(aim.token), _BOMB_BYTES),
-    "bodies of 60,000 unknown keys": _with_control(lambda aim: _patch(len(_CROWD), aim.token) + _CROWD, len(_CROWD)),
-    "tokens of nobody, each another": _with_control(lambda _: _reading(_any()), _SMALL_BYTES),
-    "filters, each another": _with_control(lambda aim: _reading(aim.token, f"?guids={_any()}"), _SMALL_BYTES),
-    "Hosts, each another": _with_control(lambda aim: _reading(aim.token, host=_any()), _SMALL_BYTES),
+_BUSY_ATTACKS: dict[str, _Pair] = {
+    "gzip bombs without a token": _with_control(lambda _: _bombing(None), _asking, _BOMB_BYTES / _GIGABIT),
+    "gzip bombs with one": _with_control(lambda aim: _bombing(aim.token), _asking, _BOMB_BYTES / _GIGABIT),
+    "bodies of 60,000 unknown keys": _with_control(
+        lambda aim: _patch(len(_CROWD), aim.token) + _CROWD, _asking, len(_CROWD) / _GIGABIT
+    ),
+    "odd bodies of 1 MB": _with_control(lambda aim: _patch(len(_ODD), aim.token) + _ODD, _asking, len(_ODD) / _GIGABIT),
+    "200 tokens of nobody a second": (_repeating(lambda _: _reading(_any()), _TOKENS_S), _going_on(_at_kubernetes)),
+    "filters, each another": _with_control(
+        lambda aim: _reading(aim.token, f"?guids={_any()}"), lambda aim: _reading(aim.token)
+    ),
+    "Hosts, each another": _with_control(lambda aim: _reading(aim.token, host=_any()), lambda aim: _reading(aim.token)),
 }
 
 
