@@ -7,28 +7,44 @@ from collections.abc import Awaitable, Generator, Iterable
 from contextvars import ContextVar
 from enum import Enum
 from itertools import islice
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 Result = TypeVar("Result")
 
 SHORT_S = 0.001
 """How long work may take and still count as short."""
+_LATELY_S = 0.05
+"""Whoever has not given way for so long is not at work any more."""
 BREATH_S = 0.003
 """How long to work in one go. Awaiting something that is ready does not let others run: asyncio.sleep(0) does."""
 
 
 class Pace:
-    """Gives way to others during one piece of long work, such as the reading of a list."""
+    """Gives way to others during one piece of long work, such as the reading of a list.
+
+    Where several are at work, they share the BREATH_S: the loop goes through all of them before it comes to others.
+    """
+
+    _at_work: ClassVar[dict["Pace", float]] = {}
+    """Which have given way lately, and when."""
 
     def __init__(self) -> None:
         self._since = 0.0
+        self._breath_s = BREATH_S
 
     async def breathe(self) -> None:
-        """Let others run if the work has gone on for BREATH_S since they last did. Call it between steps."""
+        """Let others run if the work has gone on for long enough since they last did. Call it between steps."""
         now = time.monotonic()
-        if now - self._since > BREATH_S:
+        if now - self._since > self._breath_s:
+            self._share(now)
             await asyncio.sleep(0)
             self._since = time.monotonic()
+
+    def _share(self, now: float) -> None:
+        self._at_work[self] = now
+        for pace in [pace for pace, at in self._at_work.items() if at < now - _LATELY_S]:
+            del self._at_work[pace]
+        self._breath_s = BREATH_S / len(self._at_work)
 
     async def run(self, steps: Iterable[None]) -> None:
         """Do all of the steps, breathing between them."""

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-from service.pacing import BREATH_S, SERVED, Turns
+from service.pacing import BREATH_S, SERVED, Pace, Turns
 
 STEP_S = 0.001
 
@@ -123,3 +123,31 @@ async def test_what_fails_passes_its_turn_on() -> None:
         await turns.run(failing())
     assert await asyncio.wait_for(turns.run(_busy(5, [], "after")), 1) == "after"
     await asyncio.wait_for(turns.wait(), 1)
+
+
+async def test_all_that_is_long_together_holds_others_up_no_longer_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("service.pacing.time.monotonic", lambda: now)
+
+    async def work(steps: int) -> None:
+        nonlocal now
+        pace = Pace()
+        for _ in range(steps):
+            now += BREATH_S / 20
+            await pace.breathe()
+
+    working = [asyncio.create_task(work(1000)) for _ in range(6)]
+    rounds = []
+    while not all(task.done() for task in working):
+        began = now
+        await asyncio.sleep(0)
+        rounds.append(now - began)
+    # Until each has given way once, none knows of the others.
+    assert max(rounds[10:]) < 2 * BREATH_S
+    assert max(rounds) <= 6 * 1.1 * BREATH_S
+    # Who is left alone has all of it.
+    await work(1000)
+    pace = Pace()
+    now += 1
+    await pace.breathe()
+    assert pace._breath_s == BREATH_S

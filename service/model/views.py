@@ -15,7 +15,7 @@ import heapq
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from sortedcontainers import SortedList
@@ -94,6 +94,15 @@ def _merged(runs: list[list[Position]]) -> Iterator[list[Position]]:
         yield piece
 
 
+def in_order(ordered: list[Position]) -> SortedList[Position]:
+    """A SortedList of what is in order: it would compare all of it once more, which takes long."""
+    made: Any = SortedList()
+    made._lists = [ordered[first : first + made._load] for first in range(0, len(ordered), made._load)]
+    made._maxes = [each[-1] for each in made._lists]
+    made._len = len(ordered)
+    return cast(SortedList[Position], made)
+
+
 class SortedView:
     """All items in the order of one sort key."""
 
@@ -130,7 +139,7 @@ class SortedView:
             yield
         if self._new is new:
             # Nobody has looked meanwhile.
-            self._placed.update(ordered)
+            self._placed = in_order(ordered)
             self._new = new[count:]
 
     def add(self, position: Position) -> None:

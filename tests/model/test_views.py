@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model.views import FEW, KEPT_PASSES, SHORT, Position, SortedView, Visible
+from service.model.views import FEW, KEPT_PASSES, SHORT, Position, SortedView, Visible, in_order
 
 NAMESPACES = [f"n{number}" for number in range(9)]
 STRANGERS = [f"stranger-{number}" for number in range(12)]
@@ -222,3 +223,19 @@ def test_a_view_that_was_filled_at_once_is_in_order_whoever_looks_or_adds_meanwh
     assert step > 12
     assert view.positions() == sorted(held)
     assert view.count(None) == view.count(frozenset("n")) == len(held)
+
+
+@pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 12_345])
+def test_what_is_in_order_becomes_a_list_as_it_would_have_sorted_it(count: int) -> None:
+    positions = [Position(number, "", "n", "") for number in range(count)]
+    made: Any = in_order(positions)
+    made._check()
+    assert (list(made), len(made)) == (positions, count)
+    for at in range(0, count, 333):
+        assert (made[at], made.bisect_left(positions[at])) == (positions[at], at)
+    for each in positions[::3]:
+        made.remove(each)
+    for each in positions[::3]:
+        made.add(each)
+    made._check()
+    assert list(made) == positions
