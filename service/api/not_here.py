@@ -20,7 +20,7 @@ NETWORK = "who may reach what is decided by NetworkPolicies in Kubernetes"
 LIMITS = "what a space may use is limited by ResourceQuotas in Kubernetes"
 NODES = "which nodes an app runs on is decided by its Deployment in Kubernetes"
 REVISIONS = "revisions are kept by Kubernetes: see kubectl rollout history, and kubectl rollout undo"
-FEATURES = "features of apps cannot be switched on here: for a shell, use kubectl exec"
+NO_FEATURES = "features of apps cannot be switched on here: for a shell, use kubectl exec"
 FLAGS = "there are no feature flags here"
 LOGIN = "there is no login here: show a token of Kubernetes, and read logs with kubectl logs"
 SIDECARS = "sidecars are containers of the Deployment: change them in its manifest"
@@ -55,8 +55,8 @@ _ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     (_ANY, f"/v3/space_quotas{_BELOW}", LIMITS),
     (_ANY, f"/v3/isolation_segments{_BELOW}", NODES),
     (_ANY, f"/v3/revisions{_BELOW}", REVISIONS),
-    ("PATCH", "/v3/apps/{guid}/features/{name}", FEATURES),
-    ("GET", "/v3/apps/{guid}/ssh_enabled", FEATURES),
+    ("PATCH", "/v3/apps/{guid}/features/{name}", NO_FEATURES),
+    ("GET", "/v3/apps/{guid}/ssh_enabled", NO_FEATURES),
     (_ANY, f"/v3/feature_flags{_BELOW}", FLAGS),
     ("POST", "/oauth/token", LOGIN),
     ("POST", "/v3/apps/{guid}/sidecars", SIDECARS),

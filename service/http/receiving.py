@@ -34,7 +34,9 @@ async def receive(request: web.Request, most: int) -> bytes:
         raise BodyTooLarge
     try:
         body = await _collect(request, most)
-    except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
+    except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
+        # The request's content keeps it, and it would keep the frames it came through, with all that has been received.
+        error.__traceback__ = None
         raise MessageParseError from None
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").lower()
     return await _inflate(body, encoding, most) if body and encoding in ("gzip", "deflate") else body

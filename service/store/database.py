@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, cast
@@ -20,6 +20,12 @@ log = get_logger(__name__)
 MIGRATION_LOCK = 0x63_66_70_72_6F_63
 """The advisory lock that lets one process migrate at a time ("cfproc")."""
 MIGRATION_TIMEOUT_S = 600
+"""For all of them together."""
+LOCK_TIMEOUT_S, LOCK_PAUSE_S = 0.5, 1.0
+"""How long a migration waits for a table that somebody uses, and how long it leaves others alone then.
+
+While it waits, all who come after it wait behind it: a dump that reads for an hour must not stop writes for an hour.
+"""
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -183,16 +189,30 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 async def migrate(connection: Connection) -> list[Migration]:
     """Bring the schema up to date; what was applied is returned. All or nothing, and one migrating process at a time.
 
-    Raises SchemaMismatch when the schema was made by other files than ours. Migrations newer than this version are
-    left alone: during a rolling update the old version runs beside the new one's schema. An up-to-date schema is only
-    read, so that a role without the right to change it will do.
+    Raises SchemaMismatch when the schema was made by other files than ours; DatabaseUnavailable, also where it could
+    not be done in MIGRATION_TIMEOUT_S. Migrations newer than this version are left alone: during a rolling update the
+    old version runs beside the new one's schema. An up-to-date schema is only read, so that a role without the right to
+    change it will do.
     """
     with translated():
         if not await pending(connection):
             return []
+        async with asyncio.timeout(MIGRATION_TIMEOUT_S):
+            while (applied := await _apply(connection)) is None:
+                log.warning("migration waits: its tables are in use")
+                await asyncio.sleep(LOCK_PAUSE_S)
+    for migration in applied:
+        log.info("migration applied", number=migration.number, name=migration.name)
+    return applied
+
+
+async def _apply(connection: Connection) -> list[Migration] | None:
+    """Apply what is pending, and return it. None, and nothing is: somebody uses what is to be changed."""
+    with suppress(asyncpg.LockNotAvailableError):
         async with connection.transaction():
             # Another replica may hold the lock for as long as its migration takes.
             await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK, timeout=MIGRATION_TIMEOUT_S)
+            await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_S * 1000:.0f}")
             await connection.execute(_CREATE_JOURNAL)
             applied = await pending(connection)
             for migration in applied:
@@ -203,9 +223,8 @@ async def migrate(connection: Connection) -> list[Migration]:
                     migration.name,
                     migration.checksum,
                 )
-    for migration in applied:
-        log.info("migration applied", number=migration.number, name=migration.name)
-    return applied
+            return applied
+    return None
 
 
 async def pending(connection: Connection) -> list[Migration]:

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import orjson
+import pytest
 
 from service.settings import Settings
+from service.store import database
 from tests.support.apps import MakeApp
 from tests.support.kube import eventually, guid_of
 from tests.support.sockets import head
@@ -159,27 +161,65 @@ def request(method: str, path: str, token: str, body: object = None) -> bytes:
     return head(method, path, token, **sized) + content
 
 
-async def test_no_request_fails_while_replicas_are_restarted_one_by_one(
-    settings: Settings, operator_token: str, make_app: MakeApp
-) -> None:
+@pytest.fixture
+async def work(operator_token: str, make_app: MakeApp) -> list[Work]:
+    """Of readers and writers, on connections that are kept and on new ones."""
     processes = [f"/v3/processes/{guid_of(await make_app('web'), 'web')}" for _ in range(WRITERS)]
     reads = [request("GET", path, operator_token) for path in ("/v3/processes", "/v3/apps", *processes)]
-    work = [Work(reads, 200)] * READERS + [Work(reads, 200, keeps=False)] * READERS
+    found = [Work(reads, 200)] * READERS + [Work(reads, 200, keeps=False)] * READERS
     for path in processes:
         label = {"command": "run", "metadata": {"labels": {"at": "all-times"}}}
         scales = [request("POST", f"{path}/actions/scale", operator_token, {"instances": n}) for n in range(3)]
-        work += [Work(scales, 202), Work([request("PATCH", path, operator_token, label)], 200, keeps=False)]
+        found += [Work(scales, 202), Work([request("PATCH", path, operator_token, label)], 200, keeps=False)]
+    return found
+
+
+@asynccontextmanager
+async def under(work: Sequence[Work], replicas: Sequence[Replica]) -> AsyncIterator[Seen]:
+    """All clients at work for the length of a block, none of whose requests may fail."""
     seen, over = Seen(), asyncio.Event()
-    async with serving(settings, REPLICAS) as replicas:
-        clients = [asyncio.create_task(client(replicas, seen, over, each)) for each in work]
+    clients = [asyncio.create_task(client(replicas, seen, over, each)) for each in work]
+    yield seen
+    over.set()
+    await asyncio.gather(*clients)
+    assert not seen.failures
+
+
+async def restart(replica: Replica) -> None:
+    await replica.stop()
+    await replica.start()
+    await ready(replica)
+
+
+async def test_no_request_fails_while_replicas_are_restarted_one_by_one(settings: Settings, work: list[Work]) -> None:
+    async with serving(settings, REPLICAS) as replicas, under(work, replicas) as seen:
         for replica in [*replicas, replicas[0]]:
             told = seen.told_to_close
-            await replica.stop()
+            await restart(replica)
             assert seen.told_to_close > told or not seen.replies
-            await replica.start()
-            await ready(replica)
-        over.set()
-        await asyncio.gather(*clients)
-    assert not seen.failures
     assert seen.replies > 500
     assert seen.told_to_close >= REPLICAS
+
+
+NEXT = """
+ALTER TABLE process_metadata ADD COLUMN note text NOT NULL DEFAULT '';
+CREATE INDEX process_metadata_note ON process_metadata (note);
+ALTER TABLE metadata_counter ADD COLUMN counted_at timestamptz NOT NULL DEFAULT now();
+"""
+"""What the next version may do to the schema: whatever is added has a default."""
+
+
+async def test_no_request_fails_while_the_next_version_migrates_the_schema_and_when_the_update_is_taken_back(
+    settings: Settings, work: list[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next_version = [*database.migrations(), database.Migration(9000, "next", NEXT)]
+    monkeypatch.setattr(database, "migrations", lambda: next_version)
+    async with serving(settings, 2) as replicas, under(work, replicas) as seen:
+        await asyncio.sleep(1)
+        async with database.connected(settings.database_url, 5) as connection:
+            assert await database.migrate(connection) == next_version[-1:]
+        # What follows is served, and written, by the former version on the schema of the next.
+        before = seen.replies
+        for replica in replicas:
+            await restart(replica)
+    assert seen.replies > before + 100

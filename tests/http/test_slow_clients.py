@@ -1,16 +1,20 @@
 """Clients that keep the service waiting: what they cost the others, which is nothing, and when they are given up."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from service.api.bodies import LARGEST_SCALE
 from service.errors import CloudFoundryError
 from service.http import connections, server
-from service.http.connection import MAXIMUM_HEAD
+from service.http.connection import MAXIMUM_HEAD, Connection
 from service.http.connections import Connections, Limits
 from service.settings import Settings
 from tests.support.api import Api, assert_cf_error, running
@@ -217,6 +221,44 @@ async def test_replies_that_are_not_taken_count_as_well(settings: Settings, oper
 
         await eventually(some_are_closed, 10)
         assert await others_are_answered(served)
+
+
+@pytest.fixture
+def nobody_looks_for_cycles() -> Iterator[None]:
+    """As in a replica that is loaded, and in which that is rare: what is in one stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def _kept() -> Counter[str]:
+    """What there is of clients."""
+    return Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, (Connection, web.BaseRequest)))
+
+
+@pytest.mark.parametrize("what", ["a reply", "a body nobody wants", "a body somebody waits for", "half of a head"])
+async def test_nothing_is_kept_of_a_client_that_has_gone_in_the_middle_of(
+    api: Api, operator_token: str, nobody_looks_for_cycles: None, what: str
+) -> None:
+    sent = {
+        "a reply": head("GET", "/v3/openapi.json", operator_token) * 20,
+        "a body nobody wants": head("PATCH", "/v3/processes/any", Content_Length="9000000") + b" " * 500_000,
+        "a body somebody waits for": update(operator_token, size=1_000_000) + b" " * 500_000,
+        "half of a head": b"GET / HTTP/1.1\r\nX: " + b"y" * 30_000,
+    }[what]
+    before = _kept()
+    async with AsyncExitStack() as stack:
+        for _ in range(5):
+            client = await stack.enter_async_context(connected(api, receive_buffer=4096))
+            client.writer.write(sent)
+        await asyncio.sleep(0.5)
+        assert _kept()["Connection"] > before["Connection"]
+
+    async def all_gone() -> bool:
+        return _kept() == before
+
+    await eventually(all_gone, 10)
 
 
 async def _is_cut_off(client: Raw) -> bool:

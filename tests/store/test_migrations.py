@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -9,7 +10,16 @@ import pytest
 
 from deploy.local.stack import Stack
 from service.store import database
-from service.store.database import DatabaseUnavailable, Migration, SchemaMismatch, connect, connected, migrate
+from service.store.database import (
+    DatabaseUnavailable,
+    Migration,
+    Pool,
+    SchemaMismatch,
+    connect,
+    connected,
+    migrate,
+)
+from service.store.records import Records
 from tests.conftest import new_database
 
 
@@ -47,6 +57,32 @@ async def test_schema_of_a_newer_version_is_left_alone(empty_url: str) -> None:
         await migrate(connection)
         await connection.execute("INSERT INTO schema_migration (number, name, checksum) VALUES (9999, 'later', 'x')")
         assert await migrate(connection) == []
+
+
+WIDER = Migration(9000, "wider", "ALTER TABLE process_metadata ADD COLUMN note text NOT NULL DEFAULT ''")
+"""As the next version might have one."""
+
+
+async def test_a_table_that_is_read_for_long_is_changed_later_and_nobody_waits_behind_the_change(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_PAUSE_S", 0.1)
+    async with connected(empty_url, 5) as owner, connected(empty_url, 5) as dump:
+        await migrate(owner)
+        next_version = [*database.migrations(), WIDER]
+        monkeypatch.setattr(database, "migrations", lambda: next_version)
+        async with AsyncExitStack() as stack:
+            pool = await Pool.open(empty_url, size=2, timeout_s=5)
+            stack.push_async_callback(pool.close)
+            async with dump.transaction():
+                await dump.fetch("SELECT * FROM process_metadata")
+                migrating = asyncio.create_task(migrate(owner))
+                for _ in range(10):
+                    await Records(pool).note(("space", "app", "web"), deployment_version=1)
+                    await asyncio.sleep(0.2)
+                assert not migrating.done()
+            assert await migrating == [WIDER]
+            assert await migrate(owner) == []
 
 
 async def test_failing_migration_leaves_nothing_behind(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
