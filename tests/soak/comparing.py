@@ -85,16 +85,20 @@ async def _held(world: World, database_url: str) -> Stores:
     try:
         for app in world.apps:
             row = await connection.fetchrow(
-                "SELECT labels, annotations FROM process_metadata WHERE namespace = $1 AND app_guid = $2",
+                "SELECT labels, annotations, pending FROM process_metadata WHERE namespace = $1 AND app_guid = $2",
                 app.namespace,
                 app.guid,
             )
             assert row is not None
             deployment = await world.kube.get(app.namespace, app.name)
+            # A write that Kubernetes has committed and nobody has folded yet is made: the next writer moves it.
+            committed = orjson.loads(row["pending"]).get(_write_id(deployment), {}).get("change", {})
             found[app.guid] = {
                 **_cluster_fields(deployment),
-                "label": orjson.loads(row["labels"]).get("soak", ""),
-                "annotation": orjson.loads(row["annotations"]).get("soak", ""),
+                **{
+                    field: {**orjson.loads(row[column]), **committed.get(column, {})}.get("soak", "")
+                    for field, column in {"label": "labels", "annotation": "annotations"}.items()
+                },
             }
     finally:
         await connection.close()
@@ -102,6 +106,10 @@ async def _held(world: World, database_url: str) -> Stores:
     deployments = (await world.kube.request("GET", selector))["items"]
     claimed = {(each["metadata"]["namespace"], each["metadata"]["labels"][Keys().app_guid]) for each in deployments}
     return Stores(found, len(claimed))
+
+
+def _write_id(deployment: Mapping[str, Any]) -> str:
+    return str(deployment["metadata"].get("annotations", {}).get(Keys().last_write, ""))
 
 
 def _cluster_fields(deployment: Mapping[str, Any]) -> dict[str, str]:

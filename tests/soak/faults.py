@@ -23,6 +23,12 @@ _REVOKED_S = 25.0
 """kube-apiserver itself believes a token for 10 s; the service keeps its word for REVIEW_TTL_S."""
 _HTML = b"<html><body>502 Bad Gateway</body></html>"
 
+_FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE OR DELETE ON process_metadata EXECUTE FUNCTION full_disk();
+"""
+
 
 @dataclass
 class Scene:
@@ -209,6 +215,17 @@ async def rows_locked(scene: Scene) -> None:
         await connection.close()
 
 
+async def disk_full(scene: Scene) -> None:
+    """Postgres can be read, and says of every write what it says when its disk is full."""
+    connection = await asyncpg.connect(scene.database_url)
+    try:
+        await connection.execute(_FULL)
+        await scene.last()
+        await connection.execute("DROP TRIGGER full_disk ON process_metadata; DROP FUNCTION full_disk")
+    finally:
+        await connection.close()
+
+
 async def apiserver_killed(scene: Scene) -> None:
     await asyncio.to_thread(scene.stack.control_plane.stop_apiserver)
     await scene.last()
@@ -290,6 +307,7 @@ FAULTS: Mapping[str, Fault] = {
         postgres_frozen,
         postgres_full,
         rows_locked,
+        disk_full,
         apiserver_killed,
         apiserver_frozen,
         etcd_frozen,
