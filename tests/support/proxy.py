@@ -73,6 +73,13 @@ async def relaying(service_kubeconfig: Path, directory: Path) -> AsyncIterator[R
     relay = Relay(directory / "relayed-kubeconfig")
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await pass_on(request)
+        except aiohttp.ClientError:
+            # Either end is gone: the other is to see no more of it than without the relay.
+            return _broken_off(request)
+
+    async def pass_on(request: web.Request) -> web.StreamResponse:
         if relay.before is not None:
             try:
                 await relay.before(request)
