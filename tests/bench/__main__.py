@@ -44,8 +44,10 @@ def _hostile(directory: Path, seconds: int) -> list[Row]:
 
 
 def _sustained(directory: Path, _seconds: int) -> list[Row]:
-    with local_stack(directory, nodes=sustained.NODES) as stack:
-        return asyncio.run(_collect(sustained.measure(stack)))
+    with local_stack(directory / "stack", nodes=sustained.NODES) as stack:
+        rows = asyncio.run(_collect(sustained.measure(stack)))
+    with scale.database(directory) as url:
+        return rows + asyncio.run(_collect(sustained.measure_fed(directory, url)))
 
 
 def _scale(directory: Path, seconds: int) -> list[Row]:

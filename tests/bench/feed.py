@@ -2,11 +2,13 @@
 
 http://…/COUNT/NAMESPACES is a cluster of so many processes: as the `server` of a kubeconfig it streams their
 Deployments and Namespaces, and what routes lead to them, then bookmarks. POST /expire ends every watch with the 410
-that makes its client list anew. GET /requests says how many requests there were of all clusters. Prints its address and
-serves until it is ended.
+that makes its client list anew, and POST /changes/N has N Deployments a second change from now on. GET /requests says
+how many requests there were of all clusters. Prints its address and serves until it is ended.
 """
 
 import asyncio
+import contextlib
+import random
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,6 +22,8 @@ from tests.bench import population
 _BATCH = 64
 """Events a write: about what one read of the socket gives the client anyway."""
 _BOOKMARK_S = 5.0
+_TICK_S = 0.02
+"""Between changes, of several Deployments at a time."""
 _ROUTES = {
     "/services": population.services,
     "/ingresses": population.ingresses,
@@ -32,6 +36,7 @@ class Feed:
     def __init__(self) -> None:
         self._expired = asyncio.Event()
         self._requests = 0
+        self._changes_per_s = 0
 
     async def requests(self, _request: web.Request) -> web.Response:
         return web.json_response(self._requests)
@@ -47,16 +52,26 @@ class Feed:
         if "sendInitialEvents" in request.query:
             for batch in _batches(_initial(request.match_info["path"], count, namespaces)):
                 await stream.write(batch)
-            await stream.write(_bookmark(count, {INITIAL_EVENTS_END: "true"}))
-        expired = self._expired
-        while True:
-            try:
-                await asyncio.wait_for(expired.wait(), _BOOKMARK_S)
-            except TimeoutError:
-                await stream.write(_bookmark(count))
-            else:
-                await stream.write(_EXPIRED)
-                return stream
+            await stream.write(_bookmark(count + 1, {INITIAL_EVENTS_END: "true"}))
+        expired, version, told = self._expired, count + 1, 0.0
+        loop, chance = asyncio.get_running_loop(), random.Random(count)
+        while not expired.is_set():
+            if changes := round(self._changes_per_s * _TICK_S) if request.path.endswith("/deployments") else 0:
+                changed = chance.sample(range(count), changes)
+                events = (population.modified(n, count, namespaces, version + i) for i, n in enumerate(changed, 1))
+                await stream.write(b"".join(events))
+                version += changes
+            if loop.time() > told + _BOOKMARK_S:
+                told = loop.time()
+                await stream.write(_bookmark(version))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(expired.wait(), _TICK_S if changes else _BOOKMARK_S)
+        await stream.write(_EXPIRED)
+        return stream
+
+    async def change(self, request: web.Request) -> web.Response:
+        self._changes_per_s = int(request.match_info["changes"])
+        return web.Response(status=204)
 
     async def expire(self, request: web.Request) -> web.Response:
         self._expired.set()
@@ -98,7 +113,7 @@ def _batches(events: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _bookmark(version: int, annotations: dict[str, str] | None = None) -> bytes:
-    meta = {"resourceVersion": str(version + 1), **({"annotations": annotations} if annotations else {})}
+    meta = {"resourceVersion": str(version), **({"annotations": annotations} if annotations else {})}
     return orjson.dumps({"type": "BOOKMARK", "object": {"metadata": meta}}) + b"\n"
 
 
@@ -106,6 +121,7 @@ async def _serve() -> None:
     feed = Feed()
     app = web.Application()
     app.router.add_post("/expire", feed.expire)
+    app.router.add_post(r"/changes/{changes:\d+}", feed.change)
     app.router.add_get("/requests", feed.requests)
     app.router.add_get(r"/{count:\d+}/{namespaces:\d+}/{path:.*}", feed.watch)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import orjson
@@ -118,25 +119,37 @@ def _meta(n: int, namespaces: int, kind: str) -> dict[str, Any]:
 
 def added(count: int, namespaces: int) -> Iterator[bytes]:
     """The ADDED events of all processes, as a watch of Deployments streams them."""
-    template = _event_template()
+    template = _event_template("ADDED")
     for n in range(count):
-        kind, app = process_type(n), app_guid(n)
-        yield template % {
-            b"number": n,
-            b"name": f"app-{n:06}-{kind}".encode(),
-            b"namespace": namespace(n, namespaces).encode(),
-            b"app": app.encode(),
-            b"kind": kind.encode(),
-            b"created": _zulu(created(n, count)),
-            b"updated": _zulu(FIRST_CREATED + timedelta(days=30, seconds=n * _OTHER_STRIDE % count)),
-        }
+        updated = FIRST_CREATED + timedelta(days=30, seconds=n * _OTHER_STRIDE % count)
+        yield template % _values(n, count, namespaces, n, updated)
+
+
+def modified(n: int, count: int, namespaces: int, version: int) -> bytes:
+    """The event of a change of the n-th process that was made now."""
+    return _event_template("MODIFIED") % _values(n, count, namespaces, version, datetime.now(UTC))
+
+
+def _values(n: int, count: int, namespaces: int, version: int, updated: datetime) -> dict[bytes, object]:
+    kind, app = process_type(n), app_guid(n)
+    return {
+        b"number": n,
+        b"version": version,
+        b"name": f"app-{n:06}-{kind}".encode(),
+        b"namespace": namespace(n, namespaces).encode(),
+        b"app": app.encode(),
+        b"kind": kind.encode(),
+        b"created": _zulu(created(n, count)),
+        b"updated": _zulu(updated),
+    }
 
 
 def _zulu(moment: datetime) -> bytes:
     return moment.isoformat()[:19].encode() + b"Z"
 
 
-def _event_template() -> bytes:
+@cache
+def _event_template(what: str) -> bytes:
     """One event as kube-apiserver sends it, defaults and managedFields included, for bytes formatting."""
     body = _manifest("%(name)b", "%(namespace)b", "%(app)b", "%(kind)b")
     (container,) = body["spec"]["template"]["spec"]["containers"]
@@ -149,7 +162,7 @@ def _event_template() -> bytes:
     body["spec"]["template"]["spec"] |= {"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "x"}
     body["metadata"] |= {
         "uid": "%(number)08x-de91-4000-8000-000000000000",
-        "resourceVersion": "%(number)d",
+        "resourceVersion": "%(version)d",
         "generation": 1,
         "creationTimestamp": "%(created)b",
         "managedFields": [
@@ -173,7 +186,7 @@ def _event_template() -> bytes:
         ],
     }
     body["status"] = {"observedGeneration": 1}
-    return orjson.dumps({"type": "ADDED", "object": body}) + b"\n"
+    return orjson.dumps({"type": what, "object": body}) + b"\n"
 
 
 def _field_names(value: Any) -> dict[str, Any]:

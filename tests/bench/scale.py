@@ -54,7 +54,7 @@ def _namespaces(count: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Bench:
+class Bench:
     directory: Path
     database_url: str
     feed: str
@@ -84,10 +84,27 @@ def _kubeconfig(server: str) -> str:
     )
 
 
+@contextlib.asynccontextmanager
+async def feeding(directory: Path, database_url: str, seconds: int = 1) -> AsyncIterator[Bench]:
+    """A feed, for the length of a block."""
+    async with programs.running(directory, "tests.bench.feed") as feed:
+        yield Bench(directory, database_url, await feed.line(), seconds)
+
+
+async def change(bench: Bench, per_s: int) -> None:
+    """Have so many Deployments a second change from now on."""
+    async with aiohttp.ClientSession() as session, session.post(f"{bench.feed}/changes/{per_s}") as response:
+        response.raise_for_status()
+
+
+async def asked(bench: Bench) -> int:
+    """How many requests there have been to what stands for kube-apiserver."""
+    return int(await get(f"{bench.feed}/requests"))
+
+
 async def measure(directory: Path, database_url: str, seconds: int) -> AsyncIterator[Row]:
     """Findings, each as soon as it is made."""
-    async with programs.running(directory, "tests.bench.feed") as feed:
-        bench = _Bench(directory, database_url, await feed.line(), seconds)
+    async with feeding(directory, database_url, seconds) as bench:
         async with AsyncExitStack() as stack:
             empty = await stack.enter_async_context(serving(directory, await bench.environ(0)))
             services = {
@@ -126,7 +143,7 @@ def _pages(count: int) -> dict[str, int]:
     return {"first": 1, "middle": last // 2, "last": last}
 
 
-async def _same_pages(bench: _Bench, services: dict[int, Service]) -> list[Row]:
+async def _same_pages(bench: Bench, services: dict[int, Service]) -> list[Row]:
     """One page again and again."""
     rows = []
     for order in _ORDERS:
@@ -139,7 +156,7 @@ async def _same_pages(bench: _Bench, services: dict[int, Service]) -> list[Row]:
     return rows
 
 
-async def _different_pages(bench: _Bench, services: dict[int, Service]) -> list[Row]:
+async def _different_pages(bench: Bench, services: dict[int, Service]) -> list[Row]:
     """Another page with each request.
 
     At 100,000 they are more than the service keeps encoded, at 1,000 they are not: to compare the two would be to
@@ -163,7 +180,7 @@ def _random_pages(order: str, count: int) -> list[str]:
     return [_path(order, page) for page in pages]
 
 
-async def _cf_apps(bench: _Bench, service: Service) -> list[Row]:
+async def _cf_apps(bench: Bench, service: Service) -> list[Row]:
     """What `cf apps` asks, one after the other, of a space of 1,000 apps; the median of some times."""
     space = population.space_guid(population.namespace(0, 1))
     apps = orjson.loads(await get(f"{service.url}/v3/apps?order_by=name&per_page=5000&space_guids={space}"))
@@ -175,7 +192,7 @@ async def _cf_apps(bench: _Bench, service: Service) -> list[Row]:
         f"/v3/routes?app_guids={guids}",
     ]
     taken_ms = []
-    asked = int(await get(f"{bench.feed}/requests"))
+    before = await asked(bench)
     async with aiohttp.ClientSession() as session:
         for _ in range(_TIMES):
             started = time.perf_counter()
@@ -186,15 +203,15 @@ async def _cf_apps(bench: _Bench, service: Service) -> list[Row]:
             taken_ms.append((time.perf_counter() - started) * 1000)
     median = statistics.median(taken_ms)
     measured = f"{median:.0f} ms; the first time {taken_ms[0]:.0f} ms"
-    asked = int(await get(f"{bench.feed}/requests")) - asked
+    requests = await asked(bench) - before
     what = f"`cf apps` over a space of {len(apps['resources']):,} apps"
     return [
         limited(f"{what}: its {len(paths)} requests", median, 100, "ms", measured=measured),
-        limited(f"{what}, {_TIMES} times: requests to kube-apiserver", asked, 0, "", measured=str(asked)),
+        limited(f"{what}, {_TIMES} times: requests to kube-apiserver", requests, 0, "", measured=str(requests)),
     ]
 
 
-async def _compare(what: str, bench: _Bench, targets: dict[int, Target]) -> Row:
+async def _compare(what: str, bench: Bench, targets: dict[int, Target]) -> Row:
     samples = await in_turns(targets, bench.seconds, _ROUNDS)
     others = ", ".join(f"at {count:,}: {samples[count].p50_ms:.2f} ms" for count in COUNTS[:-1])
     ours = samples[LARGE].p50_ms
@@ -215,7 +232,7 @@ def _memory(count: int, empty_mib: float, loaded_mib: float, read_mib: float) ->
         yield Row(f"RSS, {count:,}", f"{loaded_mib:.0f} MiB; {read_mib:.0f} MiB after reading", note)
 
 
-async def _filters(bench: _Bench) -> AsyncIterator[Row]:
+async def _filters(bench: Bench) -> AsyncIterator[Row]:
     """Filtered lists, first list, and relist at 100,000, with metadata of a tenth of the processes."""
     environ = await bench.environ(LARGE)
     await _store_metadata(environ["DATABASE_URL"])
@@ -250,7 +267,7 @@ def _queries() -> dict[str, str]:
     }
 
 
-async def _relist(bench: _Bench, service: stalls.Watched) -> stalls.Phase:
+async def _relist(bench: Bench, service: stalls.Watched) -> stalls.Phase:
     await service.mark()
     async with aiohttp.ClientSession() as session, session.post(f"{bench.feed}/expire") as response:
         response.raise_for_status()

@@ -1,15 +1,18 @@
-"""Five minutes of reads at saturation while the cluster changes, over 10,000 Deployments with a Pod each."""
+"""Five minutes of reads at saturation while the cluster changes: of 10,000 Deployments with Pods, and 100,000 fed."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import orjson
 
 from deploy.local.stack import Stack
-from tests.bench import population, stalls
+from tests.bench import population, scale, stalls
 from tests.bench.load import CONNECTIONS, Target, wrk
 from tests.bench.programs import get
 from tests.bench.report import Row, limited
@@ -18,6 +21,7 @@ from tests.bench.stalls import Watched
 from tests.support.kube import eventually
 
 COUNT, NAMESPACES = 10_000, 100
+FED = 100_000
 NODES = 44
 """A node takes 250 Pods, and a few are on their way."""
 RUN_S = 300
@@ -43,21 +47,49 @@ async def measure(stack: Stack) -> AsyncIterator[Row]:
         async with stalls.watched(stack.directory, bench.environ) as service:
             yield stalls.row(f"first list, {COUNT:,}, while their Pods start", await service.phase())
             await eventually(lambda: _all_run(service), _PODS_S)
-            target = Target(service.url, _paths(), bench.token)
-            await wrk(target, _WARM_S)
-            await service.mark()
-            asked = await _asked(bench)
-            async with _meanwhile(bench, service) as seen:
-                sample = await wrk(target, RUN_S)
-            phase = await service.mark()
-            asked = await _asked(bench) - asked
-    what = f"{RUN_S} s at {CONNECTIONS} connections, {seen.changes / RUN_S:.0f} changes/s"
-    tails = f"p50 {sample.p50_ms:.1f} ms, p99 {sample.p99_ms:.1f} ms, {sample.per_s:,.0f} requests/s"
-    yield Row(f"{COUNT:,} Deployments and Pods, {what}", tails)
+            changing = [lambda seen, number=number: _change(bench, seen, number) for number in range(_CHANGERS)]
+            asked = partial(_asked, bench)
+            what = f"{COUNT:,} Deployments and Pods"
+            async for row in _sustained(
+                what, service, Target(service.url, _paths(COUNT), bench.token), changing, asked
+            ):
+                yield row
+
+
+async def measure_fed(directory: Path, database_url: str) -> AsyncIterator[Row]:
+    """The same with a feed in place of a cluster, of a size that no cluster has here."""
+    async with (
+        scale.feeding(directory, database_url) as bench,
+        stalls.watched(directory, await bench.environ(FED)) as service,
+    ):
+        await service.phase()
+        await scale.change(bench, CHANGES_PER_S)
+        what, target = f"{FED:,} Deployments, fed", Target(service.url, _paths(FED))
+        async for row in _sustained(what, service, target, [], partial(scale.asked, bench)):
+            yield row
+
+
+async def _sustained(
+    what: str,
+    service: Watched,
+    target: Target,
+    changing: Sequence[Callable[[_Seen], Coroutine[Any, Any, None]]],
+    asked: Callable[[], Awaitable[int]],
+) -> AsyncIterator[Row]:
+    await wrk(target, _WARM_S)
+    await service.mark()
+    asked_before = await asked()
+    async with _meanwhile(service, changing) as seen:
+        sample = await wrk(target, RUN_S)
+    phase = await service.mark()
+    requests = await asked() - asked_before
+    changes = seen.changes / RUN_S if changing else CHANGES_PER_S
+    what = f"{what}, {RUN_S} s at {CONNECTIONS} connections, {changes:.0f} changes/s"
+    yield Row(what, f"p50 {sample.p50_ms:.1f} ms, p99 {sample.p99_ms:.1f} ms, {sample.per_s:,.0f} requests/s")
     grown = max(seen.rss_mib) - seen.rss_mib[0]
     yield limited(f"{what}: memory gained of {seen.rss_mib[0]:.0f} MiB", grown, _GROWTH_MIB, "MiB")
     yield stalls.row(what, phase)
-    yield Row(f"{what}: reviews, GETs and LISTs", f"{asked} for {sample.requests:,} reads")
+    yield Row(f"{what}: reviews, GETs and LISTs", f"{requests} for {sample.requests:,} reads")
 
 
 def _running(n: int) -> dict[str, object]:
@@ -71,10 +103,10 @@ async def _all_run(service: Watched) -> bool:
     return bool(held["pods"] >= COUNT)
 
 
-def _paths() -> list[str]:
+def _paths(count: int) -> list[str]:
     """As dashboards and command lines ask: pages of all, single apps and their processes, each again and again."""
-    apps = [population.app_guid(n) for n in random.Random(1).sample(range(COUNT), _APPS)]
-    pages = [f"/v3/processes?per_page=50&page={page}" for page in (1, 2, 100)]
+    apps = [population.app_guid(n) for n in random.Random(1).sample(range(count), _APPS)]
+    pages = [f"/v3/processes?per_page=50&page={page}" for page in (1, 2, count // 100)]
     return [path for app in apps for path in (*pages, f"/v3/apps/{app}", f"/v3/apps/{app}/processes")]
 
 
@@ -83,10 +115,12 @@ async def _asked(bench: Sides) -> int:
 
 
 @asynccontextmanager
-async def _meanwhile(bench: Sides, service: Watched) -> AsyncIterator[_Seen]:
+async def _meanwhile(
+    service: Watched, changing: Sequence[Callable[[_Seen], Coroutine[Any, Any, None]]]
+) -> AsyncIterator[_Seen]:
     """Changes at their rate, as far as kube-apiserver keeps up, and looks at the memory of the service."""
     seen = _Seen()
-    tasks = [asyncio.create_task(_change(bench, seen, number)) for number in range(_CHANGERS)]
+    tasks = [asyncio.create_task(change(seen)) for change in changing]
     tasks.append(asyncio.create_task(_look(service, seen)))
     try:
         yield seen
