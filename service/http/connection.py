@@ -267,7 +267,8 @@ class Connection(RequestHandler):
             # The client sends its next request to somebody else, instead of on a connection that is being closed.
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
-        self._is_answered = self._body is not None and not self._body.is_eof()
+        # Of requests that were sent at once, this may not be the last.
+        self._is_answered = self._body is request.content and not request.content.is_eof()
         if self._is_answered:
             self._discard(self._received)
         return finished

@@ -139,6 +139,20 @@ async def test_a_client_that_is_refused_its_body_may_send_it_and_has_its_answer(
         assert await client.rest() == b""
 
 
+async def test_a_body_behind_a_request_that_was_sent_with_it_is_not_thrown_away(
+    api: Api, make_app: MakeApp, operator_token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.http.connection._LONGEST_PAUSE_S", -1.0)
+    path = f"/v3/processes/{guid_of(await make_app('web'), 'web')}"
+    body = b" " * 100_000 + LABELS
+    async with connected(api) as client:
+        first = head("GET", path, operator_token)
+        await client.send(first + head("PATCH", path, operator_token, Content_Length=str(len(body))) + body[:20_000])
+        assert (await client.reply()).status == 200
+        await client.send(body[20_000:])
+        assert (await client.reply()).json["metadata"]["labels"] == {"packed": "yes"}
+
+
 async def test_large_bodies_of_one_person_come_one_after_the_other_and_keep_nobody_waiting(
     api: Api, kube: Kube, operator_token: str
 ) -> None:
