@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 from .errors import LocalStackError
@@ -31,11 +32,13 @@ class Postgres:
 
     def __init__(self, directory: Path, port: int) -> None:
         self._stack = directory
+        self._log = directory / "postgres.log"
         self._port = port
         self._password = secrets.token_urlsafe(24)
         self._user = _unprivileged()
         self._home = _new_home(directory, self._user)
         self._programs = _programs_for(self._user, self._home)
+        self._crashed = False
 
     @property
     def url(self) -> str:
@@ -50,8 +53,7 @@ class Postgres:
         if self._user:
             os.chown(password_file, *self._user)
         options = ["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync"]
-        log_path = self._stack / "postgres.log"
-        with log_path.open("ab") as log:
+        with self._log.open("ab") as log:
             made = spawn(
                 [self._programs / "initdb", f"--pgdata={self._home / 'data'}", f"--username={_USER}", *options],
                 pid_file=self._home / "initdb.pid",
@@ -61,15 +63,23 @@ class Postgres:
                 user=self._user,
             ).wait()
         if made:
-            raise LocalStackError(f"initdb failed, see {log_path}")
+            raise LocalStackError(f"initdb failed, see {self._log}")
         password_file.unlink()
         self.start()
 
     def start(self) -> None:
         """Serve, and return when connections are accepted."""
-        log_path = self._stack / "postgres.log"
+        deadline = time.monotonic() + _START_S
+        # After a crash those who worked for it have its memory still, for a moment, and another will not begin.
+        while not self._serve():
+            if not self._crashed or time.monotonic() > deadline:
+                raise LocalStackError(f"Postgres did not start, see {self._log}")
+        self._crashed = False
+
+    def _serve(self) -> bool:
+        """Start a server; False if it has ended, or does not get ready."""
         settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
-        with log_path.open("ab") as log:
+        with self._log.open("ab") as log:
             server = spawn(
                 [self._programs / "postgres", "-D", self._home / "data", "-p", str(self._port), *settings],
                 pid_file=self._home / "postgres.pid",
@@ -78,8 +88,8 @@ class Postgres:
                 cwd=self._home,
                 user=self._user,
             )
-        if not wait_until(lambda: self._is_ready() or server.poll() is not None, _START_S) or not self._is_ready():
-            raise LocalStackError(f"Postgres did not start, see {log_path}")
+        wait_until(lambda: self._is_ready(server.pid) or server.poll() is not None, _START_S)
+        return self._is_ready(server.pid)
 
     def stop(self) -> None:
         """Break all connections and stop; the data stays for `start`."""
@@ -87,6 +97,7 @@ class Postgres:
 
     def kill(self) -> None:
         """End it as a crash of the machine would, but for what it had written; `start` recovers."""
+        self._crashed = True
         end(self._home / "postgres.pid", self._stack, (signal.SIGKILL, 10.0))
 
     def pause(self) -> None:
@@ -104,10 +115,12 @@ class Postgres:
         for each in (pid, *map(int, children)):
             send(each, number)
 
-    def _is_ready(self) -> bool:
-        # The server's own word, as pg_ctl reads it: the eighth line of its lock file.
+    def _is_ready(self, pid: int) -> bool:
+        # The server's own word, as pg_ctl reads it: the first and eighth line of its lock file. One that crashed leaves
+        # its own behind.
         try:
-            return (self._home / "data" / "postmaster.pid").read_text().splitlines()[7].strip() == "ready"
+            lines = (self._home / "data" / "postmaster.pid").read_text().splitlines()
+            return (lines[0].strip(), lines[7].strip()) == (str(pid), "ready")
         except (OSError, IndexError):
             return False
 
