@@ -5,11 +5,13 @@ import re
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from service.settings import Settings
 from tests.support.api import Api, Reply, assert_cf_error, running
 from tests.support.apps import MakeApp
 from tests.support.kube import guid_of
+from tests.support.sockets import connected, head
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v3/nope", "/v3/processes/", "/v3/apps/a/processes/web/nope", "//"])
@@ -22,6 +24,26 @@ async def test_unknown_path_is_an_unknown_request_without_asking_for_a_token(api
 async def test_unknown_method_is_an_unknown_request(api: Api, method: str) -> None:
     reply = await api.as_user(None).get("/v3/processes", method=method)
     assert_cf_error(reply, 404, 10000, "CF-NotFound", "Unknown request")
+
+
+async def test_a_path_of_thousands_of_parts_is_unknown_without_being_looked_up(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    resolve = web.UrlDispatcher.resolve
+
+    async def noted(router: web.UrlDispatcher, request: web.Request) -> web.UrlMappingMatchInfo:
+        looked_up.append(request.path)
+        return await resolve(router, request)
+
+    monkeypatch.setattr(web.UrlDispatcher, "resolve", noted)
+    for path in ("/" * 60_000, "/v3/" + "a/" * 30_000, "/v3/processes/" + "x/" * 40):
+        async with connected(api) as client:
+            await client.send(head("GET", path))
+            assert_cf_error(await client.reply(), 404, 10000, "CF-NotFound", "Unknown request")
+    assert not looked_up
+    assert (await api.get("/v3/processes")).status == 200
+    assert looked_up == ["/v3/processes"]
 
 
 async def test_every_reply_carries_a_new_request_id(api: Api) -> None:
