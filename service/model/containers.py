@@ -8,7 +8,7 @@ from itertools import chain, islice
 from service.model.manifests import CommandedContainer, TemplateSpec
 from service.model.process import LARGEST_INTEGER, SidecarContainer
 from service.model.quantity import mebibytes
-from service.model.texts import LONGEST_COMMAND, shortened
+from service.model.texts import LONGEST_COMMAND, MOST_SIDECARS, shortened
 
 SIDECARS_COMMANDS = 4 * LONGEST_COMMAND
 """Characters that are kept of the commands of all sidecars of a process: there may be hundreds of them."""
@@ -39,11 +39,12 @@ def limit_in_mib(limit: str | None) -> int:
 def sidecars_beside(app: CommandedContainer, pod: TemplateSpec) -> tuple[SidecarContainer, ...]:
     """What runs beside the app for as long as it does, in the template's order.
 
-    These are its other containers, and the init containers that are restarted always.
+    These are its other containers, and the init containers that are restarted always; of more than MOST_SIDECARS, the
+    first.
     """
     room = SIDECARS_COMMANDS
     found = []
-    for container in _beside(app, pod):
+    for container in islice(_beside(app, pod), MOST_SIDECARS):
         found.append(_sidecar(container, room))
         room -= len(found[-1].command)
     return tuple(found)

@@ -7,6 +7,7 @@ of its arguments; what cannot be understood raises `Unparsable`, for the caller 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -38,7 +39,7 @@ from service.model.process import (
     microseconds,
 )
 from service.model.rollouts import condition, derive_rollout
-from service.model.texts import LONGEST_NAME, LONGEST_REASON, name_or_none, shortened
+from service.model.texts import LONGEST_NAME, LONGEST_REASON, MOST_PORTS, name_or_none, shortened
 
 DEFAULT_TYPE = "web"
 ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
@@ -125,7 +126,7 @@ def _of_template(deployment: Deployment, keys: Keys, app_guid: str) -> dict[str,
         "pods_labelled": labels.get(keys.app_guid) == app_guid,
         "pod_labels": flat_labels(labels, {deployment.metadata.name: OWN_NAME, app_guid: OWN_APP_GUID}),
         "sidecars": sidecars_beside(container, template.spec),
-        "named_ports": shared_ports(tuple(_named_ports(template.spec))),
+        "named_ports": shared_ports(tuple(islice(_named_ports(template.spec), MOST_PORTS))),
     }
 
 

@@ -5,9 +5,10 @@ What is remembered is bounded, in number and in size: nobody can fill memory by 
 
 from collections.abc import Mapping
 from functools import lru_cache
+from heapq import nsmallest
 
 from service.model.process import HealthCheck
-from service.model.texts import LONGEST_NAME
+from service.model.texts import LONGEST_NAME, MOST_LABELS
 
 
 @lru_cache(maxsize=4096)
@@ -22,9 +23,12 @@ def shared_command(command: str) -> str:
 
 
 def flat_labels(labels: Mapping[str, str], stand_ins: Mapping[str, str]) -> tuple[str, ...]:
-    """Labels as a workload holds them; `stand_ins` are for values that no other Deployment has."""
+    """Labels as a workload holds them; `stand_ins` are for values that no other Deployment has.
+
+    Of more than MOST_LABELS, those whose keys come first.
+    """
     flat: list[str] = []
-    for key in sorted(labels):
+    for key in sorted(labels) if len(labels) <= MOST_LABELS else nsmallest(MOST_LABELS, labels):
         value = labels[key]
         flat += (key, stand_ins.get(value, value))
     return _shared_labels(tuple(flat))

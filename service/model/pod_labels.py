@@ -14,8 +14,8 @@ Pair = tuple[str, str]
 Selector = tuple[Pair, ...]
 """Label pairs, all of which must be there. One without any means nothing."""
 
-STEP = 500
-"""Processes looked at in one step."""
+STEP = 50
+"""Processes looked at in one step, each with up to MOST_LABELS labels."""
 
 
 class PodLabels:
@@ -72,6 +72,7 @@ class PodLabels:
         for key, _ in selector:
             if key not in self._facets:
                 yield from self._fill(key)
+                yield
         having = min((self._facets[key].having(value) for key, value in selector), key=len)
         found = []
         for number, uid in enumerate(list(having), 1):

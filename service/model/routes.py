@@ -5,6 +5,7 @@ A rule is one host and one path of one object, with the Services behind it. It i
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -13,6 +14,7 @@ from service.model.guids import derived_guid
 from service.model.manifests import ObjectMeta
 from service.model.process import microseconds
 from service.model.route_manifests import HTTPRoute, HTTPRouteRule, Ingress, IngressBackend, ServiceObject, ServicePort
+from service.model.texts import MOST_LABELS, MOST_PORTS
 
 CLEARTEXT_HTTP2 = "kubernetes.io/h2c"
 HTTP1, HTTP2 = "http1", "http2"
@@ -145,9 +147,11 @@ def derive_origin(kind: str, meta: ObjectMeta) -> Origin:
 def derive_service(found: ServiceObject) -> Service:
     """What a Service selects."""
     meta, spec = found.metadata, found.spec
+    pairs = spec.selector or {}
     # Kubernetes follows no selector of an ExternalName.
-    selector = () if spec.type == "ExternalName" else tuple(sorted((spec.selector or {}).items()))
-    return Service(meta.uid, meta.namespace, meta.name, selector, tuple(map(_port, spec.ports or ())))
+    selector = () if spec.type == "ExternalName" or len(pairs) > MOST_LABELS else tuple(sorted(pairs.items()))
+    ports = tuple(map(_port, islice(spec.ports or (), MOST_PORTS)))
+    return Service(meta.uid, meta.namespace, meta.name, selector, ports)
 
 
 def _port(found: ServicePort) -> Port:

@@ -1,4 +1,4 @@
-"""Texts that somebody else writes, cut to what may be kept of them.
+"""Texts that somebody else writes, cut to what may be kept of them, and how many things there may be of a kind.
 
 Annotations and Pod templates hold texts of a megabyte, and everything of every tenant is in the memory of each replica.
 A text that was cut ends in `…`, and is exactly as long as one may be. So it can be seen that it was cut, and sent back:
@@ -13,6 +13,14 @@ LONGEST_NAME = 255
 """Characters of names and GUIDs that no rule of Kubernetes keeps short."""
 LONGEST_REASON = 1000
 """Characters of what Kubernetes says: it goes into a header, and an admission webhook may say anything."""
+
+MOST_LABELS = 100
+"""Labels of its Pods by which a Deployment is found, and pairs of a Service's selector: a Service that asks for more
+selects nothing that is known here. Kubernetes limits neither, and each is looked at for each of the others."""
+MOST_PORTS = 250
+"""Ports of a Service, and named ports of a Deployment's Pods."""
+MOST_SIDECARS = 100
+"""Containers beside an app: each is a resource."""
 
 CUT = "…"
 

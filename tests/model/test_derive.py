@@ -28,7 +28,7 @@ from service.model.process import (
     microseconds,
     timestamp,
 )
-from service.model.texts import LONGEST_COMMAND
+from service.model.texts import LONGEST_COMMAND, MOST_LABELS, MOST_PORTS, MOST_SIDECARS
 from tests.model.builders import CREATED_AT, decode, deployment, deployment_dict, metadata, namespace, workload
 
 KEYS = Keys()
@@ -794,6 +794,17 @@ def test_what_is_kept_of_a_deployment_is_small_whatever_it_holds() -> None:
             pod={"securityContext": {"runAsUser": 7}},
         )
         assert len(msgspec.json.encode(found)) < 8_000
+
+
+def test_of_thousands_of_labels_ports_and_containers_the_first_are_kept() -> None:
+    app = {"name": "application", "ports": [{"containerPort": 1 + n, "name": f"p{n}"} for n in range(15_000)]}
+    manifest = deployment_dict(containers=[app, *({"name": f"beside-{n}"} for n in range(4_000))])
+    manifest["spec"]["template"]["metadata"] = {"labels": {f"k{n:05}": "v" for n in range(20_000)}}
+    found = derive_workload(decode(manifest), KEYS)
+    assert len(list(found.labels_of_pods)) == MOST_LABELS
+    assert ("k00000", "v") in found.labels_of_pods
+    assert len(found.named_ports) == MOST_PORTS
+    assert [each.name for each in found.sidecars] == [f"beside-{n}" for n in range(MOST_SIDECARS)]
 
 
 def test_a_command_of_a_quarter_of_a_million_words_costs_no_more_than_what_is_shown() -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.cluster.route_feeds import INGRESSES, route_feeds
+from service.cluster.route_feeds import INGRESSES, SERVICES, route_feeds
 from service.model.index import Index
 from service.model.process import Space, Workload
 from service.model.route_index import MOST_DESTINATIONS
 from service.model.routes import HTTP1, Backend, Destination, Origin, Port, Route, Rule, Service
+from service.model.texts import MOST_LABELS
 from tests.model.builders import exhaust, workload
 
 NAMESPACES, NAMES = ("a", "a", "a", "b"), ("one", "two")
@@ -287,6 +288,19 @@ def test_an_ingress_as_large_as_etcd_takes_is_taken_in_and_let_go_in_short_steps
     _, gone = timed(feed.delete("i", 2))
     assert len(index.routes) == 0
     assert max(told, settled, gone) < 0.02
+
+
+def test_a_service_that_asks_for_as_many_labels_as_etcd_takes_is_looked_up_in_short_steps() -> None:
+    index = populated(400)
+    exhaust(index.routing.put_rules(*one_ingress(3)))
+    for count in (MOST_LABELS, 20_000):
+        selector = {f"k{n}": "v" for n in range(count)}
+        meta = {"name": "s-0", "namespace": "a", "uid": f"s-{count}", "creationTimestamp": "2026-01-01T00:00:00Z"}
+        raw = msgspec.json.encode({"metadata": meta, "spec": {"selector": selector, "ports": [{"port": 80}] * 8_000}})
+        _, told = timed(route_feeds(index.routing)[SERVICES].upsert(f"s-{count}", 1, raw))
+        _, settled = timed(index.routing.settle())
+        assert max(told, settled) < 0.02
+    assert not shown(index)
 
 
 def test_services_that_select_everything_take_short_steps_and_show_a_bounded_part() -> None:
