@@ -6,23 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from aiohttp import hdrs, web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from aiohttp.web_protocol import _ErrInfo
 
-from service.errors import CloudFoundryError, InvalidRequest, ServiceUnavailable, UnknownError
+from service.errors import CloudFoundryError, InvalidRequest, ServiceUnavailable
 from service.http.connections import IN_USE_S, Connections
-from service.http.middlewares import REQUEST_ID, SERVER
-from service.http.replies import error_response
-from service.telemetry import get_logger, new_request_id, outline
+from service.http.protocol import Protocol
 
-log = get_logger(__name__)
-
-MAXIMUM_LINE = 64 * 1024
-"""Bytes of the request line: room for the longest lists of GUIDs clients send."""
-MAXIMUM_FIELD = 32 * 1024
-"""Bytes of one header: room for a token with many groups."""
 MAXIMUM_HEAD = 128 * 1024
 """Bytes of the request line and all headers."""
 READ_AHEAD = 16 * 1024
@@ -44,7 +35,7 @@ _SMALL = 4096
 """Bytes that come at once with a whole request and are not worth counting."""
 
 
-class Connection(RequestHandler):
+class Connection(Protocol):
     """A connection. Who is waited for is read off aiohttp's own state, so that a request costs next to nothing more."""
 
     __slots__ = (
@@ -273,31 +264,6 @@ class Connection(RequestHandler):
             self._discard(self._received)
         return finished
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if request.writer is not None and request.writer.output_size > 0:
-            raise ConnectionError("the reply was cut off: its beginning is sent already")
-        if isinstance(exc, CloudFoundryError):
-            response = error_response(exc)
-        elif status >= 500:
-            log.error("request failed", **outline(exc))
-            response = error_response(UnknownError())
-        else:
-            response = error_response(InvalidRequest(_complaint(exc)))
-        response.headers[REQUEST_ID] = new_request_id(None)
-        response.headers[hdrs.SERVER] = SERVER
-        response.force_close()
-        return response
-
-    def log_exception(self, *args: Any, **kw: Any) -> None:
-        """In place of aiohttp's, whose traceback may show what the client sent."""
-        log.error("connection failed", **outline(kw.get("exc_info")))
-
     @property
     def _answered_at(self) -> float:
         # NB: aiohttp notes for itself when the last request was over, if only as the time at which it would close.
@@ -324,9 +290,3 @@ class Connection(RequestHandler):
         self._received, self._unread = received, unread
         if self.in_flight != before:
             self._connections.moved(self.in_flight - before)
-
-
-def _complaint(error: BaseException | None) -> str:
-    if isinstance(error, LineTooLong):
-        return f"The request line is longer than {MAXIMUM_LINE} bytes, or a header longer than {MAXIMUM_FIELD}"
-    return "The request is not valid HTTP"

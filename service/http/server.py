@@ -12,9 +12,10 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from service.errors import UnknownRequest
-from service.http.connection import LINGER_S, MAXIMUM_FIELD, MAXIMUM_LINE, READ_AHEAD, Connection
+from service.http.connection import LINGER_S, READ_AHEAD, Connection
 from service.http.connections import MANAGEMENT_CONNECTIONS, Connections, Limits
 from service.http.keys import TRAFFIC
+from service.http.protocol import MAXIMUM_FIELD, MAXIMUM_LINE
 from service.http.ready_answers import READY_ANSWERS, Handler
 from service.telemetry import get_logger
 
