@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
+from itertools import islice
 
 import msgspec
 
@@ -23,6 +24,7 @@ from service.model.quantity import parse_nanos, parse_quantity
 from service.model.texts import LONGEST_REASON, shortened
 
 POD_INDEX = "apps.kubernetes.io/pod-index"
+MOST_CONTAINERS = 16
 MOST_PORTS = 32
 """Ports of a container that are shown. Kubernetes sets no limit."""
 BEING_DELETED = "The Pod is being deleted"
@@ -74,8 +76,9 @@ def derive_pods(pod: PodObject, apps: Callable[[str], str | None], stopping: Sta
     """The instance a Pod runs; none for a Pod that is over (it is replaced), or that no ReplicaSet made.
 
     `apps` says how the app container of a ReplicaSet is called. Where it says None, as nothing is known of that yet,
-    this is one for each container, as if that were the app, and the likeliest first. `stopping` is the state of a Pod
-    that is being deleted. Raises ValueError for an amount that is none, and for a Pod without containers.
+    this is one for each container, as if that were the app, and the likeliest first; for MOST_CONTAINERS of them, as
+    what is said of all containers is looked through for each. `stopping` is the state of a Pod that is being deleted.
+    Raises ValueError for an amount that is none, and for a Pod without containers.
     """
     replica_set = _replica_set(pod.metadata)
     if replica_set is None or pod.status.phase in ("Succeeded", "Failed"):
@@ -86,7 +89,8 @@ def derive_pods(pod: PodObject, apps: Callable[[str], str | None], stopping: Sta
     if name is not None:
         chosen = [next((each for each in containers if each.name == name), likeliest)]
     else:
-        chosen = [likeliest, *(each for each in containers if each is not likeliest)]
+        others = (each for each in containers if each is not likeliest)
+        chosen = [likeliest, *islice(others, MOST_CONTAINERS - 1)]
     return tuple(_pod(pod, replica_set, container, stopping) for container in chosen)
 
 

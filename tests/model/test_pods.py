@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.model.manifests import PodObject
-from service.model.pods import BEING_DELETED, Pod, State, derive_pods
+from service.model.pods import BEING_DELETED, MOST_CONTAINERS, Pod, State, derive_pods
 from service.model.process import microseconds
 from tests.model.builders import CREATED_AT, decode_pod, pod_dict
 
@@ -417,3 +417,11 @@ def test_what_is_kept_of_a_pod_is_small_whatever_it_holds() -> None:
     assert found.state is State.CRASHED
     assert len(msgspec.json.encode(found)) < 4_000
     assert found.ports[-1] == (32, 32)
+
+
+def test_of_a_pod_of_thousands_of_containers_that_nobody_knows_few_are_tried_the_likeliest_first() -> None:
+    manifest = pod_dict()
+    likeliest = manifest["spec"]["containers"][0]["name"]
+    manifest["spec"]["containers"] += [{"name": f"c{n}", "image": "registry.test/app:1"} for n in range(10_000)]
+    found = derive_pods(decode_pod(manifest), UNKNOWN)
+    assert [each.container for each in found] == [likeliest, *(f"c{n}" for n in range(MOST_CONTAINERS - 1))]
