@@ -165,6 +165,7 @@ class RouteIndex:
             else:
                 self._refresh_rule(self._stale_rules.popitem()[0])
                 yield
+        yield from self._routes.settle()
 
     def _put_rule(self, guid: str, rule: Rule) -> None:
         former = self._rules.get(guid)

@@ -18,6 +18,8 @@ from service.model.texts import MOST_LABELS, MOST_PORTS
 
 CLEARTEXT_HTTP2 = "kubernetes.io/h2c"
 HTTP1, HTTP2 = "http1", "http2"
+MOST_BACKENDS = 250
+"""Services behind one host and path that are followed: all rules of an Ingress that name these may name others."""
 
 
 class Port(msgspec.Struct, frozen=True, gc=False):
@@ -224,4 +226,4 @@ def _path(written: str | None) -> str:
 
 def _rules(origin: Origin, backends: Iterable[tuple[tuple[str, str], list[Backend]]]) -> Iterator[Rule | None]:
     for (host, path), behind in backends:
-        yield Rule(origin, host, path, tuple(dict.fromkeys(behind))) if behind else None
+        yield Rule(origin, host, path, tuple(islice(dict.fromkeys(behind), MOST_BACKENDS))) if behind else None

@@ -111,6 +111,8 @@ class SortedView:
         """All, but for what is new. Read `_all`."""
         self._new: list[Position] = []
         """Added since the whole was last looked at, in any order: while much is added, nobody looks."""
+        self._taken_back = 0
+        """How many of these were removed again."""
         self._namespaces: dict[str, _Part] = {}
         self._whole: Sequence[Position] | None = None
         """All in order, copied for those who go through it step by step; None: not since the last change."""
@@ -126,7 +128,7 @@ class SortedView:
 
     def settle(self) -> Iterator[None]:
         """Have the whole ready to be looked at, step by step, when it has just been filled."""
-        new, count = self._new, len(self._new)
+        new, count, taken_back = self._new, len(self._new), self._taken_back
         if self._placed or count <= RUN:
             return
         runs: list[list[Position]] = []
@@ -137,8 +139,8 @@ class SortedView:
         for piece in _merged(runs):
             ordered += piece
             yield
-        if self._new is new:
-            # Nobody has looked meanwhile.
+        if self._new is new and self._taken_back == taken_back:
+            # Nobody has looked meanwhile, and all of them are there still.
             self._placed = in_order(ordered)
             self._new = new[count:]
 
@@ -156,6 +158,7 @@ class SortedView:
         self._forget()
         if self._new and self._new[-1] == position:
             self._new.pop()
+            self._taken_back += 1
         else:
             self._all.remove(position)
         part = self._namespaces[position.namespace]

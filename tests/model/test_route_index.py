@@ -13,7 +13,7 @@ from service.cluster.route_feeds import INGRESSES, SERVICES, route_feeds
 from service.model.index import Index
 from service.model.process import Space, Workload
 from service.model.route_index import MOST_DESTINATIONS
-from service.model.routes import HTTP1, Backend, Destination, Origin, Port, Route, Rule, Service
+from service.model.routes import HTTP1, MOST_BACKENDS, Backend, Destination, Origin, Port, Route, Rule, Service
 from service.model.texts import MOST_LABELS
 from tests.model.builders import exhaust, workload
 
@@ -288,6 +288,26 @@ def test_an_ingress_as_large_as_etcd_takes_is_taken_in_and_let_go_in_short_steps
     _, gone = timed(feed.delete("i", 2))
     assert len(index.routes) == 0
     assert max(told, settled, gone) < 0.02
+
+
+def test_thousands_of_services_behind_one_path_are_followed_as_far_as_takes_short_steps() -> None:
+    index = populated(99)
+    for n in range(MOST_BACKENDS + 50):
+        index.routing.put_service(selecting(n, ("tier", "front")))
+    rules = [
+        {
+            "host": "h.test",
+            "http": {"paths": [{"path": "/", "backend": {"service": {"name": f"s-{n}", "port": {"number": 80}}}}]},
+        }
+        for n in range(13_000)
+    ]
+    meta = {"name": "i", "uid": "i", "namespace": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    raw = msgspec.json.encode({"metadata": meta, "spec": {"rules": rules}})
+    _, told = timed(route_feeds(index.routing)[INGRESSES].upsert("i", 1, raw))
+    _, settled = timed(index.routing.settle())
+    assert max(told, settled) < 0.02
+    (route,) = shown(index).values()
+    assert len(route.rule.backends) == MOST_BACKENDS
 
 
 def test_a_service_that_asks_for_as_many_labels_as_etcd_takes_is_looked_up_in_short_steps() -> None:

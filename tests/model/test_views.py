@@ -225,6 +225,19 @@ def test_a_view_that_was_filled_at_once_is_in_order_whoever_looks_or_adds_meanwh
     assert view.count(None) == view.count(frozenset("n")) == len(held)
 
 
+@pytest.mark.parametrize("after", [0, 5, 20])
+def test_what_is_removed_while_the_view_settles_does_not_come_back(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    monkeypatch.setattr("service.model.views.RUN", 7)
+    view, held = SortedView(), [Position(n, f"g{n}", "n", f"k{n}") for n in range(100)]
+    for position in held:
+        view.add(position)
+    for step, _ in enumerate(view.settle()):
+        if step == after:
+            # The last that was added is taken back without a look at all the others.
+            view.remove(held.pop())
+    assert view.positions() == held
+
+
 @pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 12_345])
 def test_what_is_in_order_becomes_a_list_as_it_would_have_sorted_it(count: int) -> None:
     positions = [Position(number, "", "n", "") for number in range(count)]
