@@ -19,7 +19,7 @@ MOST_LABELS = 100
 selects nothing that is known here. Kubernetes limits neither, and each is looked at for each of the others."""
 MOST_PORTS = 250
 """Ports of a Service, and named ports of a Deployment's Pods."""
-MOST_SIDECARS = 100
+MOST_SIDECARS = 250
 """Containers beside an app: each is a resource."""
 
 CUT = "…"
