@@ -115,15 +115,26 @@ class RateLimits:
         """Whether `count` would not raise. It counts nothing."""
         return self._callers.exhausted(person) is None
 
+    def take(self, person: bytes) -> Standing | None:
+        """Count a request of a caller who has one left; None: they have not."""
+        standing = self._callers.take(person)
+        return None if standing.exceeded else standing
+
     def _address(self, request: web.Request) -> str:
         return _counted(client_address(request, self._trusted_proxies))
 
     async def tell(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the headers of whoever was counted; to be called when a reply is about to be sent."""
         if standing := request.get(STANDING):
-            response.headers["X-RateLimit-Limit"] = str(self._requests)
-            response.headers["X-RateLimit-Remaining"] = str(standing.remaining)
-            response.headers["X-RateLimit-Reset"] = str(math.ceil(time.time() + standing.ends_in_s))
+            response.headers.update(self.headers(standing))
+
+    def headers(self, standing: Standing) -> dict[str, str]:
+        """What tells somebody how much is left to them."""
+        return {
+            "X-RateLimit-Limit": str(self._requests),
+            "X-RateLimit-Remaining": str(standing.remaining),
+            "X-RateLimit-Reset": str(math.ceil(time.time() + standing.ends_in_s)),
+        }
 
 
 def _retry_after_s(standing: Standing) -> int:

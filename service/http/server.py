@@ -16,7 +16,8 @@ from service.http.connection import LINGER_S, READ_AHEAD, Connection
 from service.http.connections import MANAGEMENT_CONNECTIONS, Connections, Limits
 from service.http.keys import TRAFFIC
 from service.http.protocol import MAXIMUM_FIELD, MAXIMUM_LINE
-from service.http.ready_answers import READY_ANSWERS, Handler
+from service.http.ready_answers import READY_ANSWERS, Handler, ReadyAnswers
+from service.http.repeats import RepeatingConnection
 from service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -35,12 +36,15 @@ _OTHER_FILES = 64 + MANAGEMENT_CONNECTIONS
 
 
 class _Server(web.Server):
-    def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, connections: Connections, answers: ReadyAnswers | None, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._counted = connections
+        self._answers = answers
 
     def __call__(self) -> RequestHandler:
-        return Connection(self, self._counted, loop=self._loop, **self._kwargs)
+        if self._answers is None:
+            return Connection(self, self._counted, loop=self._loop, **self._kwargs)
+        return RepeatingConnection(self, self._counted, self._answers, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
@@ -65,8 +69,8 @@ class Runner(web.AppRunner):
         made = await super()._make_server()
         ready = self.app.get(READY_ANSWERS)
         handler = _of_few_parts(ready.around(made.request_handler) if ready is not None else made.request_handler)
-        loop = asyncio.get_running_loop()
-        return _Server(self._connections, handler, request_factory=made.request_factory, loop=loop, **made._kwargs)
+        kwargs = {"request_factory": made.request_factory, "loop": asyncio.get_running_loop(), **made._kwargs}
+        return _Server(self._connections, ready, handler, **kwargs)
 
 
 def _of_few_parts(handler: Handler) -> Handler:
@@ -77,7 +81,8 @@ def _of_few_parts(handler: Handler) -> Handler:
     """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if request.rel_url.raw_path.count("/") > MOST_PARTS:
+        # NB: the target as it was sent is at hand; of its path alone, an URL has to be made first.
+        if request.raw_path.count("/") > MOST_PARTS and request.rel_url.raw_path.count("/") > MOST_PARTS:
             raise UnknownRequest
         return await handler(request)
 

@@ -416,7 +416,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return None
 
     with monkeypatch.context() as patched:
-        patched.setattr(ReadyAnswers, "_send_again", not_ready)
+        patched.setattr(ReadyAnswers, "once_more", not_ready)
         for module in (
             *(reading, instances, manifest, processes, actions, environment, rollouts),
             *(absent, features, whoami),

@@ -2,14 +2,13 @@
 
 import gzip
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
 from service.cluster.access import FEW, ClusterAccess
 from service.http.keys import ACCESS
-from service.http.ready_answers import READY_ANSWERS, ReadyAnswers
 from service.model.process import Metadata
 from service.settings import Settings
 from service.store.database import connected as connected_to
@@ -18,32 +17,8 @@ from tests.support.api import Api, Reply, assert_cf_error, running
 from tests.support.apps import MakeApp, Users
 from tests.support.kube import Kube, deployment, eventually, guid_of
 from tests.support.metrics import scrape
+from tests.support.ready_answers import LASTING_S, again, ready
 from tests.support.sockets import connected, head
-
-LASTING_S = 600.0
-"""Of reviews: what kube-apiserver has said is not what ends an answer here."""
-
-
-@pytest.fixture
-async def lasting(settings: Settings, operator_token: str) -> AsyncIterator[Api]:
-    async with running(replace(settings, review_ttl_s=LASTING_S), token=operator_token) as served:
-        yield served
-
-
-def ready(api: Api) -> ReadyAnswers:
-    return api.application[READY_ANSWERS]
-
-
-async def again(api: Api, path: str, headers: Mapping[str, str] | None = None) -> Reply:
-    """An answer that was ready. Controllers that still change what is shown may end one or the other before."""
-
-    async def sent_again() -> Reply | None:
-        before = ready(api).sent
-        reply = await api.get(path, headers=headers)
-        return reply if ready(api).sent == before + 1 else None
-
-    reply: Reply = await eventually(sent_again)
-    return reply
 
 
 async def worked_out(api: Api, path: str, headers: Mapping[str, str] | None = None) -> Reply:

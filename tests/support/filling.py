@@ -228,6 +228,7 @@ def _fill_ready_answers(index: Index) -> object:
         assert standing is not None
         response = web.Response(body=b"x" * (number % 3000), headers={"ETag": f"{number}", "Vary": "Authorization"})
         ready.keep(number.to_bytes(32), request, response, standing)
+        ready.remember(number.to_bytes(32), number.to_bytes(32))
     return ready
 
 
