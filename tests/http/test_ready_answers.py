@@ -234,7 +234,8 @@ async def test_connections_end_as_their_clients_ask(lasting: Api, line: str, clo
 
 
 async def test_requests_sent_all_at_once_are_answered_in_their_order(lasting: Api, make_app: MakeApp) -> None:
-    paths = [f"/v3/apps/{await make_app('web')}/processes", "/v3/apps?per_page=1", "/v3/spaces?per_page=1"]
+    sidecars = f"/v3/processes/{guid_of(await make_app('web'), 'web')}/sidecars"
+    paths = [f"{sidecars}?per_page={number}" for number in (1, 2, 3)]
     wanted = [(await again(lasting, path, {"Host": "localhost"})).body for path in paths]
     async with connected(lasting) as client:
         await client.send(b"".join(head("GET", path, lasting.token) for path in paths * 4))
