@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import asyncpg
 from aiohttp import web
 
 from deploy.local.stack import Stack
+from tests.soak.clocks import CAN_BE_MOVED, SEEN_AFTER_S
 from tests.soak.comparing import quiet
 from tests.soak.links import Link
 from tests.soak.replicas import Replica
@@ -21,6 +23,11 @@ from tests.support.proxy import BreakOff, Instead
 _LONGEST_S = 6.0
 _REVOKED_S = 25.0
 """kube-apiserver itself believes a token for 10 s; the service keeps its word for REVIEW_TTL_S."""
+_MOVES_S = (-86_400, -300, 300, 1200)
+"""Ahead by less than tokens last: a replica rightly thinks them expired, otherwise."""
+_IN_STEP_S = 60
+_CUT_S = 0.1
+"""Until connections that are cut off are gone."""
 _HTML = b"<html><body>502 Bad Gateway</body></html>"
 
 _FULL = """
@@ -149,6 +156,45 @@ async def kubernetes_refusing(scene: Scene) -> None:
     replica.kube.cut()
     await scene.last()
     replica.relay.before = None
+
+
+async def certificate_renewed(scene: Scene) -> None:
+    """While connections with the old one are open, which go on, and then are not."""
+    for replica in scene.world.replicas:
+        replica.identity.renew()
+    await scene.last()
+    for replica in scene.world.replicas:
+        replica.kube.cut()
+
+
+async def certificate_of_another(scene: Scene) -> None:
+    """Somebody else answers in kube-apiserver's place: nothing they say counts, and they are told no token."""
+    replica = scene.replica
+    told: list[str] = []
+
+    async def listen(request: web.Request) -> None:
+        told.append(request.path)
+
+    replica.identity.pretend()
+    replica.kube.cut()
+    await asyncio.sleep(_CUT_S)
+    replica.relay.before = listen
+    await scene.last()
+    replica.relay.before = None
+    replica.identity.renew()
+    if told:
+        scene.world.violate(f"replica {replica.number} has asked a stranger: {told}")
+
+
+async def clock_moved(scene: Scene) -> None:
+    replica = scene.replica
+    by_s = scene.random.choice(_MOVES_S)
+    replica.clock.move(by_s)
+    await asyncio.sleep(SEEN_AFTER_S)
+    await scene.last()
+    if abs(await replica.clock_s() - time.time() - by_s) > _IN_STEP_S:
+        scene.world.violate(f"the clock of replica {replica.number} has not been moved by {by_s} s")
+    replica.clock.move(0)
 
 
 async def answers_lost(scene: Scene) -> None:
@@ -298,6 +344,9 @@ FAULTS: Mapping[str, Fault] = {
         kubernetes_half_open,
         kubernetes_trickling,
         watches_silent,
+        certificate_renewed,
+        certificate_of_another,
+        *((clock_moved,) if CAN_BE_MOVED else ()),
         kubernetes_refusing,
         answers_lost,
         postgres_cut_off,

@@ -1,6 +1,7 @@
 """Three replicas as processes, each reaching Kubernetes and Postgres over links of its own."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,6 +18,8 @@ import aiohttp
 
 from deploy.local.stack import Stack
 from tests.bench.programs import urls_of
+from tests.soak.certificates import HOST, Identity
+from tests.soak.clocks import Clock
 from tests.soak.links import Link, linked
 from tests.support.kube import eventually
 from tests.support.proxy import Relay, relaying
@@ -41,6 +45,9 @@ class Replica:
     kube: Link
     postgres: Link
     relay: Relay
+    identity: Identity
+    """Of the relay, which is kube-apiserver to the replica."""
+    clock: Clock
     environ: dict[str, str]
     session: aiohttp.ClientSession
     url: str = ""
@@ -80,6 +87,11 @@ class Replica:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
+    async def clock_s(self) -> float:
+        """The time that its replies say it is, in seconds since 1970. Raises aiohttp.ClientError, TimeoutError."""
+        async with self.session.get(f"{self.management_url}/livez") as reply:
+            return parsedate_to_datetime(reply.headers["Date"]).timestamp()
+
     def rss_mib(self) -> float:
         assert self.process is not None
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
@@ -108,11 +120,13 @@ async def _prepared(
 ) -> Replica:
     own = directory / f"replica-{number}"
     own.mkdir()
-    relay = await exits.enter_async_context(relaying(stack.service_kubeconfig, own))
+    identity, clock = Identity(), Clock(own / "clock")
+    relay = await exits.enter_async_context(relaying(stack.service_kubeconfig, own, identity.context))
     config = json.loads(relay.kubeconfig.read_text())
     cluster = config["clusters"][0]["cluster"]
     kube = await exits.enter_async_context(linked("127.0.0.1", urlsplit(cluster["server"]).port or 0))
-    cluster["server"] = f"http://127.0.0.1:{kube.at}"
+    cluster["server"] = f"https://{HOST}:{kube.at}"
+    cluster["certificate-authority-data"] = base64.b64encode(identity.authority).decode()
     kubeconfig = own / "kubeconfig"
     kubeconfig.write_text(json.dumps(config))
     parts = urlsplit(database_url)
@@ -121,9 +135,10 @@ async def _prepared(
     environ = {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         **SETTINGS,
+        **clock.environ,
         "DATABASE_URL": urlunsplit(parts._replace(netloc=f"{credentials}{at}127.0.0.1:{postgres.at}")),
         "KUBECONFIG": str(kubeconfig),
         "PORT": "0",
         "MANAGEMENT_PORT": "0",
     }
-    return Replica(number, own, kube, postgres, relay, environ, session)
+    return Replica(number, own, kube, postgres, relay, identity, clock, environ, session)

@@ -65,7 +65,10 @@ def _flowing() -> asyncio.Event:
 
 
 @asynccontextmanager
-async def relaying(service_kubeconfig: Path, directory: Path) -> AsyncIterator[Relay]:
+async def relaying(
+    service_kubeconfig: Path, directory: Path, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Relay]:
+    """`tls` is for those who ask the relay; its kubeconfig says nothing of whom they are to believe."""
     config = json.loads(service_kubeconfig.read_text())
     cluster = config["clusters"][0]["cluster"]
     server = cluster["server"]
@@ -120,8 +123,8 @@ async def relaying(service_kubeconfig: Path, directory: Path) -> AsyncIterator[R
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            cluster["server"] = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+            cluster["server"] = f"{'http' if tls is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
             relay.kubeconfig.write_text(json.dumps(config))
             yield relay
         finally:
