@@ -1,5 +1,7 @@
 """The table of what the dashboard answers; service.api.routes has the API's."""
 
+from functools import cache
+
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
@@ -55,19 +57,29 @@ ROUTES = (
 
 def add_dashboard(app: web.Application) -> None:
     """Add the pages to the API's application, before the API's own routes: `/` then is the dashboard's for browsers."""
-    environment = aiohttp_jinja2.setup(
-        app,
+    app[aiohttp_jinja2.APP_KEY] = _environment()
+    streams = app[STREAMS] = Streams()
+    app[SESSIONS] = Sessions(app[SETTINGS].session_secret)
+    app.on_shutdown.append(streams.close)
+    add_routes(app, ROUTES)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """All templates, compiled: each takes up to 45 ms, for which everybody would wait who asks for anything.
+
+    Not by aiohttp_jinja2.setup, which makes one for each application, and has it hold the application.
+    """
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("service.dashboard"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
-        default_helpers=False,
-        filters=FILTERS,
     )
+    environment.filters.update(FILTERS)
     environment.globals["asset"] = asset_href
-    streams = app[STREAMS] = Streams()
-    app[SESSIONS] = Sessions(app[SETTINGS].session_secret)
-    app.on_shutdown.append(streams.close)
-    add_routes(app, ROUTES)
+    for name in environment.list_templates():
+        environment.get_template(name)
+    return environment

@@ -4,12 +4,15 @@ import asyncio
 import re
 from uuid import uuid4
 
+import jinja2
 import pytest
 from playwright.async_api import Page, expect
 
+from service.dashboard import routes
 from service.health import Health
+from service.settings import Settings
 from tests.dashboard.conftest import MakeApp, OpenPage
-from tests.support.api import Api
+from tests.support.api import Api, running
 from tests.support.kube import Kube, deployment, eventually, guid_of
 
 
@@ -40,6 +43,18 @@ async def test_signs_in_and_out(api: Api, open_page: OpenPage, operator_token: s
     await page.get_by_role("button", name="Sign out").click()
     await expect(page).to_have_url(f"{api.url}/ui/sign-in")
     assert await page.context.cookies() == []
+
+
+async def test_nobody_waits_for_a_template_to_be_compiled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    # As in a process that has just started.
+    routes._environment.cache_clear()
+    async with running(settings) as served:
+        monkeypatch.setattr(jinja2.Environment, "compile", fail)
+        assert (await served.get("/ui/sign-in")).status == 200
+        assert (await served.get("/ui/nowhere")).status == 404
 
 
 async def test_finds_filters_sorts_and_pages(
