@@ -16,6 +16,8 @@ from .processes import end, environment, recorded, send, spawn, wait_until
 
 _USER = "processes"
 _START_S = 30.0
+_LAST_WORDS = 1000
+"""Characters of the log that an error ends with."""
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -39,6 +41,8 @@ class Postgres:
         self._home = _new_home(directory, self._user)
         self._programs = _programs_for(self._user, self._home)
         self._crashed = False
+        self._frozen: list[int] = []
+        """The processes that were told to stop for a while, the server first."""
 
     @property
     def url(self) -> str:
@@ -63,17 +67,17 @@ class Postgres:
                 user=self._user,
             ).wait()
         if made:
-            raise LocalStackError(f"initdb failed, see {self._log}")
+            raise LocalStackError(f"initdb failed: {self._last_words()}")
         password_file.unlink()
         self.start()
 
     def start(self) -> None:
         """Serve, and return when connections are accepted."""
         deadline = time.monotonic() + _START_S
-        # After a crash those who worked for it have its memory still, for a moment, and another will not begin.
+        # After a crash it takes a moment until all who worked for it are gone, and another will not begin before.
         while not self._serve():
             if not self._crashed or time.monotonic() > deadline:
-                raise LocalStackError(f"Postgres did not start, see {self._log}")
+                raise LocalStackError(f"Postgres did not start: {self._last_words()}")
         self._crashed = False
 
     def _serve(self) -> bool:
@@ -91,6 +95,10 @@ class Postgres:
         wait_until(lambda: self._is_ready(server.pid) or server.poll() is not None, _START_S)
         return self._is_ready(server.pid)
 
+    def _last_words(self) -> str:
+        """The log goes with the stack, and whoever reads an error may come later."""
+        return self._log.read_text(errors="replace")[-_LAST_WORDS:].strip()
+
     def stop(self) -> None:
         """Break all connections and stop; the data stays for `start`."""
         _end(self._home, self._stack)
@@ -98,22 +106,30 @@ class Postgres:
     def kill(self) -> None:
         """End it as a crash of the machine would, but for what it had written; `start` recovers."""
         self._crashed = True
+        self.pause()
+        # All of it: who is left of a server that crashed has its memory, and no other can begin.
+        for each in self._frozen[1:]:
+            send(each, signal.SIGKILL)
+        self._frozen = []
         end(self._home / "postgres.pid", self._stack, (signal.SIGKILL, 10.0))
 
     def pause(self) -> None:
         """Freeze it and all its sessions: connections stay open and nothing is answered."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
         pid = recorded(self._home / "postgres.pid", self._stack)
         if pid is None:
             raise LocalStackError("Postgres is not running")
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for each in (pid, *map(int, children)):
-            send(each, number)
+        self._frozen = [pid]
+        send(pid, signal.SIGSTOP)
+        # Frozen, it makes no more of them. But where one ends while they are read, another may be left out.
+        while new := _children(pid) - set(self._frozen):
+            for each in new:
+                send(each, signal.SIGSTOP)
+            self._frozen += new
+
+    def resume(self) -> None:
+        for each in self._frozen:
+            send(each, signal.SIGCONT)
+        self._frozen = []
 
     def _is_ready(self, pid: int) -> bool:
         # The server's own word, as pg_ctl reads it: the first and eighth line of its lock file. One that crashed leaves
@@ -123,6 +139,10 @@ class Postgres:
             return (lines[0].strip(), lines[7].strip()) == (str(pid), "ready")
         except (OSError, IndexError):
             return False
+
+
+def _children(pid: int) -> set[int]:
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def remove_recorded(directory: Path) -> None:
