@@ -47,6 +47,7 @@ class RepeatingConnection(Connection):
         head = self._hash(data) if self._is_whole(data) else None
         if head is not None and (ready := self._answers.find(head)) is not None:
             self._repeat = data
+            self._note_time()
             self._waits = self._loop.create_task(self._answer(ready))
             return
         requests = self._request_count
@@ -80,8 +81,12 @@ class RepeatingConnection(Connection):
         if transport is None or transport.is_closing():
             return
         transport.writelines(again.parts())
-        # What aiohttp notes of each request. To close what is idle, it looks at nothing else.
+        # As aiohttp itself counts them.
         self._request_count += 1
+        self._note_time()
+
+    def _note_time(self) -> None:
+        """Have aiohttp take the connection for one that has just been used: it closes those that are idle for long."""
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
 
     def _hand_over(self, *, in_doubt: bool = False) -> None:

@@ -304,6 +304,21 @@ async def test_a_connection_is_idle_since_its_last_answer(settings: Settings, op
         assert await client.rest() == b""
 
 
+async def test_a_connection_is_not_idle_while_its_answer_is_looked_at(
+    settings: Settings, operator_token: str, looks: Looks, path: str
+) -> None:
+    own = replace(settings, idle_timeout_s=1.5, review_ttl_s=LASTING_S)
+    looks.let_go.set()
+    async with running(own, token=operator_token) as served, connected(served) as client:
+        (wanted,) = await known(served, client, path)
+        looks.let_go.clear()
+        await asyncio.sleep(1.2)
+        await client.send(asking(served, path))
+        await asyncio.sleep(0.8)
+        looks.let_go.set()
+        assert told(await client.reply()) == told(wanted)
+
+
 async def test_who_takes_nothing_is_sent_no_more(lasting: Api, make_app: MakeApp) -> None:
     app = await make_app(*(f"kind-{number}" for number in range(40)))
     path = f"/v3/apps/{app}/processes"
