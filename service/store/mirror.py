@@ -36,7 +36,7 @@ log = get_logger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
 """Between attempts to connect. The goal is to be in step two seconds after Postgres answers again."""
 FLOCK_TURNS = 6
-"""Turns of the event loop from the arrival of a request to its question: of eight readers nearly all share a probe."""
+"""Turns of the event loop for which a question waits for readers to share it: of eight nearly all do."""
 IDLE_PROBE_S = 5.0
 """How often to look for rows, and for Postgres, while nobody reads."""
 
