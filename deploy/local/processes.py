@@ -18,6 +18,8 @@ MARKER = "LOCAL_STACK_DIRECTORY"
 """Environment variable that every process of a stack carries; its value is the stack's directory."""
 
 POLL_S = 0.02
+_THREADS = 16
+"""The place of the number of threads in /proc/PID/stat, counted from the one behind the state: proc(5)."""
 
 # The shell writes its own pid before it becomes the program, so that no kill of ours falls between start and record.
 _RECORD_AND_BECOME = 'echo $$ >"$1" && shift && exec "$@"'
@@ -113,7 +115,9 @@ def _alive(pid: int) -> bool:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-    if stat.rpartition(")")[2].split()[0] not in {"Z", "X"}:
+    state, *fields = stat.rpartition(")")[2].split()
+    # Of a process that was killed, one thread may be over before the others, which hold its ports until they are.
+    if state not in {"Z", "X"} or int(fields[_THREADS]) > 1:
         return True
     # NB: a zombie is over; in a container nobody may reap the daemons that kwokctl leaves to pid 1. But ours is to go:
     # Postgres takes one that it finds in its lock file for another server.

@@ -42,7 +42,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
 
 @dataclass
 class Looks:
-    """Looks at whether answers still hold, each of which waits until it is let go."""
+    """Looks at whether answers still hold; while none is let go, they wait."""
 
     begun: int = 0
     outcome: Callable[[], bool] | None = None
@@ -61,6 +61,8 @@ class Looks:
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Looks]:
     held, holds = Looks(), Standing.holds
+    # What else is set up for a test reads as well.
+    held.let_go.set()
 
     async def wait(self: Standing) -> bool:
         held.begun += 1
@@ -187,7 +189,6 @@ async def test_several_at_once_are_answered_in_their_order(lasting: Api, client:
 async def test_what_comes_while_an_answer_is_looked_at_comes_after_it(
     lasting: Api, client: Raw, looks: Looks, headers: dict[str, str], path: str
 ) -> None:
-    looks.let_go.set()
     first, second = [told(reply) for reply in await known(lasting, client, path, f"{path}?per_page=1")]
     looks.let_go.clear()
     # The second need not wait for anything.
@@ -218,7 +219,6 @@ async def test_one_inside_of_another_is_a_part_of_it(lasting: Api, client: Raw, 
 async def test_an_answer_that_does_not_hold_is_worked_out_and_looked_at_once(
     lasting: Api, client: Raw, looks: Looks, defect: bool, path: str
 ) -> None:
-    looks.let_go.set()
     (wanted,) = await known(lasting, client, path)
     begun, sent = looks.begun, ready(lasting).sent
 
@@ -233,7 +233,6 @@ async def test_an_answer_that_does_not_hold_is_worked_out_and_looked_at_once(
 
 
 async def test_what_was_written_meanwhile_is_shown(lasting: Api, client: Raw, make_app: MakeApp, looks: Looks) -> None:
-    looks.let_go.set()
     path = f"/v3/processes/{guid_of(await make_app('web'), 'web')}"
     await known(lasting, client, path)
     looks.let_go.clear()
@@ -246,7 +245,6 @@ async def test_what_was_written_meanwhile_is_shown(lasting: Api, client: Raw, ma
 
 
 async def test_nothing_is_left_of_clients_that_go_meanwhile(lasting: Api, client: Raw, looks: Looks, path: str) -> None:
-    looks.let_go.set()
     await known(lasting, client, path)
     looks.let_go.clear()
     begun, tasks = looks.begun, len(asyncio.all_tasks())
@@ -268,7 +266,6 @@ async def test_nothing_is_left_of_clients_that_go_meanwhile(lasting: Api, client
 async def test_a_server_that_ends_answers_first(
     settings: Settings, operator_token: str, looks: Looks, holds: bool, path: str
 ) -> None:
-    looks.let_go.set()
     async with AsyncExitStack() as clients, AsyncExitStack() as service:
         served = await service.enter_async_context(running(settings, token=operator_token))
         client = await clients.enter_async_context(connected(served))
@@ -308,7 +305,6 @@ async def test_a_connection_is_not_idle_while_its_answer_is_looked_at(
     settings: Settings, operator_token: str, looks: Looks, path: str
 ) -> None:
     own = replace(settings, idle_timeout_s=1.5, review_ttl_s=LASTING_S)
-    looks.let_go.set()
     async with running(own, token=operator_token) as served, connected(served) as client:
         (wanted,) = await known(served, client, path)
         looks.let_go.clear()
