@@ -250,6 +250,14 @@ async def act(asker: Asker, app: str, kube: Kube, space: str) -> list[Request]:
     *requests, _ = acts(app, "")
     for reply in await asker.ask(*requests):
         assert reply.status < 300, reply
+
+    async def finished() -> str | None:
+        reply = await asker.api.get(f"/v3/deployments?app_guids={app}")
+        (rollout,) = reply.json["resources"]
+        return rollout["guid"] if rollout["status"]["value"] == "FINALIZED" else None
+
+    (late,) = await asker.ask(acts(app, await eventually(finished))[-1])
+    assert late.status == 422, late
     nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "at-all"}}}}}
     await kube.patch(space, f"web-{app}", nowhere)
 
