@@ -81,8 +81,7 @@ def _of_few_parts(handler: Handler) -> Handler:
     """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        # NB: the target as it was sent is at hand; of its path alone, an URL has to be made first.
-        if request.raw_path.count("/") > MOST_PARTS and request.rel_url.raw_path.count("/") > MOST_PARTS:
+        if request.rel_url.raw_path.count("/") > MOST_PARTS:
             raise UnknownRequest
         return await handler(request)
 

@@ -17,7 +17,7 @@ from tests.support.api import Api, Reply, assert_cf_error, running
 from tests.support.apps import MakeApp, Users
 from tests.support.kube import Kube, deployment, eventually, guid_of
 from tests.support.metrics import scrape
-from tests.support.ready_answers import LASTING_S, again, ready
+from tests.support.ready_answers import LASTING_S, again, ready, told
 from tests.support.sockets import connected, head
 
 
@@ -27,12 +27,6 @@ async def worked_out(api: Api, path: str, headers: Mapping[str, str] | None = No
     reply = await api.get(path, headers={**(headers or {}), "X-Another": "1"})
     assert ready(api).sent == sent
     return reply
-
-
-def told(reply: Reply) -> tuple[int, dict[str, str], bytes]:
-    """All that a caller is told, but what is another each time."""
-    shown = {name: value for name, value in reply.headers.items() if name not in ("X-Vcap-Request-Id", "Date")}
-    return reply.status, shown, reply.body
 
 
 PATHS: list[Callable[[str], str]] = [

@@ -17,7 +17,7 @@ from tests.support.api import Api, Reply, assert_cf_error, running
 from tests.support.apps import MakeApp
 from tests.support.kube import eventually, guid_of
 from tests.support.metrics import scrape
-from tests.support.ready_answers import LASTING_S, ready
+from tests.support.ready_answers import LASTING_S, ready, told
 from tests.support.sockets import Raw, connected, head
 
 
@@ -107,11 +107,6 @@ async def path(make_app: MakeApp) -> str:
 async def client(lasting: Api) -> AsyncIterator[Raw]:
     async with connected(lasting) as made:
         yield made
-
-
-def told(reply: Reply) -> tuple[int, dict[str, str], bytes]:
-    shown = {name: value for name, value in reply.headers.items() if name not in ("X-Vcap-Request-Id", "Date")}
-    return reply.status, shown, reply.body
 
 
 async def test_they_are_answered_without_being_parsed_on_any_connection(

@@ -24,3 +24,9 @@ async def again(api: Api, path: str, headers: Mapping[str, str] | None = None) -
 
     reply: Reply = await eventually(sent_again)
     return reply
+
+
+def told(reply: Reply) -> tuple[int, dict[str, str], bytes]:
+    """All that a caller is told, but what is another each time."""
+    shown = {name: value for name, value in reply.headers.items() if name not in ("X-Vcap-Request-Id", "Date")}
+    return reply.status, shown, reply.body
