@@ -81,7 +81,6 @@ async def made(api: Api, kube: Kube) -> AsyncIterator[World]:
             "process": guid_of(app, "web"),
             "command": COMMAND,
             "url": f"{app_name}.apps.test",
-            "deployment": "",
             "route": "",
         },
         operator=await person(namespace, "processes-operator"),
@@ -94,7 +93,6 @@ async def made(api: Api, kube: Kube) -> AsyncIterator[World]:
         return stats.status == 200 and [row["state"] for row in stats.json["resources"]] == ["RUNNING"]
 
     await eventually(running)
-    (world.names["deployment"],) = await world.operator.guids(f"/v3/deployments?app_guids={app}")
     (world.names["route"],) = await world.operator.guids(f"/v3/routes?app_guids={app}")
     yield world
     for each in (namespace, elsewhere):
