@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from service.access import Caller
 from service.http.callers import authenticate, shown_token
 from service.http.keys import ACCESS
-from service.model.process import microseconds
+from service.model.times import microseconds
 from service.operations.authority import Actor
 
 

@@ -15,8 +15,8 @@ from service.cluster.client import Client, ClusterUnreachable, UnexpectedStatus
 from service.cluster.under_way import UnderWay
 from service.model.labels import Keys
 from service.model.manifests import Time
-from service.model.process import microseconds
 from service.model.quantity import parse_nanos, parse_quantity
+from service.model.times import microseconds
 from service.model.usage import Usage
 from service.pacing import Pace
 from service.telemetry import get_logger

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from service.model.process import SECOND, microseconds, timestamp
+from service.model.times import SECOND, microseconds, timestamp
 
 KIB = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

@@ -1,6 +1,7 @@
 """What start, stop and restart of an app change of each of its Deployments."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from service.errors import UnprocessableEntity
 from service.model.desired import Desired, remembered
@@ -12,7 +13,10 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 @dataclass(frozen=True)
 class Start:
-    """As many instances as there were; 1 where that is not known."""
+    """As many instances as there were; 1 where that is not known. They are new ones."""
+
+    at: str
+    """A time, as that of a restart."""
 
     def names(self) -> list[str]:
         return ["state"]
@@ -21,7 +25,14 @@ class Start:
         if snapshot.workload.started:
             return NO_PATCH
         kept = remembered(snapshot.annotations, snapshot.keys)
-        return to_desired(snapshot, Desired(True, 1 if kept is None else kept))
+        wanted = Desired(True, 1 if kept is None else kept)
+        patch = to_desired(snapshot, wanted)
+        # To stop and start is how clients restart. Where Kubernetes has not come to the one yet, it would find after
+        # the other that nothing has changed, and leave what runs.
+        is_stopping = bool((snapshot.object.get("status") or {}).get("replicas"))
+        if is_stopping and wanted.replicas and not snapshot.workload.paused:
+            return Patch({**patch.spec, **_anew(self.at)}, patch.annotations)
+        return patch
 
 
 @dataclass(frozen=True)
@@ -58,4 +69,15 @@ class Restart:
             raise UnprocessableEntity(
                 f"Deployment {snapshot.workload.name} is paused, and cannot be restarted until it is resumed"
             )
-        return Patch({"template": {"metadata": {"annotations": {RESTARTED_AT: self.at}}}})
+        workload = snapshot.workload
+        # Kubernetes has not begun to take it back yet, and what it begins is this.
+        is_before_the_way_back = workload.cancelled_rollout and workload.cancelled_rollout == workload.rollout
+        return Patch(
+            _anew(self.at),
+            {snapshot.keys.cancelled_deployment: None} if is_before_the_way_back else {},
+        )
+
+
+def _anew(at: str) -> dict[str, Any]:
+    """The part of a Deployment's spec that has every Pod replaced."""
+    return {"template": {"metadata": {"annotations": {RESTARTED_AT: at}}}}

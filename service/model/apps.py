@@ -6,7 +6,7 @@ from functools import lru_cache
 import msgspec
 
 from service.model.derive import DEFAULT_TYPE
-from service.model.guids import derived_guid
+from service.model.guids import derived_guid, rollout_guid
 from service.model.process import Metadata, Process, Workload
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.shape import GUIDS, Shape
@@ -46,7 +46,7 @@ class App(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
 
     @property
     def rollout_guid(self) -> str:
-        return rollout_guid(self.lead.workload.uid, self.lead.workload.rollout)
+        return newest_rollout(self.lead.workload)
 
     @property
     def guid(self) -> str:
@@ -79,7 +79,10 @@ class App(msgspec.Struct, frozen=True, gc=False, eq=False, kw_only=True):
 
     @property
     def rollout_state(self) -> str:
-        return "DEPLOYED" if self.lead.workload.rolled_out else "DEPLOYING"
+        workload = self.lead.workload
+        if workload.cancelled_rollout:
+            return "CANCELED" if workload.rolled_out else "CANCELING"
+        return "DEPLOYED" if workload.rolled_out else "DEPLOYING"
 
     @property
     def status_value(self) -> str:
@@ -100,10 +103,9 @@ def droplet_guid(namespace: str, app_guid: str, image: str) -> str:
     return derived_guid(f"droplet/{namespace}/{app_guid}/{image}")
 
 
-@lru_cache(maxsize=64)
-def rollout_guid(uid: str, revision: int) -> str:
-    """The GUID of the rollout by which the Deployment of this uid has come to this revision."""
-    return derived_guid(f"rollout/{uid}/{revision}")
+def newest_rollout(workload: Workload) -> str:
+    """The GUID of its newest rollout. The way back from one that is cancelled is the last part of that one."""
+    return rollout_guid(workload.uid, workload.cancelled_rollout or workload.rollout)
 
 
 def is_started(workload: Workload) -> bool:
@@ -130,7 +132,8 @@ def made_of(processes: Sequence[Process], stored: Metadata | None) -> App:
 
 def with_revision(app: App, revision: int) -> App:
     """The app as it is while this revision of its lead's Deployment is rolled out."""
-    workload = msgspec.structs.replace(app.lead.workload, rollout=revision, rollout_took_s=None)
+    workload = app.lead.workload
+    workload = msgspec.structs.replace(workload, rollout=revision, cancelled_rollout=0, rollout_took_s=None)
     lead = msgspec.structs.replace(app.lead, workload=workload)
     return made_of([lead if each is app.lead else each for each in app.processes], app.stored)
 

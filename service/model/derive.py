@@ -28,21 +28,12 @@ from service.model.manifests import (
     Time,
 )
 from service.model.probes import recorded, visible_check
-from service.model.process import (
-    DEFAULT_ORGANIZATION,
-    OWN_APP_GUID,
-    OWN_NAME,
-    Metadata,
-    Process,
-    Space,
-    Workload,
-    microseconds,
-)
-from service.model.rollouts import condition, derive_rollout
+from service.model.process import DEFAULT_ORGANIZATION, OWN_APP_GUID, OWN_NAME, Metadata, Process, Space, Workload
+from service.model.rollouts import ROLLOUT_REVISION, condition, derive_rollout
 from service.model.texts import LONGEST_NAME, LONGEST_REASON, MOST_PORTS, name_or_none, shortened
+from service.model.times import microseconds
 
 DEFAULT_TYPE = "web"
-ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 APPLICATION_CONTAINER = "application"
 LONGEST_WRITE_ID = 64
@@ -94,11 +85,10 @@ def derive_workload(deployment: Deployment, keys: Keys) -> Workload:
         write_id=name_or_none(annotations.get(keys.last_write), LONGEST_WRITE_ID),
         type_labelled=labels.get(keys.process_type) == process_type,
         replica_failure=_replica_failure(deployment),
-        rollout=rollout_revision(annotations),
         paused=deployment.spec.paused is True,
         deleting=meta.deletionTimestamp is not None,
         app_name=_app_name(meta, keys),
-        **derive_rollout(deployment, created_at, modified_at, replicas),
+        **derive_rollout(deployment, keys, created_at, modified_at, replicas),
         **_of_template(deployment, keys, app_guid),
     )
 
@@ -165,12 +155,6 @@ def merge(
         organization_guid=(space and space.organization_guid) or default_organization,
         updated_at=max(workload.changed_at, metadata.updated_at if metadata else 0),
     )
-
-
-def rollout_revision(annotations: Mapping[str, str] | None) -> int:
-    """The revision that a Deployment, or a ReplicaSet that it has made, is at; 0 where none can be read."""
-    text = (annotations or {}).get(ROLLOUT_REVISION, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
 
 
 def limit(own: ResourceRequirements | None, pod: PodSpec, resource: str) -> str | None:

@@ -26,3 +26,9 @@ def process_guid(namespace: str, app_guid: str, process_type: str) -> str:
     It is asked for several times while a Deployment is taken in.
     """
     return derived_guid(f"process/{namespace}/{app_guid}/{process_type}")
+
+
+@lru_cache(maxsize=64)
+def rollout_guid(uid: str, revision: int) -> str:
+    """The GUID of the rollout by which the Deployment of this uid has come to this revision."""
+    return derived_guid(f"rollout/{uid}/{revision}")

@@ -19,9 +19,9 @@ from service.model.manifests import (
     PodObject,
     Terminated,
 )
-from service.model.process import SECOND, microseconds
 from service.model.quantity import parse_nanos, parse_quantity
 from service.model.texts import LONGEST_REASON, shortened
+from service.model.times import SECOND, microseconds
 
 POD_INDEX = "apps.kubernetes.io/pod-index"
 MOST_CONTAINERS = 16

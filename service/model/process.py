@@ -1,54 +1,21 @@
 """The records of the domain.
 
-Times are whole microseconds since the epoch, UTC: both stores' precision fits, they compare as integers, and
-100,000 of them cost little. Records are frozen and hold no cycles, so `gc=False` keeps the garbage collector's
-pauses independent of how many processes there are.
+Their times are those of service.model.times. Records are frozen and hold no cycles, so `gc=False` keeps the garbage
+collector's pauses independent of how many processes there are.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from service.model.desired import Desired
+from service.model.times import SECOND
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 DEFAULT_ORGANIZATION = "default"
 """The GUID of the organization of all namespaces that name none, unless a setting says another."""
-SECOND = 1_000_000
-"""One second in the unit of every time in the model."""
 LARGEST_INTEGER = (1 << 31) - 1
 """The largest whole number to show: some clients keep 32 bits, and refuse a whole list for one that does not fit."""
-
-
-def microseconds(moment: datetime) -> int:
-    """The model's time of an aware datetime. Raises OverflowError for one that is not in the years 1 to 9999 of UTC."""
-    since = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)) - EPOCH
-    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
-
-
-def timestamp(moment: int) -> str:
-    """`2006-01-02T15:04:05Z`: whole seconds, cut off and not rounded, as the API writes times."""
-    minutes, second = divmod(moment // SECOND, 60)
-    day, minute = divmod(minutes, 24 * 60)
-    return f"{_date(day)}{_clock(minute)}{second:02}Z"
-
-
-@lru_cache(maxsize=1024)
-def _date(day: int) -> str:
-    """Of a day since the epoch, with the `T` after it. Many of what is shown are of the same days."""
-    return f"{(_NAIVE_EPOCH + timedelta(days=day)).date().isoformat()}T"
-
-
-@lru_cache(maxsize=24 * 60)
-def _clock(minute: int) -> str:
-    """Of a minute of the day, with the colon after it."""
-    return f"{minute // 60:02}:{minute % 60:02}:"
-
-
 OWN_NAME, OWN_APP_GUID = "=name", "=app-guid"
 """No label has such a value."""
 
@@ -125,6 +92,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Why Kubernetes cannot make its Pods; None: it can."""
     rollout: int = 0
     """The revision that its Deployment is at; 0: it has never been rolled out."""
+    cancelled_rollout: int = 0
+    """The revision that its newest rollout takes it back from, or has taken it; 0: it is no way back."""
     paused: bool = False
     """Whether Kubernetes is told not to roll it out."""
     deleting: bool = False

@@ -4,8 +4,9 @@ import sys
 
 import msgspec
 
-from service.model.derive import app_container, rollout_revision
+from service.model.derive import app_container
 from service.model.manifests import ReplicaSetObject
+from service.model.rollouts import rollout_revision
 
 
 class ReplicaSet(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.errors import UnprocessableEntity
-from service.model.derive import rollout_revision
+from service.model.rollouts import rollout_revision
 from service.model.snapshots import Patch, Snapshot
 
 POD_TEMPLATE_HASH = "pod-template-hash"

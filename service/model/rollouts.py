@@ -1,14 +1,17 @@
 """How far the newest rollout of a Deployment is, as `kubectl rollout status` reads it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
+from service.model.guids import rollout_guid
+from service.model.labels import Keys
 from service.model.manifests import Deployment, DeploymentCondition, DeploymentStatus, RollingUpdate
-from service.model.process import SECOND, microseconds
 from service.model.texts import LONGEST_REASON, shortened
+from service.model.times import SECOND, microseconds
 
 TEMPLATE = b'"f:template"'
 """What managedFields call the Pod template."""
+ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
 RECREATE = "Recreate"
 COMPLETED = "NewReplicaSetAvailable"
 """The reason of the condition `Progressing` from when a rollout is complete until the next one begins."""
@@ -17,14 +20,18 @@ COMPLETED = "NewReplicaSetAvailable"
 class Rollout(TypedDict):
     """The fields of a workload (service.model.process) that tell of its rollout."""
 
+    rollout: int
+    cancelled_rollout: int
     rollout_began_at: int
     rollout_took_s: int | None
     rollout_failure: str | None
     max_in_flight: int
 
 
-def derive_rollout(deployment: Deployment, created_at: int, changed_at: int, replicas: int) -> Rollout:
+def derive_rollout(deployment: Deployment, keys: Keys, created_at: int, changed_at: int, replicas: int) -> Rollout:
     """The times are the Deployment's, in the model's unit; `replicas` is how many it wants."""
+    annotations = deployment.metadata.annotations or {}
+    revision = rollout_revision(annotations)
     progress = condition(deployment.status, "Progressing")
     complete = _is_complete(deployment, replicas, progress)
     updated_at = progress.lastUpdateTime if progress is not None else None
@@ -32,6 +39,8 @@ def derive_rollout(deployment: Deployment, created_at: int, changed_at: int, rep
     began_at = _began_at(deployment, created_at, progressed_at)
     stuck = progress is not None and progress.reason == "ProgressDeadlineExceeded" and not complete
     return Rollout(
+        rollout=revision,
+        cancelled_rollout=_cancelled(deployment.metadata.uid, revision, annotations.get(keys.cancelled_deployment)),
         # Mostly it is the last change that began it: one object for both.
         rollout_began_at=changed_at if began_at == changed_at else began_at,
         # Kubernetes' times are whole seconds: their difference is a small number, which takes no memory.
@@ -39,6 +48,23 @@ def derive_rollout(deployment: Deployment, created_at: int, changed_at: int, rep
         rollout_failure=_failure(progress) if progress and stuck else None,
         max_in_flight=_max_in_flight(deployment, replicas),
     )
+
+
+def rollout_revision(annotations: Mapping[str, str] | None) -> int:
+    """The revision that a Deployment, or a ReplicaSet that it has made, is at; 0 where none can be read."""
+    text = (annotations or {}).get(ROLLOUT_REVISION, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+
+
+def _cancelled(uid: str, revision: int, named: str | None) -> int:
+    """The revision that the rollout of this name has brought, if the present one is the way back from it; else 0.
+
+    A Deployment is taken back and told from which rollout in one patch. Kubernetes gives it the next revision then, a
+    moment later; and with the one after that, it is neither this rollout nor the way back any more.
+    """
+    if named is None:
+        return 0
+    return next((each for each in (revision, revision - 1) if each > 0 and rollout_guid(uid, each) == named), 0)
 
 
 def _failure(progress: DeploymentCondition) -> str:

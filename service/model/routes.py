@@ -12,9 +12,9 @@ import msgspec
 from service.model.derive import changed_at
 from service.model.guids import derived_guid
 from service.model.manifests import ObjectMeta
-from service.model.process import microseconds
 from service.model.route_manifests import HTTPRoute, HTTPRouteRule, Ingress, IngressBackend, ServiceObject, ServicePort
 from service.model.texts import MOST_LABELS, MOST_PORTS
+from service.model.times import microseconds
 
 CLEARTEXT_HTTP2 = "kubernetes.io/h2c"
 HTTP1, HTTP2 = "http1", "http2"

@@ -9,7 +9,7 @@ from enum import Enum
 
 import msgspec
 
-from service.model.process import SECOND, microseconds
+from service.model.times import SECOND, microseconds
 
 MAXIMUM_REQUIREMENTS = 50
 MAXIMUM_VALUES = 500

@@ -144,6 +144,7 @@ class AppWrites:
 
         A revision is what the rollout is found by: reads through any replica wait for it. That takes milliseconds; if
         it takes longer than ROLLOUT_S, the app with the revision that is to come, unless there is another rollout.
+        Somebody may have cancelled it already.
         """
         lead, until = app.lead, time.monotonic() + ROLLOUT_S
         former, since = lead.workload.rollout, time.monotonic()
@@ -157,6 +158,8 @@ class AppWrites:
                 if now.is_observed and revision > former and time.monotonic() - since > SETTLED_S:
                     written = await self._one_store.noted(lead, now)
                     made = made_of([written.process if each is lead else each for each in app.processes], app.stored)
+                    if now.workload.cancelled_rollout > former:
+                        return made
                     # As it begins: a small one is over by now.
                     return with_revision(made, revision)
                 await asyncio.sleep(POLL_S)

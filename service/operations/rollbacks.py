@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from service.errors import ServiceUnavailable, UnprocessableEntity
-from service.model.apps import rollout_guid
+from service.model.apps import newest_rollout
 from service.model.process import Process
 from service.model.rollback import Rollback, former_template, has_gone_back, is_under_way
 from service.model.snapshots import Snapshot
@@ -19,15 +19,17 @@ async def planned(write: AppWrite, guid: str) -> Planned:
     `guid` is of the rollout to be undone. The lead, whose rollout that is, comes last: until then this can be asked for
     again, and leaves alone what has gone back already.
 
-    Raises UnprocessableEntity where that is not under way, or what was before is not known any more; NotAuthorized
-    where the caller may not read ReplicaSets.
+    Nothing is left to be done where that is on its way back already. Raises UnprocessableEntity where it is not under
+    way, or what was before is not known any more; NotAuthorized where the caller may not read ReplicaSets.
     """
     found = await _noticed(write)
     by_uid = {snapshot.workload.uid: snapshot.workload for _, snapshot in found}
     lead = by_uid[write.app.lead.workload.uid]
     rolling = [(process, snapshot) for process, snapshot in found if is_under_way(snapshot)]
-    if rollout_guid(lead.uid, lead.rollout) != guid or lead.uid not in {each.workload.uid for _, each in rolling}:
+    if newest_rollout(lead) != guid or lead.uid not in {each.workload.uid for _, each in rolling}:
         raise UnprocessableEntity("This deployment is not under way any more, and cannot be cancelled")
+    if lead.cancelled_rollout:
+        return []
     left = [each for each in rolling if each[1].workload.uid == lead.uid or not has_gone_back(each[1], guid)]
     left.sort(key=lambda each: each[1].workload.uid == lead.uid)
     return [(process, snapshot, await _rollback(write, snapshot, guid)) for process, snapshot in left]

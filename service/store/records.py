@@ -16,8 +16,9 @@ import msgspec
 from asyncpg import Record as Row
 
 from service.errors import MetadataUnreadable
-from service.model.process import SECOND, Key, Metadata, microseconds
+from service.model.process import Key, Metadata
 from service.model.record import Record
+from service.model.times import SECOND, microseconds
 from service.store import statements
 from service.store.counter import ensure_counter
 from service.store.database import Connection, DatabaseUnavailable, Pool, translated

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from service.model.derive import ROLLOUT_REVISION
+from service.model.rollouts import ROLLOUT_REVISION
 from tests.api.test_create_deployment import rolling
 from tests.api.test_start_stop_app import runs
 from tests.support.admission import refusing
@@ -15,6 +15,8 @@ from tests.support.kube import Kube, deployment, eventually
 
 NOWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "at-all"}}}}}
 """What makes a rollout that never ends."""
+ONE_LESS = {"maxUnavailable": 1, "maxSurge": 0}
+"""One Pod goes before the next one comes."""
 UPDATES = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
 
 
@@ -37,6 +39,18 @@ async def under_way(api: Api, app: str, than: str) -> str:
 async def current(api: Api, app: str) -> str:
     (guid,) = await api.guids(f"/v3/deployments?app_guids={app}")
     return guid
+
+
+async def over(api: Api, guid: str) -> str:
+    """Why a deployment is over, once it is."""
+
+    async def reason() -> str | None:
+        reply = await api.get(f"/v3/deployments/{guid}")
+        assert reply.status == 200, reply.body
+        return reply.json["status"]["reason"] if reply.json["status"]["value"] == "FINALIZED" else None
+
+    why: str = await eventually(reason)
+    return why
 
 
 async def cancel(api: Api, guid: str, body: Any = None) -> Any:
@@ -70,13 +84,69 @@ async def test_a_restart_that_does_not_get_on_is_undone_and_the_app_is_whole_aga
     assert (reply.status, reply.body) == (200, b"")
     assert await template_of(kube, space, app) == before
     await runs(api, app, 2)
+    assert await over(api, guid) == "CANCELED"
+    refused = await cancel(api, guid)
+    assert "not under way" in assert_cf_error(refused, 422, 10008, "CF-UnprocessableEntity")
+    # The next rollout is another one again, though what was cancelled is still noted.
+    made = await api.post("/v3/deployments", rolling(app))
+    assert made.json["guid"] != guid
+    assert await over(api, made.json["guid"]) == "DEPLOYED"
+    assert (await api.get(f"/v3/deployments/{guid}")).status == 404
 
-    async def finalized() -> bool:
-        shown = (await api.get(f"/v3/deployments?app_guids={app}")).json["resources"][0]
-        return bool(shown["status"]["value"] == "FINALIZED")
 
-    await eventually(finalized)
-    assert (await cancel(api, guid)).status == 404
+async def test_the_way_back_is_seen_under_the_guid_of_what_is_cancelled(
+    api: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    app = await make_app("web", replicas=2)
+    await kube.patch(space, f"web-{app}", {"spec": {"strategy": {"rollingUpdate": ONE_LESS}}})
+    await runs(api, app, 2)
+    first = await current(api, app)
+    await kube.patch(space, f"web-{app}", NOWHERE)
+    guid = await under_way(api, app, first)
+
+    async def one_is_nowhere() -> bool:
+        pods = await kube.pods(space)
+        return [bool(each["spec"].get("nodeSelector")) for each in pods].count(True) == 1
+
+    await eventually(one_is_nowhere)
+    # The Pod that went cannot come back, and so the way takes as long as this test wishes.
+    await kube.limit_pods(space, 0)
+    assert (await cancel(api, guid)).status == 200
+
+    async def is_going_back() -> bool:
+        found = await kube.get(space, f"web-{app}")
+        return bool(found["metadata"]["annotations"][ROLLOUT_REVISION] == "3")
+
+    for _ in range(2):
+        shown = (await api.get(f"/v3/deployments/{guid}")).json
+        assert (shown["status"]["value"], shown["status"]["reason"]) == ("ACTIVE", "CANCELING")
+        assert (await api.get(f"/v3/deployments?app_guids={app}")).json["resources"] == [shown]
+        for query, found in {"status_reasons=CANCELING": 1, "states=CANCELING": 1, "states=DEPLOYING": 0}.items():
+            assert len(await api.guids(f"/v3/deployments?app_guids={app}&{query}")) == found, query
+        # To cancel it once more is to ask for what is being done.
+        before = await kube.intent(space, f"web-{app}")
+        assert (await cancel(api, guid)).status == 200
+        assert await kube.intent(space, f"web-{app}") == before
+        await eventually(is_going_back)
+    await kube.request("DELETE", f"/api/v1/namespaces/{space}/resourcequotas/pods")
+    assert await over(api, guid) == "CANCELED"
+    assert await api.guids(f"/v3/deployments?app_guids={app}&status_values=FINALIZED&states=CANCELED") == [guid]
+
+
+async def test_a_restart_at_once_after_a_cancel_is_another_deployment(
+    api: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    """Kubernetes may not have begun the way back by then, and what it begins is the restart."""
+    app = await make_app("web", replicas=1)
+    await runs(api, app, 1)
+    first = await current(api, app)
+    await kube.patch(space, f"web-{app}", NOWHERE)
+    guid = await under_way(api, app, first)
+    assert (await cancel(api, guid)).status == 200
+    made = await api.post("/v3/deployments", rolling(app))
+    assert (made.status, made.json["status"]["reason"]) == (201, "DEPLOYING")
+    assert made.json["guid"] not in (first, guid)
+    assert await over(api, made.json["guid"]) == "DEPLOYED"
 
 
 async def test_a_large_template_is_brought_back(api: Api, kube: Kube, space: str, make_app: MakeApp) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.model.apps import rollout_guid
+from service.model.guids import rollout_guid
 from tests.support.api import Api, assert_cf_error
 from tests.support.apps import MakeApp, Users
 from tests.support.kube import Kube, eventually

@@ -266,13 +266,13 @@ async def act(asker: Asker, app: str, kube: Kube, space: str) -> list[Request]:
         (reply,) = await asker.ask(acts(app, rollout)[-1])
         return rollout if reply.status == 200 else None
 
-    gone = await eventually(cancelled)
+    rollout = await eventually(cancelled)
 
-    async def back() -> str | None:
-        (rollout,) = await asker.api.guids(f"/v3/deployments?app_guids={app}")
-        return rollout if rollout != gone else None
+    async def is_back() -> bool:
+        reply = await asker.api.get(f"/v3/deployments/{rollout}")
+        return bool(reply.json["status"]["reason"] == "CANCELED")
 
-    rollout = await eventually(back)
+    await eventually(is_back)
     requests = acts(app, rollout)
     await asker.ask(*requests, headers={"Host": "no host"})
     await asker.ask(*only(requests, "GET"), headers={"If-None-Match": "*"})

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from service.model.guids import process_guid
-from service.model.process import SECOND, Metadata
+from service.model.process import Metadata
+from service.model.times import SECOND
 from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load

@@ -15,8 +15,9 @@ from service.api.resources.processes.resource import READABLE as PROCESSES
 from service.model.derive import merge
 from service.model.instances import Instance
 from service.model.pods import Pod, State
-from service.model.process import SECOND, HealthCheck, Process
+from service.model.process import HealthCheck, Process
 from service.model.quantity import MAXIMUM
+from service.model.times import SECOND
 from service.model.usage import Usage
 from service.operations.instances import Stats
 from tests.model.builders import CREATED_AT, metadata, pod, workload

@@ -22,9 +22,9 @@ from service.http.middlewares import envelop_errors, identify
 from service.http.routing import add_routes
 from service.model.collection import Collection
 from service.model.index import Index
-from service.model.process import SECOND, timestamp
 from service.model.selection import CREATED_AT
 from service.model.shape import GUIDS, Shape
+from service.model.times import SECOND, timestamp
 from service.operations.questions import Step
 from service.operations.reads import Reads
 from service.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 from service.api.resources.instances.bodies import StatsBodies
 from service.api.resources.instances.presenter import present_stats
 from service.model.instances import Instance
-from service.model.process import SECOND
+from service.model.times import SECOND
 from service.operations.instances import Stats
 from tests.api.test_presenters import NOW, SAMPLE, process
 from tests.model.builders import pod

@@ -1,5 +1,6 @@
 """Whole flows of the unmodified cf CLI: what it prints is what a Cloud Foundry user expects."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -62,6 +63,28 @@ async def instances(world: World, *states: str) -> None:
         return stats.status == 200 and [row["state"] for row in stats.json["resources"]] == list(states)
 
     await eventually(so, 30)
+
+
+async def running(cf: Cf, name: str, instances: int) -> None:
+    """Comes back when `cf app` shows that all of so many instances run."""
+
+    async def so() -> bool:
+        return f"\ninstances:      {instances}/{instances}\n" in (await cf.ok("app", name)).out
+
+    await eventually(so, 30)
+
+
+async def namespace_of(kube: Kube, world: World) -> str:
+    """The namespace of the world's space."""
+    path = f"/api/v1/namespaces?labelSelector=cloudfoundry.org/space-name={world.names['space_name']}"
+    (found,) = (await kube.request("GET", path))["items"]
+    name: str = found["metadata"]["name"]
+    return name
+
+
+async def is_rolled_out(world: World) -> bool:
+    reply = await world.operator.get(f"/v3/deployments?app_guids={world.names['app']}")
+    return [each["status"]["value"] for each in reply.json["resources"]] == ["FINALIZED"]
 
 
 async def test_a_person_finds_their_way_to_an_app(cf: Cf, world: World, name: str) -> None:
@@ -139,22 +162,19 @@ async def test_an_app_is_stopped_and_started_with_the_instances_it_had(cf: Cf, w
     assert row[1].strip() == "stopped"
     started = await cf.ok("start", name)
     assert started.field("requested state") == "started"
-    assert re.search(r"^instances:\s+2/2", started.out, re.MULTILINE)
+    # The program waits for the first of them.
+    await running(cf, name, 2)
 
 
 async def test_an_app_is_restarted_at_once_and_rolling(cf: Cf, world: World, name: str) -> None:
-    restarted = await cf.ok("restart", name)
-    assert re.search(r"^instances:\s+1/1", restarted.out, re.MULTILINE)
-    rolled = await cf.ok("restart", name, "--strategy", "rolling")
-    assert re.search(r"^instances:\s+1/1", rolled.out, re.MULTILINE)
+    for how in ([], ["--strategy", "rolling"]):
+        restarted = await cf.ok("restart", name, *how)
+        assert restarted.field("requested state") == "started"
+        await running(cf, name, 1)
 
 
 async def test_a_rollout_under_way_is_shown_and_cancelled(cf: Cf, kube: Kube, world: World, name: str) -> None:
-    namespace = (
-        await kube.request(
-            "GET", "/api/v1/namespaces?labelSelector=cloudfoundry.org/space-name=" + world.names["space_name"]
-        )
-    )["items"][0]["metadata"]["name"]
+    namespace = await namespace_of(kube, world)
     image = {"name": "application", "image": "registry.test/app:2"}
     hangs = {"metadata": {"annotations": {"local-stack/waiting-reason": "ImagePullBackOff"}}}
     await kube.request(
@@ -177,6 +197,25 @@ async def test_a_rollout_under_way_is_shown_and_cancelled(cf: Cf, kube: Kube, wo
     await eventually(back, 30)
     said = await cf.fails("cancel-deployment", name)
     assert "No active deployment found" in said
+
+
+async def test_who_waits_for_a_rollout_is_told_that_somebody_has_cancelled_it(
+    program: str, cf: Cf, kube: Kube, world: World, name: str, tmp_path: Path
+) -> None:
+    elsewhere = await logged_in(program, tmp_path, world.operator, world)
+    namespace = await namespace_of(kube, world)
+    await eventually(lambda: is_rolled_out(world), 30)
+    staying = [each for each in await kube.pods(namespace) if "deletionTimestamp" not in each["metadata"]]
+    await kube.limit_pods(namespace, len(staying))
+    waiting = asyncio.create_task(cf.fails("restart", name, "--strategy", "rolling"))
+
+    async def under_way() -> bool:
+        return "Active deployment with status DEPLOYING" in (await elsewhere.ok("app", name)).out
+
+    await eventually(under_way, 30)
+    await elsewhere.ok("cancel-deployment", name)
+    assert "Deployment has been canceled" in await waiting
+    await kube.request("DELETE", f"/api/v1/namespaces/{namespace}/resourcequotas/pods")
 
 
 async def test_labels_are_set_shown_and_taken_away(cf: Cf, name: str) -> None:

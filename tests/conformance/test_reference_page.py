@@ -7,7 +7,8 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from service.model.process import SECOND, Metadata
+from service.model.process import Metadata
+from service.model.times import SECOND
 from service.settings import Settings
 from service.store.database import connected
 from service.store.records import load

@@ -157,6 +157,8 @@ async def test_a_rollout_is_seen_while_it_goes_on_and_is_cancelled(
     await expect(page.get_by_role("heading", name=re.compile("Cancel the rollout of"))).to_be_visible()
     await page.get_by_role("button", name="Cancel the rollout").click()
     await told(page, "Cancelled.")
+    await expect(page.get_by_text("Rollout under way")).to_have_count(0)
+    await expect(page.get_by_role("link", name="Cancel the rollout")).to_have_count(0)
     assert (await kube.get(space, f"web-{app}"))["spec"]["template"] == before
 
 

@@ -20,7 +20,7 @@ from service.dashboard.text import image
 from service.errors import BadQueryParameter
 from service.model.instances import Instance
 from service.model.pods import State
-from service.model.process import SECOND
+from service.model.times import SECOND
 from service.operations.overview import Tally
 
 

@@ -9,11 +9,12 @@ import msgspec
 from service.model.index import Index
 from service.model.manifests import Deployment, Namespace, PodObject
 from service.model.pods import Pod, State
-from service.model.process import SECOND, HealthCheck, Metadata, Process, Workload
+from service.model.process import HealthCheck, Metadata, Process, Workload
 from service.model.replica_sets import ReplicaSet
 from service.model.selection import CREATED_AT as BY_CREATION
 from service.model.selection import Filters, Selection, Slice
 from service.model.selectors import Range, Requirement
+from service.model.times import SECOND
 from service.model.views import Visible
 
 CREATED = "2024-01-02T03:04:05Z"

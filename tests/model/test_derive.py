@@ -17,18 +17,9 @@ from hypothesis import strategies as st
 from service.model.derive import Unparsable, derive_space, derive_workload, merge
 from service.model.labels import PRESETS, Keys
 from service.model.manifests import Deployment
-from service.model.process import (
-    SECOND,
-    HealthCheck,
-    Metadata,
-    Process,
-    SidecarContainer,
-    Space,
-    Workload,
-    microseconds,
-    timestamp,
-)
+from service.model.process import HealthCheck, Metadata, Process, SidecarContainer, Space, Workload
 from service.model.texts import LONGEST_COMMAND, MOST_LABELS, MOST_PORTS, MOST_SIDECARS
+from service.model.times import SECOND, microseconds, timestamp
 from tests.model.builders import CREATED_AT, decode, deployment, deployment_dict, metadata, namespace, workload
 
 KEYS = Keys()

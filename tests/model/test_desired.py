@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model.actions import Start, Stop
+from service.model.actions import RESTARTED_AT, Start, Stop
 from service.model.changes import Change, Scale, Update
 from service.model.derive import derive_workload
 from service.model.desired import MOST_INSTANCES, Desired, desired
@@ -18,7 +18,7 @@ from tests.model.kubernetes import patched
 
 KEYS = Keys()
 STOPPED, ZERO = KEYS.stopped_instances, KEYS.scaled_to_zero
-STOP, START = Stop(app_started=True), Start()
+STOP, START = Stop(app_started=True), Start("2024-01-02T03:04:05.000006Z")
 
 
 def snapshot_of(manifest: Mapping[str, Any]) -> Snapshot:
@@ -79,8 +79,22 @@ def test_start_brings_back_what_there_was_before_stop(instances: int) -> None:
     running = after(deployment_dict(replicas=9), Scale(instances=instances))
     stopped = after(running, STOP)
     assert (wanted(stopped), stopped["spec"]["replicas"]) == (Desired(False, instances), 0)
+    del stopped["status"], running["status"]
     assert after(stopped, START) == running
     assert (wanted(running), said(running)) == (Desired(True, instances), {} if instances else {ZERO: "true"})
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("status", [None, {}, {"replicas": 0}, {"replicas": 1}, {"replicas": 3}])
+@pytest.mark.parametrize("instances", [0, 1])
+def test_start_leaves_nothing_of_what_has_not_stopped_yet(
+    instances: int, status: dict[str, int] | None, paused: bool
+) -> None:
+    """What is paused is not rolled out anyway: it would be, unasked, once it is resumed."""
+    stopped = after(deployment_dict(replicas=instances, paused=paused), STOP)
+    started = after({**stopped, "status": status}, START)
+    renewed = RESTARTED_AT in started["spec"]["template"].get("metadata", {}).get("annotations", {})
+    assert renewed == bool(status and status.get("replicas") and instances and not paused)
 
 
 def test_one_that_kubectl_has_scaled_to_zero_starts_with_one() -> None:

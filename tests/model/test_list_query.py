@@ -12,9 +12,9 @@ from service.api.queries import ParsedList
 from service.api.resources.processes.resource import READABLE
 from service.errors import BadQueryParameter, CloudFoundryError, InvalidRequest
 from service.model.paging import PageRequest
-from service.model.process import SECOND
 from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters
 from service.model.selectors import Operator, Range, Requirement
+from service.model.times import SECOND
 from service.operations.questions import ListRequest
 
 Of = Literal["processes", "app"]

@@ -9,8 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from service.model.apps import APP_TYPE, ROLLOUT_BEGAN_AT, STATE, App, droplet_guid, rollout_guid
+from service.model.apps import APP_TYPE, ROLLOUT_BEGAN_AT, STATE, App, droplet_guid
 from service.model.collection import Collection
+from service.model.guids import rollout_guid
 from service.model.index import Index
 from service.model.process import Key, Metadata, Space, Workload
 from service.model.selection import CREATED_AT, NO_FILTERS, UPDATED_AT, Filters, Slice
@@ -77,7 +78,7 @@ class World:
             "organization": self.organization_of(namespace),
             "labels": dict(row.labels),
             "droplet": droplet_guid(namespace, guid, lead.image),
-            "rollout": rollout_guid(lead.uid, lead.rollout),
+            "rollout": rollout_guid(lead.uid, lead.cancelled_rollout or lead.rollout),
             "processes": [w.uid for w in processes],
             "began_at": lead.rollout_began_at,
         }
@@ -174,6 +175,7 @@ workloads = st.builds(
     app_name=st.sampled_from(NAMES),
     image=st.sampled_from(["i0", "i1"]),
     rollout=st.integers(0, 2),
+    cancelled_rollout=st.integers(0, 2),
     rollout_began_at=TIMES,
     rollout_took_s=st.none() | st.integers(0, 2),
     paused=st.booleans(),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.model.manifests import PodObject
 from service.model.pods import BEING_DELETED, MOST_CONTAINERS, Pod, State, derive_pods
-from service.model.process import microseconds
+from service.model.times import microseconds
 from tests.model.builders import CREATED_AT, decode_pod, pod_dict
 
 KNOWN = {"rs-1": "application"}.get

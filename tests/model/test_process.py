@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.model.process import EPOCH, SECOND, microseconds, timestamp
+from service.model.times import EPOCH, SECOND, microseconds, timestamp
 
 
 @given(st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)))

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded, UnprocessableEntity
 from service.model.derive import merge
-from service.model.process import SECOND, Metadata, MetadataChange, Pending
+from service.model.process import Metadata, MetadataChange, Pending
 from service.model.record import (
     MAXIMUM_ANNOTATIONS,
     MAXIMUM_BYTES,
@@ -20,6 +20,7 @@ from service.model.record import (
     prepared,
     reconciled,
 )
+from service.model.times import SECOND
 from tests.model.builders import metadata, workload
 
 START = 1_700_000_000 * SECOND + 123_456

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from service.errors import AnnotationLimitExceeded, LabelLimitExceeded
 from service.model.derive import merge
-from service.model.process import SECOND, MetadataChange, Process
+from service.model.process import MetadataChange, Process
 from service.model.record import Record, changed, discarded, folded, prepared, reconciled
+from service.model.times import SECOND
 from tests.model.builders import metadata, workload
 
 START = 1_700_000_000 * SECOND + 123_456

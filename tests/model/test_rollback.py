@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from service.errors import UnprocessableEntity
-from service.model.derive import ROLLOUT_REVISION
 from service.model.rollback import Rollback, has_gone_back
+from service.model.rollouts import ROLLOUT_REVISION
 from service.model.snapshots import Patch
 from tests.model.builders import deployment_dict
 from tests.model.kubernetes import patched

@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
+from service.model.apps import newest_rollout
 from service.model.derive import derive_workload
+from service.model.guids import rollout_guid
 from service.model.labels import Keys
-from service.model.process import SECOND, Workload
+from service.model.process import Workload
+from service.model.rollouts import ROLLOUT_REVISION
+from service.model.times import SECOND
 from tests.model.builders import CREATED, CREATED_AT, decode, deployment_dict
 
 COMPLETE = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
@@ -108,3 +112,31 @@ def test_it_began_when_the_template_was_set_but_not_after_it_came_to_anything(
 def test_so_many_pods_may_change_at_a_time(strategy: dict[str, Any] | None, replicas: int, most: int) -> None:
     spec = {} if strategy is None else {"strategy": strategy}
     assert derived(COMPLETE, replicas=replicas, **spec).max_in_flight == most
+
+
+@pytest.mark.parametrize(
+    ("revision", "named", "cancelled"),
+    [
+        ("2", rollout_guid("uid-1", 2), 2),
+        ("3", rollout_guid("uid-1", 2), 2),
+        ("4", rollout_guid("uid-1", 2), 0),
+        ("1", rollout_guid("uid-1", 2), 0),
+        ("1", rollout_guid("uid-1", 0), 0),
+        ("3", rollout_guid("uid-2", 2), 0),
+        ("3", "2", 0),
+        ("3", "", 0),
+        ("nonsense", rollout_guid("uid-1", -1), 0),
+        (None, rollout_guid("uid-1", 0), 0),
+        ("3", None, 0),
+    ],
+)
+def test_the_rollout_after_one_that_was_cancelled_is_the_way_back_from_it(
+    revision: str | None, named: str | None, cancelled: int
+) -> None:
+    """What names the cancelled one stays there, is copied with the Deployment, and can be edited by anyone."""
+    annotations = {ROLLOUT_REVISION: revision, Keys().cancelled_deployment: named}
+    manifest = deployment_dict(annotations={key: value for key, value in annotations.items() if value is not None})
+    manifest["metadata"]["uid"] = "uid-1"
+    found = derive_workload(decode(manifest), Keys())
+    assert found.cancelled_rollout == cancelled
+    assert newest_rollout(found) == rollout_guid("uid-1", cancelled or found.rollout)

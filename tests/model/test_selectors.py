@@ -11,7 +11,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.model.process import EPOCH, SECOND
 from service.model.selection import Filters
 from service.model.selectors import (
     MAXIMUM_REQUIREMENTS,
@@ -25,6 +24,7 @@ from service.model.selectors import (
     parse_range,
     parse_timestamp,
 )
+from service.model.times import EPOCH, SECOND
 from tests.model.builders import index_of, metadata, select, workload
 
 ALPHANUMERIC = string.ascii_letters + string.digits

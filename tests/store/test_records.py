@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from service.model.process import SECOND, Metadata
+from service.model.process import Metadata
+from service.model.times import SECOND
 from service.store import records
 from service.store.database import Connection, close, connect, connected, migrate
 from service.store.statements import CHUNK

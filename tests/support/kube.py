@@ -16,9 +16,9 @@ import orjson
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import load_kube_config
 
-from service.model.derive import ROLLOUT_REVISION
 from service.model.guids import process_guid
 from service.model.labels import Keys
+from service.model.rollouts import ROLLOUT_REVISION
 
 KEYS = Keys()
 HOLD = "tests.local/hold"

@@ -5,8 +5,8 @@ from typing import Any
 from service.api.jsonschema import BOOLEAN, GUID, METADATA, NULL, TEXT, TIME, obj, references
 from service.api.links import to
 from service.api.readable import Readable
-from service.model.process import SECOND, timestamp
 from service.model.spaces import ORGANIZATIONS, OrganizationPart
+from service.model.times import SECOND, timestamp
 
 EXAMPLE = OrganizationPart(
     namespace="storefront",

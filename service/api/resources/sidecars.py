@@ -7,9 +7,10 @@ from service.api.readable import Parent, Readable
 from service.api.resources.processes.addresses import APP_GUID, PROCESS_GUID
 from service.api.resources.processes.presenter import all_that_is_large
 from service.api.resources.processes.schema import EXAMPLE as PROCESS
-from service.model.process import SidecarContainer, timestamp
+from service.model.process import SidecarContainer
 from service.model.shape import GUIDS
 from service.model.sidecars import APP_GUIDS, PROCESS_GUIDS, SIDECARS, Sidecar
+from service.model.times import timestamp
 from service.operations.processes import PROCESS_NOT_FOUND, of_app
 from service.operations.questions import Step
 

@@ -32,9 +32,9 @@ from service.model.process import MetadataChange
 from service.model.snapshots import Snapshot
 
 
-def restart_now() -> Restart:
-    """A restart that is no other: two of them within a second are two."""
-    return Restart(datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"))
+def _now() -> str:
+    """The time, so exactly that two restarts within a second are two."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def is_started(snapshots: Sequence[Snapshot]) -> bool:
@@ -44,11 +44,11 @@ def is_started(snapshots: Sequence[Snapshot]) -> bool:
 
 def restart_of(snapshots: Sequence[Snapshot]) -> Restart | Start:
     """What restarts an app: nothing runs of a stopped one, and so it is started."""
-    return restart_now() if is_started(snapshots) else Start()
+    return Restart(_now()) if is_started(snapshots) else Start(_now())
 
 
 ACTIONS: Mapping[str, Callable[[Sequence[Snapshot]], Change]] = {
-    "start": lambda _: Start(),
+    "start": lambda _: Start(_now()),
     "stop": lambda snapshots: Stop(is_started(snapshots)),
     "restart": restart_of,
 }

@@ -17,9 +17,9 @@ from service.model.apps import (
     STATUS_VALUES,
     App,
 )
-from service.model.process import timestamp
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.shape import GUIDS
+from service.model.times import timestamp
 
 _TIMES = ("last_successful_healthcheck", "last_status_change")
 
@@ -61,7 +61,7 @@ SCHEMA = obj(
         "status": obj(
             {
                 "value": {"enum": ["ACTIVE", "FINALIZED"]},
-                "reason": {"enum": ["DEPLOYING", "PAUSED", "DEPLOYED"]},
+                "reason": {"enum": ["DEPLOYING", "PAUSED", "CANCELING", "DEPLOYED", "CANCELED"]},
                 "details": obj(
                     {
                         **dict.fromkeys(_TIMES, TIME),

@@ -18,9 +18,9 @@ from service.model.apps import (
     STAGED,
     App,
 )
-from service.model.process import timestamp
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.shape import GUIDS
+from service.model.times import timestamp
 from service.operations.processes import APP_NOT_FOUND
 from service.operations.questions import Address, Step
 

@@ -19,9 +19,9 @@ from service.model.apps import (
     STATE,
     App,
 )
-from service.model.process import timestamp
 from service.model.selection import CREATED_AT, UPDATED_AT
 from service.model.shape import GUIDS
+from service.model.times import timestamp
 
 
 def present(app: App, base: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from aiohttp import web
 from service.api.resources.instances.presenter import present_stats
 from service.cache import RecencyCache
 from service.model.instances import Instance
-from service.model.process import SECOND, Key, Process
+from service.model.process import Key, Process
+from service.model.times import SECOND
 from service.model.usage import Usage
 from service.operations.instances import Stats
 

@@ -8,7 +8,8 @@ from service.api.pages import link
 from service.api.resources.processes.addresses import href_of
 from service.model.instances import Instance
 from service.model.pods import Pod, State
-from service.model.process import SECOND, Process, timestamp
+from service.model.process import Process
+from service.model.times import SECOND, timestamp
 from service.model.usage import Usage
 from service.operations.instances import Stats
 

@@ -8,7 +8,7 @@ from service.api.resources.instances.presenter import present_process_instances,
 from service.api.resources.processes.schema import CREATED, EXAMPLE
 from service.model.instances import Instance
 from service.model.pods import Pod, State
-from service.model.process import SECOND
+from service.model.times import SECOND
 from service.model.usage import Usage
 from service.operations.instances import Stats
 

@@ -10,7 +10,8 @@ import orjson
 
 from service.api.links import quoted
 from service.api.resources.processes.presenter import HIDDEN_COMMAND, present_check
-from service.model.process import HealthCheck, Metadata, Process, timestamp
+from service.model.process import HealthCheck, Metadata, Process
+from service.model.times import timestamp
 
 
 def encode_listed(process: Process, base: str) -> bytes:

@@ -6,8 +6,9 @@ from typing import Any
 from service.api.links import quoted
 from service.api.pages import link
 from service.api.resources.processes.addresses import href_of
-from service.model.process import HealthCheck, Process, timestamp
+from service.model.process import HealthCheck, Process
 from service.model.texts import LONGEST_COMMAND, LONGEST_ENDPOINT, is_shortened
+from service.model.times import timestamp
 
 HIDDEN_COMMAND = "[PRIVATE DATA HIDDEN IN LISTS]"
 

@@ -17,7 +17,8 @@ from service.api.jsonschema import (
 from service.api.resources.processes.addresses import APP_GUID, PROCESS_GUID
 from service.api.resources.processes.presenter import HIDDEN_COMMAND
 from service.model.probes import TYPES
-from service.model.process import SECOND, HealthCheck, Metadata, Process, Workload
+from service.model.process import HealthCheck, Metadata, Process, Workload
+from service.model.times import SECOND
 
 HEALTH_CHECK: JSONSchema = obj(
     {

@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import quote
 
 from service.api.pages import link
-from service.model.process import timestamp
 from service.model.routes import Destination, Route, domain_guid
+from service.model.times import timestamp
 
 
 def present(route: Route, base: str) -> dict[str, Any]:
