@@ -24,13 +24,11 @@ class Start:
     def patch(self, snapshot: Snapshot) -> Patch:
         if snapshot.workload.started:
             return NO_PATCH
-        kept = remembered(snapshot.annotations, snapshot.keys)
-        wanted = Desired(True, 1 if kept is None else kept)
-        patch = to_desired(snapshot, wanted)
+        patch = _started(snapshot)
         # To stop and start is how clients restart. Where Kubernetes has not come to the one yet, it would find after
         # the other that nothing has changed, and leave what runs.
         is_stopping = bool((snapshot.object.get("status") or {}).get("replicas"))
-        if is_stopping and wanted.replicas and not snapshot.workload.paused:
+        if is_stopping and patch.spec and not snapshot.workload.paused:
             return Patch({**patch.spec, **_anew(self.at)}, patch.annotations)
         return patch
 
@@ -60,6 +58,8 @@ class Restart:
 
     at: str
     """A time; another one than that of the last restart."""
+    starts: bool = False
+    """Whether what is stopped is started, too: of an app that is."""
 
     def names(self) -> list[str]:
         return ["restart"]
@@ -70,12 +70,17 @@ class Restart:
                 f"Deployment {snapshot.workload.name} is paused, and cannot be restarted until it is resumed"
             )
         workload = snapshot.workload
+        patch = _started(snapshot) if self.starts and not workload.started else NO_PATCH
         # Kubernetes has not begun to take it back yet, and what it begins is this.
         is_before_the_way_back = workload.cancelled_rollout and workload.cancelled_rollout == workload.rollout
-        return Patch(
-            _anew(self.at),
-            {snapshot.keys.cancelled_deployment: None} if is_before_the_way_back else {},
-        )
+        forgotten = {snapshot.keys.cancelled_deployment: None} if is_before_the_way_back else {}
+        return Patch({**patch.spec, **_anew(self.at)}, {**patch.annotations, **forgotten})
+
+
+def _started(snapshot: Snapshot) -> Patch:
+    """What starts a Deployment that is stopped."""
+    kept = remembered(snapshot.annotations, snapshot.keys)
+    return to_desired(snapshot, Desired(True, 1 if kept is None else kept))
 
 
 def _anew(at: str) -> dict[str, Any]:

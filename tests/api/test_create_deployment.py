@@ -9,7 +9,7 @@ from tests.api.test_restart_app import restarted_at
 from tests.api.test_start_stop_app import act, runs, said
 from tests.support.api import Api, Reply, assert_cf_error
 from tests.support.apps import MakeApp, Users
-from tests.support.kube import Kube, deployment, eventually
+from tests.support.kube import KEYS, Kube, deployment, eventually
 
 NO_APP = "Unable to use app. Ensure that the app exists and you have access to it."
 
@@ -67,11 +67,40 @@ async def test_takes_the_current_droplet_and_no_other(api: Api, kube: Kube, spac
 
 async def test_a_stopped_app_is_started(api: Api, kube: Kube, space: str, make_app: MakeApp) -> None:
     app = await make_app("web", replicas=2)
+    (before,) = await api.guids(f"/v3/deployments?app_guids={app}")
     await act(api, app, "stop")
     reply = await api.post("/v3/deployments", rolling(app))
     assert reply.status == 201
+    assert reply.json["guid"] != before
     assert await said(kube, space, app) == (2, {})
     await done(api, reply.json["guid"])
+    await runs(api, app, 2)
+
+
+async def test_a_process_that_is_stopped_stays_so_where_the_rest_of_the_app_runs(
+    api: Api, kube: Kube, space: str, make_app: MakeApp
+) -> None:
+    app = await make_app("web", "worker", replicas=1)
+    await act(api, app, "stop")
+    await kube.patch(space, f"web-{app}", {"spec": {"replicas": 1}})
+    await runs(api, app, 1)
+    reply = await api.post("/v3/deployments", rolling(app))
+    await done(api, reply.json["guid"])
+    assert await said(kube, space, app, "worker") == (0, {KEYS.stopped_instances: "1"})
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_what_is_paused_is_not_rolled_out(
+    api: Api, kube: Kube, space: str, make_app: MakeApp, *, stopped: bool
+) -> None:
+    app = await make_app("web", "worker", replicas=1)
+    if stopped:
+        await act(api, app, "stop")
+    await kube.patch(space, f"worker-{app}", {"spec": {"paused": True}})
+    before = [await kube.intent(space, f"{each}-{app}") for each in ("web", "worker")]
+    refused = await api.post("/v3/deployments", rolling(app))
+    assert "is paused" in assert_cf_error(refused, 422, 10008, "CF-UnprocessableEntity")
+    assert [await kube.intent(space, f"{each}-{app}") for each in ("web", "worker")] == before
 
 
 @pytest.mark.parametrize(

@@ -223,11 +223,11 @@ class Kube:
         for kind in ("api/v1/namespaces/{}/pods", "apis/apps/v1/namespaces/{}/deployments"):
             path = "/" + kind.format(namespace)
             for each in (await self.request("GET", path))["items"]:
-                kept = [name for name in each["metadata"].get("finalizers", ()) if name != HOLD]
-                if len(kept) != len(each["metadata"].get("finalizers", ())):
-                    patch = {"metadata": {"finalizers": kept or None}}
-                    name = each["metadata"]["name"]
-                    await self.request("PATCH", f"{path}/{name}", patch, kind="application/merge-patch+json")
+                if HOLD in each["metadata"].get("finalizers", ()):
+                    # Kubernetes may take its own away meanwhile, and none can be put back.
+                    patch = {"metadata": {"$deleteFromPrimitiveList/finalizers": [HOLD]}}
+                    path_of = f"{path}/{each['metadata']['name']}"
+                    await self.request("PATCH", path_of, patch, kind="application/strategic-merge-patch+json")
 
     async def create_pod(self, namespace: str, meta: Mapping[str, Any]) -> dict[str, Any]:
         """A Pod that nobody but the test has made."""

@@ -42,7 +42,12 @@ def is_started(snapshots: Sequence[Snapshot]) -> bool:
     return any(each.workload.started for each in snapshots)
 
 
-def restart_of(snapshots: Sequence[Snapshot]) -> Restart | Start:
+def rollout_of(snapshots: Sequence[Snapshot]) -> Restart:
+    """What begins a rollout of an app; one that is stopped is started by it."""
+    return Restart(_now(), starts=not is_started(snapshots))
+
+
+def _restart_of(snapshots: Sequence[Snapshot]) -> Restart | Start:
     """What restarts an app: nothing runs of a stopped one, and so it is started."""
     return Restart(_now()) if is_started(snapshots) else Start(_now())
 
@@ -50,7 +55,7 @@ def restart_of(snapshots: Sequence[Snapshot]) -> Restart | Start:
 ACTIONS: Mapping[str, Callable[[Sequence[Snapshot]], Change]] = {
     "start": lambda _: Start(_now()),
     "stop": lambda snapshots: Stop(is_started(snapshots)),
-    "restart": restart_of,
+    "restart": _restart_of,
 }
 
 

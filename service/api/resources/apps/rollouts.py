@@ -11,18 +11,15 @@ from service.api.bodies import INT32, NOTHING, Amount, BodySchema, MetadataBody,
 from service.api.keys import APP_WRITES
 from service.api.operation import Documented, Operation
 from service.api.requests import actor_of
-from service.api.resources.apps.actions import nothing_body, restart_of
+from service.api.resources.apps.actions import nothing_body, rollout_of
 from service.api.resources.apps.deployments import READABLE as DEPLOYMENTS
 from service.api.resources.apps.resource import READABLE as APPS
 from service.api.resources.processes.addresses import APP_GUID
 from service.api.warnings import of_writes
 from service.errors import BodyTooLarge, MessageParseError, RequestTimeout, ResourceNotFound, UnprocessableEntity
 from service.http.replies import base_url, written
-from service.model.actions import Restart
 from service.model.apps import App
 from service.operations import rollbacks
-from service.operations.app_writes import AppWrite
-from service.operations.outcomes import Written
 
 ROLLING = "rolling"
 NO_APP = "Unable to use app. Ensure that the app exists and you have access to it."
@@ -39,18 +36,11 @@ async def create(request: web.Request) -> web.Response:
     try:
         async with request.app[APP_WRITES].begin(actor, address, "create deployment") as write:
             _require_current_droplet(asked, write.app)
-            app, done = await _restart(write)
+            done = await write.apply(rollout_of)
+            app = await write.rolled_out(done)
     except ResourceNotFound as error:
         raise UnprocessableEntity(NO_APP) from error
     return written(orjson.dumps(DEPLOYMENTS.present(app, base)), 201, warnings=of_writes(done))
-
-
-async def _restart(write: AppWrite) -> tuple[App, list[Written]]:
-    """Restart every Deployment of the app; the app once that has a revision."""
-    found = await write.read_all()
-    change = restart_of([snapshot for _, snapshot in found])
-    done = await write.carry_out([(process, snapshot, change) for process, snapshot in found])
-    return (await write.rolled_out(done) if isinstance(change, Restart) else write.after(done)), done
 
 
 async def cancel(request: web.Request) -> web.Response:
