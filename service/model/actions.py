@@ -1,7 +1,6 @@
 """What start, stop and restart of an app change of each of its Deployments."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from service.errors import UnprocessableEntity
 from service.model.desired import Desired, remembered
@@ -29,7 +28,7 @@ class Start:
         # the other that nothing has changed, and leave what runs.
         is_stopping = bool((snapshot.object.get("status") or {}).get("replicas"))
         if is_stopping and patch.spec and not snapshot.workload.paused:
-            return Patch({**patch.spec, **_anew(self.at)}, patch.annotations)
+            return _anew(snapshot, patch, self.at)
         return patch
 
 
@@ -69,12 +68,8 @@ class Restart:
             raise UnprocessableEntity(
                 f"Deployment {snapshot.workload.name} is paused, and cannot be restarted until it is resumed"
             )
-        workload = snapshot.workload
-        patch = _started(snapshot) if self.starts and not workload.started else NO_PATCH
-        # Kubernetes has not begun to take it back yet, and what it begins is this.
-        is_before_the_way_back = workload.cancelled_rollout and workload.cancelled_rollout == workload.rollout
-        forgotten = {snapshot.keys.cancelled_deployment: None} if is_before_the_way_back else {}
-        return Patch({**patch.spec, **_anew(self.at)}, {**patch.annotations, **forgotten})
+        is_to_start = self.starts and not snapshot.workload.started
+        return _anew(snapshot, _started(snapshot) if is_to_start else NO_PATCH, self.at)
 
 
 def _started(snapshot: Snapshot) -> Patch:
@@ -83,6 +78,11 @@ def _started(snapshot: Snapshot) -> Patch:
     return to_desired(snapshot, Desired(True, 1 if kept is None else kept))
 
 
-def _anew(at: str) -> dict[str, Any]:
-    """The part of a Deployment's spec that has every Pod replaced."""
-    return {"template": {"metadata": {"annotations": {RESTARTED_AT: at}}}}
+def _anew(snapshot: Snapshot, patch: Patch, at: str) -> Patch:
+    """The patch, with what has every Pod replaced."""
+    workload = snapshot.workload
+    # Of one that was cancelled Kubernetes may not have begun the way back yet, and what it begins is this.
+    is_before_the_way_back = workload.cancelled_rollout and workload.cancelled_rollout == workload.rollout
+    forgotten = {snapshot.keys.cancelled_deployment: None} if is_before_the_way_back else {}
+    template = {"metadata": {"annotations": {RESTARTED_AT: at}}}
+    return Patch({**patch.spec, "template": template}, {**patch.annotations, **forgotten})
