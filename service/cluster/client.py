@@ -32,8 +32,6 @@ ASK_AGAIN_S = 0.2
 """Time for a connection, and for credentials that are read anew."""
 LARGE_BODY = 1 << 20
 """Bytes of a body from which it is sent in pieces, so that others get their turn."""
-READ_BUFFER = 1 << 21
-"""Bytes: events of a watch may be larger than etcd's own limit of 1.5 MiB."""
 CREDENTIALS_TTL_S = 60.0
 """How long credentials are used before they are read anew: tokens are rotated in their files."""
 
@@ -99,7 +97,6 @@ class Client:
             connector=self._api.rest_client.pool_manager.connector,
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=READ_BUFFER,
         )
         self._proxy = configuration.proxy or proxy_of_environment(str(configuration.host))
         self._timeout_s = timeout_s
