@@ -34,8 +34,8 @@ class BoundedCache(Generic[Key, Value]):
         """Bytes of all that is held."""
         return self._size
 
-    def put(self, key: Key, value: Value, size: int, *, alone: bool = False, evict: bool = True) -> None:
-        """Keep a value in place of the key's former one, unless it is larger than the whole capacity.
+    def put(self, key: Key, value: Value, size: int, *, alone: bool = False, evict: bool = True) -> bool:
+        """Keep a value in place of the key's former one, unless it is larger than the whole capacity; whether it is.
 
         `size` is what the value takes in bytes, and all that lives only as long as it is kept. `alone`: one that is
         larger is kept too, in place of all others, for it costs the most to make anew. No `evict`: only if there is
@@ -46,15 +46,16 @@ class BoundedCache(Generic[Key, Value]):
         self._size -= former
         if size > self._capacity:
             if not alone:
-                return
+                return False
             size = self._capacity
         if not evict and self._size + size > self._capacity:
-            return
+            return False
         self._values[key] = value, size
         self._size += size
         while self._size > self._capacity:
             _, (_, oldest) = self._values.popitem(last=False)
             self._size -= oldest
+        return True
 
     def clear(self) -> None:
         self._values.clear()

@@ -9,6 +9,7 @@ comes as it came before is not even parsed (service.http.repeats).
 """
 
 import hashlib
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ ENTRY_BYTES = 1600
 """What an answer takes beside its head, its body and the items that it shows: what it rests on."""
 HEADS_BYTES = 512 * 1024
 """The part of it for requests that need not be parsed: some 1,500."""
+NEWCOMERS = 8
+"""Of so many that are not ready yet one takes the place of others, where all is full. Who asks for more in turn than is
+kept would otherwise find each answer gone when its turn comes again, and have cost all others theirs."""
 
 _EACH_TIME = frozenset((b"x-vcap-request-id", b"x-request-id", b"traceparent", b"tracestate"))
 """Headers that proxies give each request a new value of. They change nothing of an answer but its own id."""
@@ -149,15 +153,16 @@ class ReadyAnswers:
             asked = cast(Asking, request.protocol).asked
             headers = [pair for pair in request.raw_headers if pair[0].lower() not in _EACH_TIME]
             key = _hash(request, headers, (request.remote or "") if self.by_address else "")
-            ready = None if asked.in_doubt else self._ready.get(key)
+            known = self._ready.get(key)
+            ready = None if asked.in_doubt else known
             again = None if ready is None else await self.once_more(ready)
             if again is not None:
                 response: web.StreamResponse = _Again(again)
             else:
                 response = await handler(request)
-                if (standing := request.get(RESTS_ON)) is None:
+                standing = request.get(RESTS_ON)
+                if standing is None or not self.keep(key, request, response, standing, in_place=known is not None):
                     return response
-                self.keep(key, request, response, standing)
             if asked.head is not None and len(headers) == len(request.raw_headers):
                 self.remember(asked.head, key)
             return response
@@ -203,18 +208,24 @@ class ReadyAnswers:
         ready.series.observe(ready.status, time.perf_counter() - started)
         return Again(ready, headers)
 
-    def keep(self, key: bytes, request: web.Request, response: web.StreamResponse, standing: Standing) -> None:
-        """Have an answer ready for requests of this hash, if it is one that can be sent again as it is."""
+    def keep(
+        self, key: bytes, request: web.Request, response: web.StreamResponse, standing: Standing, *, in_place: bool
+    ) -> bool:
+        """Have an answer ready for requests of this hash, if it is one that can be sent again as it is; whether it is.
+
+        `in_place` of a former one, or of one that nobody has looked up for the longest time.
+        """
         resource = request.match_info.route.resource
         if resource is None or not isinstance(response, web.Response):
-            return
+            return False
         body = response.body or b""
         if response.status not in (200, 304) or not isinstance(body, bytes) or len(body) > LARGEST:
-            return
+            return False
         head = _head(response, body)
         series = self._requests.series(request.method, resource.canonical)
         ready = Ready(standing, response.status, head, body, series)
-        self._ready.put(key, ready, ENTRY_BYTES + standing.held_bytes + len(head) + len(body))
+        size = ENTRY_BYTES + standing.held_bytes + len(head) + len(body)
+        return self._ready.put(key, ready, size, evict=in_place or not random.randrange(NEWCOMERS))
 
 
 class _Again(web.StreamResponse):

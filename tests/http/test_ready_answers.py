@@ -9,6 +9,7 @@ import pytest
 
 from service.cluster.access import FEW, ClusterAccess
 from service.http.keys import ACCESS
+from service.http.ready_answers import HEADS_BYTES
 from service.model.process import Metadata
 from service.settings import Settings
 from service.store.database import connected as connected_to
@@ -192,6 +193,24 @@ async def test_requests_are_counted_all_the_same(lasting: Api) -> None:
     for _ in range(5):
         await lasting.get("/v3/apps")
     assert (await scrape(lasting)).value("cf_processes_requests_total", **labels) == before + 5
+
+
+async def test_who_asks_for_more_in_turn_than_is_kept_finds_some_of_it_ready(
+    settings: Settings, operator_token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where what was asked for longest ago made room for each, none would be there when its turn comes."""
+    monkeypatch.setattr("service.http.ready_answers.READY_BYTES", HEADS_BYTES + 64 * 1024)
+    paths = [f"/v3/processes?per_page=1&guids={number}" for number in range(60)]
+    async with running(replace(settings, review_ttl_s=LASTING_S), token=operator_token) as api:
+        for path in paths:
+            await api.get(path)
+        assert 0 < ready(api).size <= HEADS_BYTES + 64 * 1024
+        before = ready(api).sent
+        for path in paths * 5:
+            await api.get(path)
+        assert ready(api).sent - before > len(paths) / 2
+        # And what is asked for from now on gets its place.
+        await again(api, "/v3/spaces")
 
 
 async def test_rate_limits_hold(settings: Settings, operator_token: str) -> None:
