@@ -213,7 +213,7 @@ class ReadyAnswers:
     ) -> bool:
         """Have an answer ready for requests of this hash, if it is one that can be sent again as it is; whether it is.
 
-        `in_place` of a former one, or of one that nobody has looked up for the longest time.
+        `in_place`: there is a former one, and this one takes its place.
         """
         resource = request.match_info.route.resource
         if resource is None or not isinstance(response, web.Response):

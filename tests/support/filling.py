@@ -227,7 +227,7 @@ def _fill_ready_answers(index: Index) -> object:
         )
         assert standing is not None
         response = web.Response(body=b"x" * (number % 3000), headers={"ETag": f"{number}", "Vary": "Authorization"})
-        ready.keep(number.to_bytes(32), request, response, standing)
+        ready.keep(number.to_bytes(32), request, response, standing, in_place=True)
         ready.remember(number.to_bytes(32), number.to_bytes(32))
     return ready
 
