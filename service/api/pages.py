@@ -129,7 +129,7 @@ class Pages:
     ) -> Generator[None, None, Body]:
         parts, digests, unshown = [], [], BODY_BYTES
         prefix = f"{kind.name} {base} "
-        for item in selection.items:
+        for place, item in enumerate(selection.items, 1):
             key = kind.key(item)
             row = self._rows.get(prefix + key)
             if row is None or row.item is not item:
@@ -144,6 +144,7 @@ class Pages:
                 embedded = b'"%b":%b,' % (extras.embedded_as.encode(), orjson.dumps(extras.embedded[key]))
                 parts.append(row.encoded[: row.embed_at] + embedded + row.encoded[row.embed_at :])
                 digests += (row.digest, embedded)
+            if extras.embedded is not None or not place % BRIEF:
                 yield
         head = orjson.dumps(pagination(selection.total_results, page, url, pairs))
         included = b"" if extras.included is None else b',"included":' + extras.included
@@ -154,6 +155,7 @@ class Pages:
         parts[-1] += after
         yield
         digest = hashlib.blake2b(head + b"".join(digests) + included, digest_size=16)
+        yield
         return Body(selection, b",".join(parts), digest.hexdigest(), unshown)
 
     def _encode_row(self, kind: RowKind[Item], item: Item, base: str, key: str, *, evict: bool) -> Row:
