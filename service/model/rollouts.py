@@ -36,11 +36,13 @@ def derive_rollout(deployment: Deployment, keys: Keys, created_at: int, changed_
     complete = _is_complete(deployment, replicas, progress)
     updated_at = progress.lastUpdateTime if progress is not None else None
     progressed_at = None if updated_at is None else microseconds(updated_at)
-    began_at = _began_at(deployment, created_at, progressed_at)
+    cancelled = _cancelled(deployment.metadata.uid, revision, annotations.get(keys.cancelled_deployment))
+    # On the way back the last progress is that of what was cancelled.
+    began_at = _began_at(deployment, created_at, progressed_at if complete or not cancelled else None)
     stuck = progress is not None and progress.reason == "ProgressDeadlineExceeded" and not complete
     return Rollout(
         rollout=revision,
-        cancelled_rollout=_cancelled(deployment.metadata.uid, revision, annotations.get(keys.cancelled_deployment)),
+        cancelled_rollout=cancelled,
         # Mostly it is the last change that began it: one object for both.
         rollout_began_at=changed_at if began_at == changed_at else began_at,
         # Kubernetes' times are whole seconds: their difference is a small number, which takes no memory.

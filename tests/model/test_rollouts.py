@@ -140,3 +140,18 @@ def test_the_rollout_after_one_that_was_cancelled_is_the_way_back_from_it(
     found = derive_workload(decode(manifest), Keys())
     assert found.cancelled_rollout == cancelled
     assert newest_rollout(found) == rollout_guid("uid-1", cancelled or found.rollout)
+
+
+@pytest.mark.parametrize(("status", "began"), [({"updatedReplicas": 2}, 20), ({}, 10)])
+def test_the_way_back_began_with_the_cancel_whatever_came_to_progress_before(
+    status: dict[str, Any], began: int
+) -> None:
+    """Once it is complete, that is the last progress, and what was set later on began nothing."""
+    manifest = deployment_dict(
+        managed=[managed(AT_20)],
+        replicas=3,
+        annotations={ROLLOUT_REVISION: "3", Keys().cancelled_deployment: rollout_guid("uid-1", 2)},
+    )
+    manifest["metadata"].update(uid="uid-1", generation=2)
+    manifest["status"] = {**COMPLETE, **progressing(AT_10), **status}
+    assert derive_workload(decode(manifest), Keys()).rollout_began_at == CREATED_AT + began * SECOND
