@@ -59,6 +59,11 @@ async def test_every_process_is_restarted_at_the_same_moment_and_each_restart_is
 async def test_a_stopped_app_is_started(api: Api, kube: Kube, space: str, make_app: MakeApp) -> None:
     app = await make_app("web", replicas=3)
     await act(api, app, "stop")
+
+    async def has_stopped() -> bool:
+        return not (await kube.get(space, f"web-{app}"))["status"].get("replicas")
+
+    await eventually(has_stopped)
     assert (await act(api, app, "restart"))["state"] == "STARTED"
     assert await said(kube, space, app) == (3, {})
     assert await restarted_at(kube, space, app) is None
