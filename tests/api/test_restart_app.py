@@ -58,6 +58,7 @@ async def test_every_process_is_restarted_at_the_same_moment_and_each_restart_is
 
 async def test_a_stopped_app_is_started(api: Api, kube: Kube, space: str, make_app: MakeApp) -> None:
     app = await make_app("web", replicas=3)
+    await runs(api, app, 3)
     await act(api, app, "stop")
 
     async def has_stopped() -> bool:
