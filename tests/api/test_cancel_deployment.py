@@ -41,6 +41,16 @@ async def current(api: Api, app: str) -> str:
     return guid
 
 
+async def noticed(kube: Kube, space: str, name: str) -> None:
+    """Comes back when Kubernetes has looked at the last change of a Deployment."""
+
+    async def so() -> bool:
+        found = await kube.get(space, name)
+        return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
+
+    await eventually(so)
+
+
 async def over(api: Api, guid: str) -> str:
     """Why a deployment is over, once it is."""
 
@@ -188,11 +198,7 @@ async def test_a_scale_that_is_under_way_is_no_rollout_to_be_undone(
     await kube.limit_pods(space, 1)
     await api.post(f"/v3/apps/{app}/processes/web/actions/scale", {"instances": 3})
 
-    async def noticed() -> bool:
-        found = await kube.get(space, f"web-{app}")
-        return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
-
-    await eventually(noticed)
+    await noticed(kube, space, f"web-{app}")
     before = await kube.intent(space, f"web-{app}")
     assert_cf_error(await cancel(api, await current(api, app)), 422, 10008, "CF-UnprocessableEntity")
     assert await kube.intent(space, f"web-{app}") == before
@@ -249,11 +255,7 @@ async def test_a_paused_one_waits_for_who_has_paused_it(api: Api, kube: Kube, sp
     guid = await under_way(api, app, first)
     await kube.patch(space, f"web-{app}", {"spec": {"paused": True}})
 
-    async def noticed() -> bool:
-        found = await kube.get(space, f"web-{app}")
-        return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
-
-    await eventually(noticed)
+    await noticed(kube, space, f"web-{app}")
     before = await kube.intent(space, f"web-{app}")
     refused = await cancel(api, guid)
     assert "is paused" in assert_cf_error(refused, 422, 10008, "CF-UnprocessableEntity")

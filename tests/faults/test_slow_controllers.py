@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.stack import Stack
 from service.settings import Settings
-from tests.api.test_cancel_deployment import NOWHERE, cancel, current, over, under_way
+from tests.api.test_cancel_deployment import NOWHERE, cancel, current, noticed, over, under_way
 from tests.api.test_create_deployment import rolling
 from tests.api.test_start_stop_app import act, runs
 from tests.support.api import Api, running
@@ -86,12 +86,7 @@ async def test_a_restart_before_the_way_back_has_begun_is_a_deployment_of_its_ow
     first = await current(api, app)
     await fragile_kube.patch(space, "web", NOWHERE)
     guid = await under_way(api, app, first)
-
-    async def noticed() -> bool:
-        found = await fragile_kube.get(space, "web")
-        return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
-
-    await eventually(noticed)
+    await noticed(fragile_kube, space, "web")
     with controllers_frozen(fragile_stack):
         assert (await cancel(api, guid)).status == 200
         shown = (await api.get(f"/v3/deployments/{guid}")).json["status"]
