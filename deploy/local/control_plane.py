@@ -21,7 +21,8 @@ from .processes import end, environment, recorded, send, spawn, wait_until
 _CLUSTER = "stack"
 _START_S = 60.0
 _CALL_S = 60.0
-_ON_ETCD = ("kwok-controller", "kube-controller-manager", "kube-scheduler", "kube-apiserver", "etcd")
+_CONTROLLERS = ("kwok-controller", "kube-controller-manager", "kube-scheduler")
+_ON_ETCD = (*_CONTROLLERS, "kube-apiserver", "etcd")
 """What has to be started anew with etcd, and etcd: the first to be stopped first."""
 _PODS_PER_NODE = 250  # one node's Pod addresses are a /24
 
@@ -80,6 +81,18 @@ class ControlPlane:
 
     def start_apiserver(self) -> None:
         """Start kube-apiserver again, on the same port, certificates and data, and wait until it is ready."""
+        self._wait_ready(self._spawn_kwokctl("start", "cluster"))
+
+    def restart_controllers(self) -> None:
+        """Start all that acts on objects anew. kube-apiserver must be running.
+
+        Left alone, each of their watches waits for up to a minute after kube-apiserver was away: longer the more often
+        it was, and those of a Deployment, of its ReplicaSet and of its Pod one after the other.
+        """
+        for component in _CONTROLLERS:
+            end(self._pid_file(component), self._stack)
+        # Another KWOK would wait until the former's leases of the nodes have run out.
+        self.kubectl("delete", "leases", "--all", "--namespace", "kube-node-lease")
         self._wait_ready(self._spawn_kwokctl("start", "cluster"))
 
     def stop_metrics_server(self) -> None:

@@ -28,7 +28,6 @@ async def test_no_denial_is_believed_too_soon_and_all_is_in_step_at_once(
 ) -> None:
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
     async with running(settings, token=token) as api:
-        await fragile_kube.controllers_work()
         space = await fragile_kube.create_namespace()
         app = await an_app(api, fragile_kube, space)
         viewer = api.as_user(
@@ -70,7 +69,6 @@ async def test_who_may_not_is_told_so_in_our_words_right_after_the_return(
 ) -> None:
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
     async with running(settings, token=token) as api:
-        await fragile_kube.controllers_work()
         space = await fragile_kube.create_namespace()
         app = await an_app(api, fragile_kube, space)
         viewer = api.as_user(

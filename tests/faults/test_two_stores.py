@@ -256,7 +256,6 @@ async def fragile(
     fragile_stack: Stack, fragile_kube: Kube, tmp_path: Path
 ) -> AsyncIterator[tuple[Api, Relay, Settings]]:
     """A replica over the stack whose Postgres can be stopped, that reaches Kubernetes through a relay."""
-    await fragile_kube.controllers_work()
     token = await fragile_kube.token_of_new_user(cluster_roles=("processes-operator",))
     async with (
         new_database(fragile_stack.database_url) as url,

@@ -145,20 +145,19 @@ class Kube:
         )
         return created
 
-    async def controllers_work(self) -> None:
-        """Comes back when Kubernetes' controllers see to a Deployment.
-
-        After kube-apiserver was away they may take most of a minute to begin again.
-        """
+    async def controllers_work(self, within_s: float = 90) -> None:
+        """Comes back when all of them see to a Deployment, from its own controller to what runs its Pod."""
         namespace = await self.create_namespace()
-        await self.create(deployment("seen-to", namespace, str(uuid4())))
+        await self.create(deployment("seen-to", namespace, str(uuid4()), replicas=1))
 
         async def seen_to() -> bool:
             found = await self.get(namespace, "seen-to")
-            return bool((found.get("status") or {}).get("observedGeneration"))
+            return bool((found.get("status") or {}).get("availableReplicas"))
 
-        await eventually(seen_to, 90)
-        await self.delete_namespace(namespace)
+        try:
+            await eventually(seen_to, within_s)
+        finally:
+            await self.delete_namespace(namespace)
 
     async def patch(self, namespace: str, name: str, patch: object) -> dict[str, Any]:
         patched: dict[str, Any] = await self.request(
