@@ -48,6 +48,7 @@ class Memory:
         """Empty, to be filled when the watches and the mirror run."""
         index, pods, numbering = Index(settings.default_organization), PodIndex(), Numbering()
         autoscalers = Autoscalers()
+        index.await_workloads()
         deployments = DeploymentFeed(index, settings.keys)
         pod_feed = PodFeed(pods, State.STOPPING if settings.instance_stopping_state else State.DOWN)
         labelled = settings.keys.app_guid

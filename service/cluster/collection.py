@@ -117,36 +117,40 @@ async def object_versions(client: Client, path: str, query: Mapping[str, str]) -
     return {(head.uid, version_number(head.resourceVersion)) for head in heads}
 
 
-async def watch_events(response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[Event]:
-    """Yield the events of an open watch until it ends.
+async def watch_events(response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[Iterator[Event]]:
+    """Yield the events of an open watch until it ends, those that have come together at once.
 
-    Raises Gone for an ERROR event, msgspec.DecodeError or UnicodeDecodeError for what is no event, and what reading
-    raises: aiohttp.ClientError, TimeoutError, OSError.
+    Raises, as each of them does that is read, Gone for an ERROR event, msgspec.DecodeError or UnicodeDecodeError for
+    what is no event, and what reading raises: aiohttp.ClientError, TimeoutError, OSError.
     """
-    async with aclosing(_lines(response)) as lines:
-        async for line in lines:
-            event = _decode_event(line)
-            if event.type == "ERROR":
-                status = _decode_status(event.object)
-                if status.code != 410:
-                    log.warning("watch ended by an error", path=path, code=status.code, reason=status.message[:500])
-                raise Gone
-            yield Event(event.type, _decode_head(event.object).metadata, event.object)
+    async with aclosing(_lines(response)) as pieces:
+        async for lines in pieces:
+            yield _events(lines, path)
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
-    """Yield the body's lines. aiohttp's own line reader refuses lines longer than its buffer."""
+def _events(lines: list[bytes], path: str) -> Iterator[Event]:
+    for line in lines:
+        event = _decode_event(line)
+        if event.type == "ERROR":
+            status = _decode_status(event.object)
+            if status.code != 410:
+                log.warning("watch ended by an error", path=path, code=status.code, reason=status.message[:500])
+            raise Gone
+        yield Event(event.type, _decode_head(event.object).metadata, event.object)
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[list[bytes]]:
+    """Yield the body's lines as they come. aiohttp's own line reader refuses lines longer than its buffer."""
     pending: list[bytes] = []
     size = 0
     async for piece in response.content.iter_any():
-        *complete, rest = piece.split(b"\n")
-        for line in complete:
-            pending.append(line)
-            whole = b"".join(pending)
-            pending.clear()
-            size = 0
-            if whole:
-                yield whole
+        *lines, rest = piece.split(b"\n")
+        if lines:
+            if pending:
+                lines[0] = b"".join((*pending, lines[0]))
+                pending.clear()
+                size = 0
+            yield [line for line in lines if line]
         if rest:
             pending.append(rest)
             size += len(rest)

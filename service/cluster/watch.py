@@ -206,23 +206,31 @@ class Reflector:
         async with self._client.stream(self._path, query, inactivity_s=self._inactivity_s) as response:
             if listing is None:
                 self._open()
-            async with aclosing(watch_events(response, self._path)) as events:
-                async for event in events:
-                    self._require_progress(event, listing)
-                    await self._consume(event, listing)
-                    if listing is not None and event.ends_list:
-                        await self._complete_list(listing, event.head.resourceVersion)
-                        self._open()
-                        listing = None
-                    elif listing is None:
-                        # Before anyone else has a turn: an answer that shows what this event has just ended or changed
-                        # would be taken for news in between, and nothing would ever correct it.
-                        self._history.followed(event)
-                        self.state.resource_version = event.head.resourceVersion
-                        self._consumer.advance(version_number(event.head.resourceVersion))
-                    await self._pace.breathe()
+            async with aclosing(watch_events(response, self._path)) as pieces:
+                async for events in pieces:
+                    for event in events:
+                        listing = await self._take(event, listing)
         if listing is not None:
             raise ClusterUnreachable(f"the list of {self._path} broke off")
+
+    async def _take(self, event: Event, listing: set[str] | None) -> set[str] | None:
+        """Consume an event, and note what has come with it. Returns what is listed still."""
+        self._require_progress(event, listing)
+        if steps := self._consume(event, listing):
+            await self._pace.run(steps)
+        if listing is not None and event.ends_list:
+            await self._complete_list(listing, event.head.resourceVersion)
+            self._open()
+            listing = None
+        elif listing is None:
+            # Before anyone else has a turn: an answer that shows what this event has just ended or changed would be
+            # taken for news in between, and nothing would ever correct it.
+            self._history.followed(event)
+            self.state.resource_version = event.head.resourceVersion
+            self._consumer.advance(version_number(event.head.resourceVersion))
+        if self._pace.is_out_of_breath:
+            await self._pace.breathe()
+        return listing
 
     def _require_progress(self, event: Event, listing: set[str] | None) -> None:
         """Note that something has come. Raises Gone where it is of another history than what came before.
@@ -235,17 +243,18 @@ class Reflector:
                 raise Gone
             self.state.heard(time.monotonic())
 
-    async def _consume(self, event: Event, listing: set[str] | None) -> None:
-        """Hand on what the event says of an object; a bookmark says nothing."""
+    def _consume(self, event: Event, listing: set[str] | None) -> Iterable[None]:
+        """Hand on what the event says of an object; a bookmark says nothing. Returns the steps that are left of it."""
+        if event.type == "BOOKMARK":
+            return ()
         uid, version = event.head.uid, version_number(event.head.resourceVersion)
         if event.type == "DELETED":
-            await self._pace.run(self._consumer.delete(uid, version))
             if listing is not None:
                 listing.discard(uid)
-        elif event.type != "BOOKMARK":
-            await self._pace.run(self._consumer.upsert(uid, version, event.raw))
-            if listing is not None:
-                listing.add(uid)
+            return self._consumer.delete(uid, version)
+        if listing is not None:
+            listing.add(uid)
+        return self._consumer.upsert(uid, version, event.raw)
 
     async def _complete_list(self, uids: set[str], resource_version: str) -> None:
         # First of all what the list is as of: answers that are ahead of it know of objects it does not.

@@ -4,6 +4,8 @@ Adding, changing or removing one process of an app costs the same however many p
 thousands of Deployments one app GUID.
 """
 
+from collections.abc import Callable, Iterator
+
 import msgspec
 from sortedcontainers import SortedList
 
@@ -16,15 +18,47 @@ Age = tuple[int, str]
 
 
 class AppIndex:
-    def __init__(self) -> None:
+    def __init__(self, processes: Collection[Process], app_guids: str) -> None:
+        """`processes` are all that there are, and `app_guids` the facet of those by which they are found."""
         self.apps: Collection[App] = Collection(APPS)
+        self._processes = processes
+        self._app_guids = app_guids
         self._crowds: dict[str, _Crowd] = {}
         """The processes of apps that have more than SHOWN, by the key of the app."""
+        self._coming: dict[str, None] | None = None
+        """The keys of the apps that are not made yet, in the order of their processes; None: all are."""
+
+    def is_there(self, key: str) -> bool:
+        """Whether there is an app of this key, be it made yet or not."""
+        return self.apps.get(key) is not None or key in (self._coming or ())
+
+    def wait(self) -> None:
+        """Make no apps until `fill`: many processes come, and nobody looks."""
+        self._coming = {}
+
+    def fill(self, stored_of: Callable[[str, str], Metadata | None]) -> Iterator[None]:
+        """Make all apps that have come since `wait`, step by step. What changes meanwhile is made as it always is."""
+        coming, self._coming = self._coming or (), None
+        for key in coming:
+            namespace, _, app_guid = key.partition("/")
+            uids = self._processes.keys_having(self._app_guids, app_guid, frozenset((namespace,)))
+            # In steps that are short, where an app has many: looked at one by one, as any may change in between.
+            for uid in list(uids) if len(uids) > SHOWN else ():
+                if (process := self._processes.get(uid)) is not None:
+                    self.put(process, stored_of(namespace, app_guid))
+                yield
+            if 0 < len(uids) <= SHOWN:
+                there = (process for uid in uids if (process := self._processes.get(uid)) is not None)
+                self._serve(key, tuple(sorted(there, key=_age)), stored_of(namespace, app_guid))
+            yield
 
     def put(self, process: Process, stored: Metadata | None) -> None:
         """A process was added or changed; it was in the same app before, if it was known. `stored` is of the app."""
         workload = process.workload
         key = app_key(workload.namespace, workload.app_guid)
+        if self._coming is not None:
+            self._coming[key] = None
+            return
         former = self.apps.get(key)
         if (crowd := self._crowds.get(key)) is not None:
             crowd.put(process)

@@ -105,7 +105,12 @@ def droplet_guid(namespace: str, app_guid: str, image: str) -> str:
 
 def newest_rollout(workload: Workload) -> str:
     """The GUID of its newest rollout. The way back from one that is cancelled is the last part of that one."""
-    return rollout_guid(workload.uid, workload.cancelled_rollout or workload.rollout)
+    return rollout_guid(workload.uid, newest_revision(workload))
+
+
+def newest_revision(workload: Workload) -> int:
+    """The revision that its newest rollout has brought, or was to bring before it was cancelled."""
+    return workload.cancelled_rollout or workload.rollout
 
 
 def is_started(workload: Workload) -> bool:
@@ -163,7 +168,10 @@ APPS: Shape[App] = Shape(
         ROLLOUT_GUIDS: lambda app: (app.rollout_guid,),
     },
     placed=(SPACE_GUIDS, ORGANIZATION_GUIDS),
-    hashed=(DROPLET_GUIDS, ROLLOUT_GUIDS),
+    hashed={
+        DROPLET_GUIDS: lambda app: (app.namespace, app.guid, app.lead.workload.image),
+        ROLLOUT_GUIDS: lambda app: (app.lead.workload.uid, newest_revision(app.lead.workload)),
+    },
     traits={
         STACKS: lambda _: (),
         LIFECYCLE_TYPE: lambda _: (LIFECYCLE,),

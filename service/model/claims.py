@@ -86,21 +86,20 @@ class Claims:
             else:
                 verdict.winners.append(workload)
             return verdict
-        oldest = self._oldest(workload)
-        if former is None and not oldest:
+        claims = _claims(workload)
+        if former is None and self._claimants.setdefault(workload.namespace, {}).keys().isdisjoint(claims):
             # As nearly always: nobody else claims any of it.
-            for claim in _claims(workload):
-                self._stake(claim, workload)
+            self._claimants[workload.namespace].update(dict.fromkeys(claims, workload.uid))
             verdict.winners.append(workload)
             return verdict
-        concerned = {workload.uid, *oldest}
+        concerned = {workload.uid, *self._oldest(workload)}
         if former is not None:
             self._withdraw(former)
             # It may keep neither its GUID nor its place in the order: as what it was, it goes.
             verdict.losers.append(former)
             concerned |= self._oldest(former)
         self._coming = workload
-        for claim in _claims(workload):
+        for claim in claims:
             self._stake(claim, workload)
         self._decide(concerned, verdict)
         self._coming = None

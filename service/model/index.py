@@ -78,7 +78,7 @@ class Index:
         self.shared_guids = Sharing(self.processes, GUIDS)
         self.shared_app_guids = Sharing(self.processes, APP_GUIDS)
         self._default_organization = default_organization
-        self._apps = AppIndex()
+        self._apps = AppIndex(self.processes, APP_GUIDS)
         self._spaces = Spaces(default_organization)
         self.sidecars: Collection[Sidecar] = Collection(SIDECARS)
         """Those of the processes that are served."""
@@ -113,7 +113,7 @@ class Index:
         """Whether a Deployment claims this key, be it served or not; of an app, whether a process of it is served."""
         namespace, app_guid, process_type = key
         if process_type == APP_TYPE:
-            return self.apps.get(app_key(namespace, app_guid)) is not None
+            return self._apps.is_there(app_key(namespace, app_guid))
         return self._claims.oldest(key) is not None
 
     def find(self, key: Key) -> Process | None:
@@ -142,6 +142,10 @@ class Index:
         """The process of a Deployment and of what is stored of it, as they are given, in the space as it is now."""
         return merge(workload, metadata, self._spaces.of(workload.namespace), self._default_organization)
 
+    def await_workloads(self) -> None:
+        """All Deployments are to come, and nobody reads before `retain_workloads`: apps are made then, once each."""
+        self._apps.wait()
+
     def put_workload(self, workload: Workload) -> list[Conflict]:
         """Add a Deployment or replace its former state. Returns the conflicts that this brought about."""
         if self._claims.get(workload.uid) == workload:
@@ -162,6 +166,7 @@ class Index:
             if uid not in uids:
                 self.remove_workload(uid)
             yield
+        yield from self._apps.fill(self._stored_of_app)
         yield from self.processes.settle()
         yield from self.apps.settle()
 
@@ -195,6 +200,9 @@ class Index:
                 del self._metadata[key]
                 self._refresh(key)
             yield
+
+    def _stored_of_app(self, namespace: str, app_guid: str) -> Metadata | None:
+        return self._metadata.get((namespace, app_guid, APP_TYPE))
 
     def _served(self, uid: str) -> Workload | None:
         process = self.processes.get(uid)
@@ -232,7 +240,7 @@ class Index:
         former = self.processes.get(workload.uid)
         self.processes.put(process)
         put_sidecars(self.sidecars, former, process)
-        self._apps.put(process, self._metadata.get((workload.namespace, workload.app_guid, APP_TYPE)))
+        self._apps.put(process, self._stored_of_app(workload.namespace, workload.app_guid))
         if former is None:
             # One that changes keeps its namespace and GUIDs: what changes those goes first, and comes back as another.
             for sharing in (self.shared_guids, self.shared_app_guids):

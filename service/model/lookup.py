@@ -1,7 +1,7 @@
 """How items of a collection are found by their values: in facets, in crowds where many have one, or by namespace."""
 
 from collections.abc import Generator, Iterable, Mapping, Sequence, Set
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from service.model.crowds import Crowds, within
 from service.model.facets import Facet
@@ -24,11 +24,11 @@ class Lookup(Generic[Item]):
         self._shape = shape
         self._items = items
         self._view = view
-        self._by_values = [(values, name) for name, values in shape.facets.items()]
         kept = [name for name in shape.facets if name not in shape.placed]
         self.facets = {name: Facet() for name in kept}
         self.placed = {name: PlacedFacet() for name in shape.placed}
         self._crowds = {name: Crowds(self._namespace_of) for name in kept if name in (GUIDS, *shape.parents)}
+        self._by_values = [(values, name, self._notes(name)) for name, values in shape.facets.items()]
 
     def crowds(self) -> Iterable[Crowds]:
         return self._crowds.values()
@@ -99,62 +99,107 @@ class Lookup(Generic[Item]):
 
     # Writing
 
-    def enter(self, key: str, item: Item) -> None:
-        """Note all values of an item that is in the collection now."""
-        namespace = self._shape.namespace(item)
-        for values, name in self._by_values:
-            self._add(name, key, values(item), namespace)
+    def enter(self, key: str, item: Item, namespace: str) -> None:
+        """Note all values of an item that is in the collection now, in this namespace."""
+        for values, _, notes in self._by_values:
+            notes.add(values(item), key, namespace)
 
     def leave(self, key: str, item: Item) -> None:
         """Forget all values of an item that is in the collection no longer."""
         namespace = self._shape.namespace(item)
-        for values, name in self._by_values:
-            self._discard(name, key, values(item), namespace)
+        for values, _, notes in self._by_values:
+            notes.discard(values(item), key, namespace)
 
     def replace(self, key: str, former: Item, item: Item) -> None:
         """Note what is other in an item."""
         namespace, now = self._shape.namespace(former), self._shape.namespace(item)
-        for values, name in self._by_values:
+        for values, name, notes in self._by_values:
+            made_of = self._shape.hashed.get(name)
+            if made_of is not None and made_of(former) == made_of(item):
+                continue
             old, new = values(former), values(item)
             if old != new or (now != namespace and name in self.placed):
-                self._discard(name, key, old, namespace)
-                self._add(name, key, new, now)
+                notes.discard(old, key, namespace)
+                notes.add(new, key, now)
             elif now != namespace and (crowds := self._crowds.get(name)) is not None:
                 # Whoever searches meanwhile may hold the set of those that have a value: it stays as it is.
                 for value in new:
                     crowds.moved(value, key, namespace)
 
-    def _add(self, name: str, key: str, values: Sequence[str], namespace: str) -> None:
-        facet = self.facets.get(name)
-        if facet is None:
-            for value in values:
-                self.placed[name].add(value, namespace)
-            return
+    def _notes(self, name: str) -> "_Notes":
+        """Where it is noted who has which values of a facet."""
+        if name in self.placed:
+            return _Placed(self.placed[name])
         if name in self._shape.hashed:
-            for value in values:
-                facet.add(_number(value), key)
-            return
-        crowds = self._crowds.get(name)
-        for value in values:
-            facet.add(value, key)
-            if crowds is not None:
-                crowds.entered(value, key, facet)
+            return _Numbered(self.facets[name])
+        if name in self._crowds:
+            return _Crowded(self.facets[name], self._crowds[name])
+        return _Plain(self.facets[name])
 
-    def _discard(self, name: str, key: str, values: Sequence[str], namespace: str) -> None:
-        facet = self.facets.get(name)
-        if facet is None:
-            for value in values:
-                self.placed[name].discard(value, namespace)
-            return
-        if name in self._shape.hashed:
-            for value in values:
-                facet.discard(_number(value), key)
-            return
-        crowds = self._crowds.get(name)
+
+class _Notes(Protocol):
+    """Of one facet, who has which values."""
+
+    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
+        """An item of this key and namespace has these values now."""
+
+    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
+        """It has them no longer."""
+
+
+class _Plain:
+    def __init__(self, facet: Facet) -> None:
+        self._facet = facet
+
+    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
         for value in values:
-            facet.discard(value, key)
-            if crowds is not None:
-                crowds.left(value, key, namespace, facet)
+            self._facet.add(value, key)
+
+    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
+        for value in values:
+            self._facet.discard(value, key)
+
+
+class _Crowded:
+    def __init__(self, facet: Facet, crowds: Crowds) -> None:
+        self._facet = facet
+        self._crowds = crowds
+
+    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
+        for value in values:
+            self._facet.add(value, key)
+            self._crowds.entered(value, key, self._facet)
+
+    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
+        for value in values:
+            self._facet.discard(value, key)
+            self._crowds.left(value, key, namespace, self._facet)
+
+
+class _Numbered:
+    def __init__(self, facet: Facet) -> None:
+        self._facet = facet
+
+    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
+        for value in values:
+            self._facet.add(_number(value), key)
+
+    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
+        for value in values:
+            self._facet.discard(_number(value), key)
+
+
+class _Placed:
+    def __init__(self, facet: PlacedFacet) -> None:
+        self._facet = facet
+
+    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
+        for value in values:
+            self._facet.add(value, namespace)
+
+    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
+        for value in values:
+            self._facet.discard(value, namespace)
 
 
 def _number(value: str) -> int:

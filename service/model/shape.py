@@ -36,8 +36,9 @@ class Shape(Generic[Item]):
     """Facets that most items have the same few values of: they are not kept, and the items are looked at."""
     placed: Sequence[str] = ()
     """The facets of which all items of a namespace have the same value, but for a few: they take next to no memory."""
-    hashed: Sequence[str] = ()
-    """The facets of long values that an item can make anew: of these a number is kept, and the item is asked."""
+    hashed: Mapping[str, Callable[[Item], object]] = field(default_factory=dict)
+    """The facets of long values that an item can make anew: of these a number is kept, and the item is asked. With what
+    the values are made of: where that is the same, so are they."""
     labels: Callable[[Item], Mapping[str, str]] = lambda _: {}
     text: Callable[[Item], str] = lambda _: ""
     """In lower case, what words are looked for in."""

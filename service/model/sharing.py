@@ -21,7 +21,8 @@ class Sharing(Generic[Item]):
 
     def __init__(self, collection: Collection[Item], facet: str) -> None:
         self._collection = collection
-        self._facet = facet
+        self._values = collection.shape.facets[facet]
+        self._held = collection.values(facet)
         self._users: dict[str, Counter[str]] = {}
         """How many items of each namespace have a value, for those that are shared."""
 
@@ -30,25 +31,28 @@ class Sharing(Generic[Item]):
 
     def entered(self, item: Item) -> None:
         """An item was added to the collection."""
+        for value in self._values(item):
+            if (count := self._held.count(value)) > 1:
+                self._noted(item, value, count)
+
+    def _noted(self, item: Item, value: str, count: int) -> None:
+        """One that others have too."""
         shape = self._collection.shape
-        key, namespace = shape.key(item), shape.namespace(item)
-        for value in shape.facets[self._facet](item):
-            if (users := self._users.get(value)) is not None:
-                users[namespace] += 1
-                continue
-            facet = self._collection.values(self._facet)
-            # Until now all who have it are of one namespace, which any of them tells.
-            if (another := facet.another(value, key)) is None:
-                continue
-            other = self._collection.get(another)
-            if other is not None and (first := shape.namespace(other)) != namespace:
-                self._users[value] = Counter({first: facet.count(value) - 1, namespace: 1})
+        namespace = shape.namespace(item)
+        if (users := self._users.get(value)) is not None:
+            users[namespace] += 1
+            return
+        # Until now all who have it are of one namespace, which any of them tells.
+        another = self._held.another(value, shape.key(item))
+        other = None if another is None else self._collection.get(another)
+        if other is not None and (first := shape.namespace(other)) != namespace:
+            self._users[value] = Counter({first: count - 1, namespace: 1})
 
     def left(self, item: Item) -> None:
         """An item was removed from the collection."""
         shape = self._collection.shape
         namespace = shape.namespace(item)
-        for value in shape.facets[self._facet](item):
+        for value in self._values(item):
             if (users := self._users.get(value)) is None:
                 continue
             users[namespace] -= 1

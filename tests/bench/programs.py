@@ -21,7 +21,8 @@ _REPOSITORY = Path(__file__).parents[2]
 _PATIENCE_S = 180.0
 """A hundred thousand Deployments take their time to load where others use the machine."""
 _END_S = 10.0
-_POLL_S = 0.005
+_POLL_S = 0.02
+"""Each look takes the service a third of a millisecond, while it is measured how soon it is ready."""
 # What reaches a program of what we were started with: no setting of the service must slip in.
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 

@@ -3,11 +3,99 @@
 import random
 import time
 
-from service.model.apps import SHOWN
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.model import app_index
+from service.model.apps import APP_TYPE, SHOWN
 from service.model.index import Index
-from tests.model.builders import workload
+from service.model.process import Metadata, Space, Workload
+from tests.model.builders import exhaust, metadata, workload
 
 MANY = 10_000
+
+namespaces, app_guids = st.sampled_from(["n0", "n1"]), st.sampled_from(["a0", "a1"])
+types = st.sampled_from([APP_TYPE, "web", "worker"])
+workloads = st.builds(
+    lambda number, namespace, app, instances: workload(
+        f"u{number}",
+        namespace=namespace,
+        app_guid=app,
+        type=f"t{number}" if number else "web",
+        created_at=number * 7 % 5,
+        started=bool(instances),
+    ),
+    st.integers(0, 7),
+    namespaces,
+    app_guids,
+    st.booleans(),
+)
+rows = st.builds(
+    lambda namespace, app, process_type, value: metadata(app, process_type, namespace, labels={"label": value}),
+    namespaces,
+    app_guids,
+    types,
+    st.sampled_from("xy"),
+)
+spaces = st.builds(Space, namespaces, st.sampled_from(["s0", "s1"]))
+Change = Workload | Metadata | Space | str
+"""A str is the uid of a Deployment that goes."""
+changes: st.SearchStrategy[Change] = workloads | rows | spaces | st.integers(0, 7).map("u{}".format)
+
+
+def change(index: Index, what: Change) -> None:
+    match what:
+        case Workload():
+            index.put_workload(what)
+        case Metadata():
+            index.put_metadata(what)
+        case Space():
+            exhaust(index.put_space(what))
+        case _:
+            index.remove_workload(what)
+
+
+def apps_of(index: Index) -> dict[str, object]:
+    """All that is known of them, by key; and that no process is in another state there than where it is found."""
+    for made in index.apps.having("guids", "a0") + index.apps.having("guids", "a1"):
+        for process in made.processes:
+            assert index.processes.get(process.workload.uid) is process
+    return {
+        key: (
+            [each.workload for each in app.processes],
+            app.lead.workload.uid,
+            app.lead.space_guid,
+            app.stored,
+            app.is_started,
+        )
+        for key in sorted(index.apps.keys())
+        if (app := index.apps.get(key)) is not None
+    }
+
+
+@given(st.lists(workloads, max_size=12), st.lists(changes, max_size=12), st.lists(rows | spaces, max_size=6))
+def test_apps_that_are_made_when_all_has_come_are_what_they_had_been(
+    first: list[Change], then: list[Change], between: list[Change]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_index, "SHOWN", 2)
+        waiting, plain = Index(), Index()
+        waiting.await_workloads()
+        for what in first + then:
+            change(waiting, what)
+            change(plain, what)
+        uids = plain.processes.keys() - {"u1"}
+        exhaust(plain.retain_workloads(uids))
+        assert {f"{p.workload.namespace}/{p.workload.app_guid}" for p in waiting.processes.having("types", "web")} <= {
+            key for key in ("n0/a0", "n0/a1", "n1/a0", "n1/a1") if waiting._apps.is_there(key)
+        }
+        late = list(between)
+        for _ in waiting.retain_workloads(uids):
+            if late:
+                change(waiting, late[-1])
+                change(plain, late.pop())
+        assert apps_of(waiting) == apps_of(plain)
 
 
 def crowd(count: int) -> Index:

@@ -57,7 +57,7 @@ SHAPE: Shape[Item] = Shape(
         MADE: lambda item: (made_of(item),),
     },
     placed=(HOMES,),
-    hashed=(MADE,),
+    hashed={MADE: lambda item: (item.guid, item.updated_at)},
     labels=lambda item: item.labels,
     text=lambda item: item.guid,
 )

@@ -266,10 +266,11 @@ def cost(count: int) -> tuple[float, float]:
 
 
 def test_many_rules_take_short_steps_and_no_time_that_grows_with_the_square() -> None:
-    small, _ = min(cost(500) for _ in range(3))
-    large, longest = min((cost(5_000) for _ in range(2)), key=lambda each: each[1])
-    assert longest < 0.02
-    assert large < 30 * small, (small, large)
+    # In turns: what else the machine does may take time of both.
+    small, large = zip(*((cost(500), cost(5_000)) for _ in range(4)), strict=True)
+    assert min(longest for _, longest in large) < 0.02
+    # By the square it would be a hundred times as much.
+    assert min(total for total, _ in large) < 40 * min(total for total, _ in small), (small, large)
 
 
 def test_an_ingress_as_large_as_etcd_takes_is_taken_in_and_let_go_in_short_steps() -> None:
