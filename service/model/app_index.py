@@ -25,21 +25,24 @@ class AppIndex:
         self._app_guids = app_guids
         self._crowds: dict[str, _Crowd] = {}
         """The processes of apps that have more than SHOWN, by the key of the app."""
-        self._coming: dict[str, None] | None = None
-        """The keys of the apps that are not made yet, in the order of their processes; None: all are."""
+        self._waits = False
+        """Whether those that come are to be made later."""
+        self._coming: dict[str, None] = {}
+        """The keys of those that are not made yet."""
 
     def is_there(self, key: str) -> bool:
         """Whether there is an app of this key, be it made yet or not."""
-        return self.apps.get(key) is not None or key in (self._coming or ())
+        return self.apps.get(key) is not None or key in self._coming
 
     def wait(self) -> None:
         """Make no apps until `fill`: many processes come, and nobody looks."""
-        self._coming = {}
+        self._waits = True
 
     def fill(self, stored_of: Callable[[str, str], Metadata | None]) -> Iterator[None]:
         """Make all apps that have come since `wait`, step by step. What changes meanwhile is made as it always is."""
-        coming, self._coming = self._coming or (), None
-        for key in coming:
+        self._waits = False
+        while self._coming:
+            key = next(reversed(self._coming))
             namespace, _, app_guid = key.partition("/")
             uids = self._processes.keys_having(self._app_guids, app_guid, frozenset((namespace,)))
             # In steps that are short, where an app has many: looked at one by one, as any may change in between.
@@ -50,13 +53,14 @@ class AppIndex:
             if 0 < len(uids) <= SHOWN:
                 there = (process for uid in uids if (process := self._processes.get(uid)) is not None)
                 self._serve(key, tuple(sorted(there, key=_age)), stored_of(namespace, app_guid))
+            del self._coming[key]
             yield
 
     def put(self, process: Process, stored: Metadata | None) -> None:
         """A process was added or changed; it was in the same app before, if it was known. `stored` is of the app."""
         workload = process.workload
         key = app_key(workload.namespace, workload.app_guid)
-        if self._coming is not None:
+        if self._waits:
             self._coming[key] = None
             return
         former = self.apps.get(key)
