@@ -2,10 +2,10 @@
 
 import sys
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import fields, is_dataclass
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
@@ -96,7 +96,7 @@ class Numbers(Generic[Key]):
 
 _FLAT = frozenset((str, bytes, int, bool, float, type(None)))
 """Types of values that hold no others."""
-_SEVERAL = (tuple, frozenset, list, set)
+_SEVERAL = frozenset((tuple, frozenset, list, set))
 
 
 def memory_of(value: object) -> int:
@@ -104,11 +104,16 @@ def memory_of(value: object) -> int:
 
     It looks into tuples, lists, sets, dictionaries, dataclasses and msgspec's structs.
     """
-    if type(value) in _FLAT:
-        # Most of what is inside of anything: writes come through here.
+    kind = type(value)
+    if kind in _FLAT:
+        # Most of what is inside of anything: writes, and rows, come through here.
         return sys.getsizeof(value)
     inside = 0
-    if isinstance(value, _SEVERAL):
+    if kind in _SEVERAL:
+        for each in cast(Iterable[object], value):
+            inside += sys.getsizeof(each) if type(each) in _FLAT else memory_of(each)
+    elif isinstance(value, tuple):
+        # One with names for its parts.
         inside = sum(map(memory_of, value))
     elif isinstance(value, dict):
         inside = sum(memory_of(key) + memory_of(each) for key, each in value.items())

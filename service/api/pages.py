@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -41,6 +42,11 @@ class RowKind(Generic[Item]):
     """What of an item its row does not show, and is as large as somebody likes: kept as long as the row, it counts."""
     embed_before: str = ""
     """The key of a row before which more can be embedded; empty: nothing ever is."""
+
+    @cached_property
+    def embed_at(self) -> bytes:
+        """What stands in a row where more can be embedded, after a comma."""
+        return b',"%b":' % self.embed_before.encode()
 
 
 @dataclass(frozen=True)
@@ -174,7 +180,7 @@ def encode_row(kind: RowKind[Item], item: Item, base: str) -> tuple[bytes, int]:
     if not kind.embed_before:
         return encoded, 0
     # No text can hold this: in JSON it would have its quotes escaped.
-    return encoded, encoded.index(b',"%b":' % kind.embed_before.encode()) + 1
+    return encoded, encoded.index(kind.embed_at) + 1
 
 
 def pagination(total_results: int, page: PageRequest, url: str, pairs: Pairs) -> dict[str, Any]:

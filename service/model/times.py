@@ -10,6 +10,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 SECOND = 1_000_000
 """One second in the unit of every time in the model."""
+_MINUTES = [f"{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]
+"""Of a day, with the colon after each: each row of a list has two times."""
+_SECONDS = [f"{second:02}Z" for second in range(60)]
 
 
 def microseconds(moment: datetime) -> int:
@@ -22,16 +25,10 @@ def timestamp(moment: int) -> str:
     """`2006-01-02T15:04:05Z`: whole seconds, cut off and not rounded, as the API writes times."""
     minutes, second = divmod(moment // SECOND, 60)
     day, minute = divmod(minutes, 24 * 60)
-    return f"{_date(day)}{_clock(minute)}{second:02}Z"
+    return _date(day) + _MINUTES[minute] + _SECONDS[second]
 
 
 @lru_cache(maxsize=1024)
 def _date(day: int) -> str:
     """Of a day since the epoch, with the `T` after it. Many of what is shown are of the same days."""
     return f"{(_NAIVE_EPOCH + timedelta(days=day)).date().isoformat()}T"
-
-
-@lru_cache(maxsize=24 * 60)
-def _clock(minute: int) -> str:
-    """Of a minute of the day, with the colon after it."""
-    return f"{minute // 60:02}:{minute % 60:02}:"
