@@ -1,5 +1,6 @@
 """Caches that are bounded in bytes, of keys and values both: callers and tenants choose how long some keys are."""
 
+import random
 import sys
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
@@ -11,6 +12,8 @@ import msgspec
 
 ENTRY_BYTES = 250
 """What an entry takes, its key and its value apart: its places in the cache's tables, when these have just grown."""
+NEWCOMERS = 8
+"""Of so many that are not kept yet one takes the place of others, where a cache is full."""
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -60,6 +63,15 @@ class BoundedCache(Generic[Key, Value]):
     def clear(self) -> None:
         self._values.clear()
         self._size = 0
+
+
+def takes_a_place() -> bool:
+    """Whether something new is to be kept in place of others, in a cache of what is asked for again and again.
+
+    Who asks for more in turn than is kept would otherwise find each gone when its turn comes again, and have cost all
+    others theirs.
+    """
+    return random.random() * NEWCOMERS < 1
 
 
 class RecencyCache(BoundedCache[Key, Value]):

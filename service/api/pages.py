@@ -10,13 +10,14 @@ from urllib.parse import urlencode
 import msgspec
 import orjson
 
-from service.cache import RecencyCache, memory_of
+from service.cache import RecencyCache, memory_of, takes_a_place
 from service.model.paging import PageRequest, page_numbers
 from service.model.selection import Selection
 from service.pacing import Turns
 
 BRIEF = 100
-"""Rows that are made in one turn."""
+"""Rows that are made in one turn. Those of a larger page are kept only where there is room: each would make way for the
+next, and none be found again."""
 LARGE = 1 << 18
 """Bytes of a body from which writing it is long work."""
 ROW_BYTES, BODY_BYTES, PLACE_BYTES = 250, 400, 8
@@ -139,8 +140,8 @@ class Pages:
             key = kind.key(item)
             row = self._rows.get(prefix + key)
             if row is None or row.item is not item:
-                # Of a page too large for the cache, each row would make way for the next, and none be found again.
-                row = self._encode_row(kind, item, base, prefix + key, evict=len(selection.items) <= BRIEF)
+                evict = row is not None or (len(selection.items) <= BRIEF and takes_a_place())
+                row = self._encode_row(kind, item, base, prefix + key, evict=evict)
                 yield
             unshown += PLACE_BYTES + row.unshown_bytes
             if extras.embedded is None:

@@ -9,7 +9,6 @@ comes as it came before is not even parsed (service.http.repeats).
 """
 
 import hashlib
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
 
-from service.cache import RecencyCache
+from service.cache import RecencyCache, takes_a_place
 from service.errors import ServiceUnavailable
 from service.http.middlewares import REQUEST_ID, SERVER, given_id
 from service.http.rate_limits import RateLimits
@@ -37,9 +36,6 @@ ENTRY_BYTES = 1600
 """What an answer takes beside its head, its body and the items that it shows: what it rests on."""
 HEADS_BYTES = 512 * 1024
 """The part of it for requests that need not be parsed: some 1,500."""
-NEWCOMERS = 8
-"""Of so many that are not ready yet one takes the place of others, where all is full. Who asks for more in turn than is
-kept would otherwise find each answer gone when its turn comes again, and have cost all others theirs."""
 
 _EACH_TIME = frozenset((b"x-vcap-request-id", b"x-request-id", b"traceparent", b"tracestate"))
 """Headers that proxies give each request a new value of. They change nothing of an answer but its own id."""
@@ -225,7 +221,7 @@ class ReadyAnswers:
         series = self._requests.series(request.method, resource.canonical)
         ready = Ready(standing, response.status, head, body, series)
         size = ENTRY_BYTES + standing.held_bytes + len(head) + len(body)
-        return self._ready.put(key, ready, size, evict=in_place or not random.randrange(NEWCOMERS))
+        return self._ready.put(key, ready, size, evict=in_place or takes_a_place())
 
 
 class _Again(web.StreamResponse):
