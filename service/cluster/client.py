@@ -1,7 +1,7 @@
 """HTTP requests to kube-apiserver, under the service's own identity or with a caller's token.
 
-kubernetes_asyncio finds the cluster and the credentials. Bodies stay bytes: its models cost a hundred times what
-decoding the needed fields does.
+kubernetes_asyncio finds the cluster and the credentials (service.cluster.kubernetes_client). Bodies stay bytes: its
+models cost a hundred times what decoding the needed fields does.
 """
 
 import asyncio
@@ -15,11 +15,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import aiohttp
 import orjson
 from aiohttp import hdrs
-from kubernetes_asyncio.client import ApiClient, Configuration
-from kubernetes_asyncio.config import ConfigException
 
 from service.cluster.answers import Answer, status_message, warning_texts, words_of
 from service.cluster.configuration import NoCluster, load_configuration, proxy_of_environment
+from service.cluster.kubernetes_client import ApiClient, ConfigException, Configuration
 from service.cluster.paths import verb_and_resource
 from service.cluster.reachability import SETTLING_S, Reachability
 from service.errors import ServiceUnavailable

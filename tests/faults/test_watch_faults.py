@@ -14,12 +14,12 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes_asyncio.client import Configuration
 from structlog.testing import capture_logs
 
 from service.cluster.client import Client
 from service.cluster.collection import INITIAL_EVENTS_END
 from service.cluster.feeds import DeploymentFeed
+from service.cluster.kubernetes_client import Configuration
 from service.cluster.watch import Reflector
 from service.model.index import Index
 from service.model.labels import Keys

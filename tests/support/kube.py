@@ -13,9 +13,8 @@ from uuid import uuid4
 
 import aiohttp
 import orjson
-from kubernetes_asyncio.client import Configuration
-from kubernetes_asyncio.config import load_kube_config
 
+from service.cluster.kubernetes_client import Configuration, load_kube_config
 from service.model.guids import process_guid
 from service.model.labels import Keys
 from service.model.rollouts import ROLLOUT_REVISION
