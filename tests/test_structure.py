@@ -1,14 +1,18 @@
 """The size of things: what wants to be larger is two things. Which module may import which is `make lint`'s to say."""
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-SERVICE = Path(__file__).parents[1] / "service"
+REPOSITORY = Path(__file__).parents[1]
+SERVICE = REPOSITORY / "service"
 MODULES = sorted(SERVICE.rglob("*.py"))
 LONGEST_MODULE, LONGEST_FUNCTION, LONGEST_HANDLER = 300, 40, 25
+TOP_LEVEL = {"CHANGELOG.md", "LICENSE", "Makefile", "README.md", "deploy", "pyproject.toml", "service", "tests"}
+DOTFILES = {".ci", ".dockerignore", ".gitignore"}
 MOST_BY_POSITION = 4
 """Parts that a constructor takes without their names."""
 
@@ -44,6 +48,15 @@ def is_handler(function: Function) -> bool:
     """It takes a request, and may take more, and is no part of a class."""
     names = [each.arg for each in function.args.args]
     return isinstance(function, ast.AsyncFunctionDef) and names[:1] == ["request"]
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="only git tells what belongs to it")
+def test_nothing_else_is_at_the_top() -> None:
+    """What a test or a program has left there is committed before anyone notices."""
+    # Whoever owns the checkout.
+    listing = ["git", "-c", "safe.directory=*", "ls-files"]
+    listed = subprocess.run(listing, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    assert {path.split("/")[0] for path in listed.stdout.splitlines()} == TOP_LEVEL | DOTFILES
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda each: str(each.relative_to(SERVICE)))

@@ -57,7 +57,12 @@ def give_to_a_shell(stack: Stack, tmp_path: Path) -> Callable[[list[str]], Any]:
             "/bin/sh",
             "-eu",
             str(script),
-            env={"KUBECONFIG": str(stack.kubeconfig), "PATH": f"{find_or_build()}:/usr/bin:/bin"},
+            # NB: without a home, kubectl keeps what it has found out of the cluster in the directory that it runs in.
+            env={
+                "KUBECONFIG": str(stack.kubeconfig),
+                "PATH": f"{find_or_build()}:/usr/bin:/bin",
+                "HOME": str(tmp_path),
+            },
             stdout=asyncio.subprocess.DEVNULL,
         )
         assert await asyncio.wait_for(process.wait(), 60) == 0
