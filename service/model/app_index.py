@@ -42,19 +42,27 @@ class AppIndex:
         """Make all apps that have come since `wait`, step by step. What changes meanwhile is made as it always is."""
         self._waits = False
         while self._coming:
-            key = next(reversed(self._coming))
+            # NB: to look for a key that is left takes quadratic time.
+            key, _ = self._coming.popitem()
             namespace, _, app_guid = key.partition("/")
-            uids = self._processes.keys_having(self._app_guids, app_guid, frozenset((namespace,)))
-            # In steps that are short, where an app has many: looked at one by one, as any may change in between.
-            for uid in list(uids) if len(uids) > SHOWN else ():
-                if (process := self._processes.get(uid)) is not None:
-                    self.put(process, stored_of(namespace, app_guid))
-                yield
-            if 0 < len(uids) <= SHOWN:
-                there = (process for uid in uids if (process := self._processes.get(uid)) is not None)
-                self._serve(key, tuple(sorted(there, key=_age)), stored_of(namespace, app_guid))
-            del self._coming[key]
+            found = self._processes.having(self._app_guids, app_guid, frozenset((namespace,)))
+            if len(found) > SHOWN:
+                yield from self._fill_crowd(key, found, stored_of)
+            elif found:
+                self._serve(key, tuple(sorted(found, key=_age)), stored_of(namespace, app_guid))
             yield
+
+    def _fill_crowd(
+        self, key: str, found: list[Process], stored_of: Callable[[str, str], Metadata | None]
+    ) -> Iterator[None]:
+        # Until all of it is made: what is broken off in between begins anew.
+        self._coming[key] = None
+        for uid in [each.workload.uid for each in found]:
+            # As it is by now.
+            if (process := self._processes.get(uid)) is not None:
+                self.put(process, stored_of(process.workload.namespace, process.workload.app_guid))
+            yield
+        del self._coming[key]
 
     def put(self, process: Process, stored: Metadata | None) -> None:
         """A process was added or changed; it was in the same app before, if it was known. `stored` is of the app."""
