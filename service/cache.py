@@ -3,10 +3,10 @@
 import random
 import sys
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import fields, is_dataclass
 from itertools import count
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -108,7 +108,7 @@ class Numbers(Generic[Key]):
 
 _FLAT = frozenset((str, bytes, int, bool, float, type(None)))
 """Types of values that hold no others."""
-_SEVERAL = frozenset((tuple, frozenset, list, set))
+_SEVERAL = (tuple, frozenset, list, set)
 
 
 def memory_of(value: object) -> int:
@@ -116,16 +116,11 @@ def memory_of(value: object) -> int:
 
     It looks into tuples, lists, sets, dictionaries, dataclasses and msgspec's structs.
     """
-    kind = type(value)
-    if kind in _FLAT:
-        # Most of what is inside of anything: writes, and rows, come through here.
+    if type(value) in _FLAT:
+        # Most of what is inside of anything: writes come through here.
         return sys.getsizeof(value)
     inside = 0
-    if kind in _SEVERAL:
-        for each in cast(Iterable[object], value):
-            inside += sys.getsizeof(each) if type(each) in _FLAT else memory_of(each)
-    elif isinstance(value, tuple):
-        # One with names for its parts.
+    if isinstance(value, _SEVERAL):
         inside = sum(map(memory_of, value))
     elif isinstance(value, dict):
         inside = sum(memory_of(key) + memory_of(each) for key, each in value.items())

@@ -32,15 +32,11 @@ class Pace:
         self._since = 0.0
         self._breath_s = BREATH_S
 
-    @property
-    def is_out_of_breath(self) -> bool:
-        """Whether the work has gone on for long enough since others last ran."""
-        return time.monotonic() - self._since > self._breath_s
-
     async def breathe(self) -> None:
         """Let others run if the work has gone on for long enough since they last did. Call it between steps."""
-        if self.is_out_of_breath:
-            self._share(time.monotonic())
+        now = time.monotonic()
+        if now - self._since > self._breath_s:
+            self._share(now)
             await asyncio.sleep(0)
             self._since = time.monotonic()
 

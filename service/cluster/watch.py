@@ -228,8 +228,7 @@ class Reflector:
             self._history.followed(event)
             self.state.resource_version = event.head.resourceVersion
             self._consumer.advance(version_number(event.head.resourceVersion))
-        if self._pace.is_out_of_breath:
-            await self._pace.breathe()
+        await self._pace.breathe()
         return listing
 
     def _require_progress(self, event: Event, listing: set[str] | None) -> None:

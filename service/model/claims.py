@@ -86,20 +86,21 @@ class Claims:
             else:
                 verdict.winners.append(workload)
             return verdict
-        claims = _claims(workload)
-        if former is None and self._claimants.setdefault(workload.namespace, {}).keys().isdisjoint(claims):
+        oldest = self._oldest(workload)
+        if former is None and not oldest:
             # As nearly always: nobody else claims any of it.
-            self._claimants[workload.namespace].update(dict.fromkeys(claims, workload.uid))
+            for claim in _claims(workload):
+                self._stake(claim, workload)
             verdict.winners.append(workload)
             return verdict
-        concerned = {workload.uid, *self._oldest(workload)}
+        concerned = {workload.uid, *oldest}
         if former is not None:
             self._withdraw(former)
             # It may keep neither its GUID nor its place in the order: as what it was, it goes.
             verdict.losers.append(former)
             concerned |= self._oldest(former)
         self._coming = workload
-        for claim in claims:
+        for claim in _claims(workload):
             self._stake(claim, workload)
         self._decide(concerned, verdict)
         self._coming = None

@@ -35,7 +35,6 @@ class Collection(Generic[Item]):
         self._items: dict[str, Item] = {}
         """By key."""
         self._views = {order: SortedView() for order in shape.orders}
-        self._sorted_by = [(view, shape.orders[order]) for order, view in self._views.items()]
         self._first_view = next(iter(self._views.values()))
         self._found = Lookup(shape, self._items, self._first_view)
         self._labels = LabelFacets()
@@ -242,8 +241,8 @@ class Collection(Generic[Item]):
         if former is None:
             shape = self.shape
             guid, namespace = shape.guid(item), shape.namespace(item)
-            for view, sort_key in self._sorted_by:
-                view.add(Position(sort_key(item), guid, namespace, key))
+            for order, view in self._views.items():
+                view.add(Position(shape.orders[order](item), guid, namespace, key))
             self._found.enter(key, item, namespace)
             if labels := shape.labels(item):
                 self._labels.add(labels.items(), key)

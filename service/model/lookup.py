@@ -1,6 +1,6 @@
 """How items of a collection are found by their values: in facets, in crowds where many have one, or by namespace."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence, Set
+from collections.abc import Generator, Iterable, Mapping, Set
 from typing import Generic, Protocol, TypeVar
 
 from service.model.crowds import Crowds, within
@@ -102,13 +102,15 @@ class Lookup(Generic[Item]):
     def enter(self, key: str, item: Item, namespace: str) -> None:
         """Note all values of an item that is in the collection now, in this namespace."""
         for values, _, notes in self._by_values:
-            notes.add(values(item), key, namespace)
+            for value in values(item):
+                notes.add(value, key, namespace)
 
     def leave(self, key: str, item: Item) -> None:
         """Forget all values of an item that is in the collection no longer."""
         namespace = self._shape.namespace(item)
         for values, _, notes in self._by_values:
-            notes.discard(values(item), key, namespace)
+            for value in values(item):
+                notes.discard(value, key, namespace)
 
     def replace(self, key: str, former: Item, item: Item) -> None:
         """Note what is other in an item."""
@@ -119,8 +121,10 @@ class Lookup(Generic[Item]):
                 continue
             old, new = values(former), values(item)
             if old != new or (now != namespace and name in self.placed):
-                notes.discard(old, key, namespace)
-                notes.add(new, key, now)
+                for value in old:
+                    notes.discard(value, key, namespace)
+                for value in new:
+                    notes.add(value, key, now)
             elif now != namespace and (crowds := self._crowds.get(name)) is not None:
                 # Whoever searches meanwhile may hold the set of those that have a value: it stays as it is.
                 for value in new:
@@ -140,24 +144,22 @@ class Lookup(Generic[Item]):
 class _Notes(Protocol):
     """Of one facet, who has which values."""
 
-    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
-        """An item of this key and namespace has these values now."""
+    def add(self, value: str, key: str, namespace: str) -> None:
+        """An item of this key and namespace has the value now."""
 
-    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
-        """It has them no longer."""
+    def discard(self, value: str, key: str, namespace: str) -> None:
+        """It has it no longer."""
 
 
 class _Plain:
     def __init__(self, facet: Facet) -> None:
         self._facet = facet
 
-    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
-        for value in values:
-            self._facet.add(value, key)
+    def add(self, value: str, key: str, namespace: str) -> None:
+        self._facet.add(value, key)
 
-    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
-        for value in values:
-            self._facet.discard(value, key)
+    def discard(self, value: str, key: str, namespace: str) -> None:
+        self._facet.discard(value, key)
 
 
 class _Crowded:
@@ -165,41 +167,35 @@ class _Crowded:
         self._facet = facet
         self._crowds = crowds
 
-    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
-        for value in values:
-            self._facet.add(value, key)
-            self._crowds.entered(value, key, self._facet)
+    def add(self, value: str, key: str, namespace: str) -> None:
+        self._facet.add(value, key)
+        self._crowds.entered(value, key, self._facet)
 
-    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
-        for value in values:
-            self._facet.discard(value, key)
-            self._crowds.left(value, key, namespace, self._facet)
+    def discard(self, value: str, key: str, namespace: str) -> None:
+        self._facet.discard(value, key)
+        self._crowds.left(value, key, namespace, self._facet)
 
 
 class _Numbered:
     def __init__(self, facet: Facet) -> None:
         self._facet = facet
 
-    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
-        for value in values:
-            self._facet.add(_number(value), key)
+    def add(self, value: str, key: str, namespace: str) -> None:
+        self._facet.add(_number(value), key)
 
-    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
-        for value in values:
-            self._facet.discard(_number(value), key)
+    def discard(self, value: str, key: str, namespace: str) -> None:
+        self._facet.discard(_number(value), key)
 
 
 class _Placed:
     def __init__(self, facet: PlacedFacet) -> None:
         self._facet = facet
 
-    def add(self, values: Sequence[str], key: str, namespace: str) -> None:
-        for value in values:
-            self._facet.add(value, namespace)
+    def add(self, value: str, key: str, namespace: str) -> None:
+        self._facet.add(value, namespace)
 
-    def discard(self, values: Sequence[str], key: str, namespace: str) -> None:
-        for value in values:
-            self._facet.discard(value, namespace)
+    def discard(self, value: str, key: str, namespace: str) -> None:
+        self._facet.discard(value, namespace)
 
 
 def _number(value: str) -> int:

@@ -145,8 +145,7 @@ class SortedView:
             self._new = new[count:]
 
     def add(self, position: Position) -> None:
-        if self._whole is not None or self._passes:
-            self._forget()
+        self._forget()
         self._new.append(position)
         part = self._namespaces.get(position.namespace)
         if part is None:

@@ -497,7 +497,7 @@ def assert_empty(index: Index) -> None:
     for owner in owners(index):
         for name, held in vars(owner).items():
             is_kept = isinstance(held, Sized) and not isinstance(held, str)
-            assert name in ("_views", "_sorted_by", "_facets") or not is_kept or not held, name
+            assert name in ("_views", "_facets", "_facet") or not is_kept or not held, name
 
 
 TestIndexMachine = IndexMachine.TestCase
